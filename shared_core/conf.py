@@ -1,0 +1,21 @@
+"""What the service's Django settings say to this package: read lazily, and here only.
+
+Every other module asks this one, so that the settings a service may write stand in one place, and so that
+importing any of them never needs configured settings.
+"""
+
+import os
+from typing import Any
+
+from django.conf import settings
+
+
+def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever the service wrote
+    """Return the setting ``name`` as it is now, or ``default`` where the service has not written it.
+
+    A script that runs without Django settings (``DJANGO_SETTINGS_MODULE`` unset, ``settings.configure()`` not called)
+    gets the default for all of them.
+    """
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return default
+    return getattr(settings, name, default)

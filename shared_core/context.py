@@ -1,0 +1,88 @@
+"""What is bound to the request being served: its ids and whatever else each of its log lines should carry.
+
+    with context.bind(ticket_id=ticket.id):
+        logger.info("Ticket opened")          # … ticket_id=0198… request_id=0f8fad5b…
+
+A binding lives in a `contextvars.ContextVar`: threads of a server and tasks of an event loop never see each
+other's. A thread pool starts its threads with an empty context; `ContextExecutor` hands over the caller's.
+"""
+
+import contextvars
+import functools
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from types import MappingProxyType
+
+# A request id arrives from outside and goes into headers and log lines: nothing but these characters may pass.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+
+# W3C Trace Context, version 00: https://www.w3.org/TR/trace-context/#traceparent-header. All zeros are invalid.
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+
+_bound: contextvars.ContextVar[Mapping[str, object]] = contextvars.ContextVar(
+    "shared_core.context", default=MappingProxyType({})
+)
+
+
+@contextmanager
+def bind(**fields: object) -> Iterator[None]:
+    """Add ``fields`` to what is bound, for the length of the block; an inner block's value wins over an outer one's."""
+    token = _bound.set(MappingProxyType({**_bound.get(), **fields}))
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def current() -> dict[str, object]:
+    """Return a copy of what is bound here, outermost first; empty outside of any binding."""
+    return dict(_bound.get())
+
+
+def request_id() -> str | None:
+    """Return the id of the request being served, or None outside of one."""
+    value = _bound.get().get("request_id")
+    return None if value is None else str(value)
+
+
+def new_request_id() -> str:
+    """Return a fresh request id: 32 hexadecimal digits, 128 random bits."""
+    return secrets.token_hex(16)
+
+
+def is_request_id(text: str) -> bool:
+    """Say whether ``text`` may be used as a request id: 8 to 64 of ``A-Z a-z 0-9 . _ -``."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def trace_fields(traceparent: str | None = None) -> dict[str, str]:
+    """Return ``trace_id`` and a new ``span_id`` for work that continues ``traceparent``, or starts a trace.
+
+    Args:
+        traceparent: The caller's header, W3C Trace Context version 00. Anything else starts a new trace.
+    """
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    return {"trace_id": match[1] if match else secrets.token_hex(16), "span_id": secrets.token_hex(8)}
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that carry this request's ids to the service called next; empty outside of a request."""
+    bound, headers = _bound.get(), {}
+    if (identity := request_id()) is not None and is_request_id(identity):
+        headers["X-Request-ID"] = identity
+    # The caller's span becomes the parent of the callee's. Flag 01: recorded.
+    traceparent = f"00-{bound.get('trace_id')}-{bound.get('span_id')}-01"
+    if _TRACEPARENT.fullmatch(traceparent):
+        headers["traceparent"] = traceparent
+    return headers
+
+
+class ContextExecutor(ThreadPoolExecutor):
+    """A ThreadPoolExecutor whose tasks run with what was bound where they were submitted."""
+
+    def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Schedule ``fn`` in a copy of the caller's context; see `concurrent.futures.Executor.submit`."""
+        return super().submit(functools.partial(contextvars.copy_context().run, fn, *args, **kwargs))

@@ -1,0 +1,46 @@
+"""What does the environment that the service runs in say?
+
+Values come from environment variables, or from the service's ``.env``: the one in the working folder or the nearest
+above it, never one beside this library.
+"""
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from decouple import AutoConfig, UndefinedValueError
+from django.core.exceptions import ImproperlyConfigured
+
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "development": "development",
+        "dev": "development",
+        "test": "test",
+        "staging": "staging",
+        "production": "production",
+        "prod": "production",
+    }
+)
+
+
+def read(name: str, default: str = "") -> str:
+    """Return the value of ``name``, without spaces at its ends; ``default`` where it is not set."""
+    try:
+        return str(AutoConfig(search_path=os.getcwd())(name)).strip()  # noqa: PTH109  # decouple wants text
+    except UndefinedValueError:
+        return default
+
+
+def environment_name(name: str | None = None) -> str:
+    """Return ``development``, ``test``, ``staging`` or ``production``: what ENVIRONMENT, or ``name``, says.
+
+    ``dev`` and ``prod`` are aliases. Unset is production: who forgets it must not get debugging.
+
+    Raises:
+        ImproperlyConfigured: It is none of these.
+    """
+    text = (name if name is not None else read("ENVIRONMENT")) or "production"
+    try:
+        return _NAMES[text.lower()]
+    except KeyError:
+        raise ImproperlyConfigured(f"ENVIRONMENT={text!r} is none of {', '.join(_NAMES)}.") from None

@@ -1,0 +1,113 @@
+"""The LOGGING of every service: one format, on the console and in a file, at a level for each environment."""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.environment import environment_name, read
+
+_FORMATTERS = {
+    "text": "shared_core.log_format.TextFormatter",
+    "json": "shared_core.log_format.JsonFormatter",
+    "dev": "shared_core.log_format.DevFormatter",
+}
+
+# Loggers that bring handlers and formats of their own: they are emptied, and their records come to the root.
+_BROUGHT_IN = ("django", "django.server", "gunicorn.error", "gunicorn.access")
+
+
+def get_logging_config(
+    service: str | None = None,
+    *,
+    environment: str | None = None,
+    level: str | None = None,
+    format: str | None = None,  # noqa: A002  # the word of logging itself
+    log_file: str | None = None,
+    log_file_max_bytes: int = 0,
+    log_file_backups: int = 5,
+    levels: Mapping[str, str] | None = None,
+    mask_keys: Collection[str] = (),
+    max_record_bytes: int = 65536,
+) -> dict[str, Any]:  # Any: logging's dictionary schema
+    """Return LOGGING, a plain dict that a service may edit; nothing is opened yet.
+
+        LOGGING = get_logging_config()
+
+    What is None comes from the environment, or the service's ``.env``.
+
+    Args:
+        service: Written in each record; SERVICE_NAME. Unset: no field.
+        environment: ENVIRONMENT: development, test, staging or production. Unset: production.
+        level: LOG_LEVEL, for the root and ``apps``. Unset: INFO, and DEBUG in development.
+        format: LOG_FORMAT: text, json, or dev. Unset: text.
+        log_file: LOG_FILE: a file to append to beside the console. Unset or empty: none.
+        log_file_max_bytes: Rotate the file before it grows past this; 0 never does.
+        log_file_backups: How many rotated files to keep.
+        levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
+            ``apps=DEBUG,django.db.backends=INFO``.
+        mask_keys: Further keys whose values are never written.
+        max_record_bytes: Longer records are cut, and marked with ``truncated=true``.
+
+    Raises:
+        ImproperlyConfigured: A level, format, environment or number is none; the message names what is allowed.
+    """
+    service = service if service is not None else read("SERVICE_NAME")
+    environment = environment_name(environment)
+    default = "DEBUG" if environment == "development" else "INFO"
+    level = _level("LOG_LEVEL", level or read("LOG_LEVEL") or default)
+    chosen = format or read("LOG_FORMAT") or "text"
+    if chosen not in _FORMATTERS:
+        raise ImproperlyConfigured(f"LOG_FORMAT={chosen!r} is none of {', '.join(_FORMATTERS)}.")
+    formatter = {
+        "()": _FORMATTERS[chosen],
+        "service": service or None,
+        "mask_keys": tuple(mask_keys),
+        "max_record_bytes": max_record_bytes,
+    }
+    handlers: dict[str, Any] = {
+        "console": {"class": "logging.StreamHandler", "formatter": "verbose", "stream": "ext://sys.stderr"}
+    }
+    if log_file := log_file if log_file is not None else read("LOG_FILE"):
+        handlers["file"] = {
+            "class": "shared_core.log_handlers.SharedFileHandler",
+            "formatter": "verbose",
+            "filename": log_file,
+            "max_bytes": log_file_max_bytes,
+            "backups": log_file_backups,
+        }
+    loggers: dict[str, Any] = {name: {"level": "INFO", "handlers": [], "propagate": True} for name in _BROUGHT_IN}
+    loggers["apps"] = {"level": level, "handlers": [], "propagate": True}
+    for name, its_level in (levels if levels is not None else _levels(read("LOG_LEVELS"))).items():
+        loggers.setdefault(name, {"handlers": [], "propagate": True})["level"] = _level(
+            f"the level of {name}", its_level
+        )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"verbose": formatter},
+        "handlers": handlers,
+        "loggers": loggers,
+        # Only the root has handlers, so that no record is written twice.
+        "root": {"level": level, "handlers": list(handlers)},
+    }
+
+
+def _levels(text: str) -> dict[str, str]:
+    """Return ``{"apps": "DEBUG"}`` for ``apps=DEBUG``, entries separated by commas."""
+    levels = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, separator, level = entry.partition("=")
+        if not (separator and name.strip()):
+            raise ImproperlyConfigured(f"LOG_LEVELS={text!r}: write logger=LEVEL, separated by commas.")
+        levels[name.strip()] = level.strip()
+    return levels
+
+
+def _level(name: str, text: str) -> str:
+    level = text.upper()
+    if level not in logging.getLevelNamesMapping():
+        allowed = "DEBUG, INFO, WARNING, ERROR, CRITICAL"
+        raise ImproperlyConfigured(f"{name}={text!r} is no logging level: write one of {allowed}.")
+    return level

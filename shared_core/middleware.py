@@ -1,0 +1,135 @@
+"""A request comes in: its ids are bound, it is served, one access line is written, nothing stays bound."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.db import connections
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+
+from shared_core import context
+
+logger = logging.getLogger("shared_core.access")
+
+# The url namespace of the probes (urls.py): asked every few seconds, they would drown the requests of people.
+_PROBES = "shared_core.health"
+
+
+class RequestContextMiddleware:
+    """Binds ``request_id``, ``trace_id`` and ``span_id`` to all that is logged and asked of others for a request.
+
+    A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. When the
+    body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
+    and db_ms and db_queries under WSGI. Successful probes of `shared_core.health` write none.
+
+    It comes first in MIDDLEWARE.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve ``request``."""
+        if self._is_async:
+            return self._serve_async(request)
+        ids, access = _ids(request), _Access(request)
+        with context.bind(**ids), ExitStack() as wrappers:
+            for connection in connections.all():
+                wrappers.enter_context(connection.execute_wrapper(access.time_query))
+            response: HttpResponseBase = self._get_response(request)
+            return _finish(response, ids, access)
+
+    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
+        ids, access = _ids(request), _Access(request)
+        with context.bind(**ids):
+            response: HttpResponseBase = await self._get_response(request)
+            return _finish(response, ids, access)
+
+
+class _Access:
+    """The access line of one request, and what it counts."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._started = time.perf_counter()
+        self._database: dict[str, float] = {}
+
+    def time_query(self, execute: Callable[..., Any], *args: Any) -> Any:  # Any: passed on as they came
+        """Run a query and count it; see "Database instrumentation" in Django's documentation."""
+        started = time.perf_counter()
+        try:
+            return execute(*args)
+        finally:
+            spent = self._database.get("db_ms", 0.0) + (time.perf_counter() - started) * 1000
+            self._database = {"db_ms": round(spent, 1), "db_queries": self._database.get("db_queries", 0) + 1}
+
+    def write(self, status: int) -> None:
+        """Write the line."""
+        match = self._request.resolver_match
+        if match is not None and match.app_name == _PROBES and status < 400:
+            return
+        fields = {
+            "method": self._request.method,
+            "route": match.route if match is not None else None,
+            "path": self._request.path,
+            "status": status,
+            "ms": round((time.perf_counter() - self._started) * 1000, 1),
+            **self._database,
+        }
+        logger.info("%s answered with %s", self._request.method, status, extra=fields)
+
+
+def _ids(request: HttpRequest) -> dict[str, str]:
+    given = request.headers.get("X-Request-ID", "")
+    request_id = given if context.is_request_id(given) else context.new_request_id()
+    return {"request_id": request_id, **context.trace_fields(request.headers.get("traceparent"))}
+
+
+def _finish(response: HttpResponseBase, ids: dict[str, str], access: _Access) -> HttpResponseBase:
+    """Return ``response`` with its id; the access line is written now, or when its stream has ended."""
+    response.headers["X-Request-ID"] = ids["request_id"]
+    if not response.streaming:
+        access.write(response.status_code)
+        return response
+
+    def ended() -> None:
+        with context.bind(**ids):
+            access.write(response.status_code)
+
+    # Servers close a response once its body has been sent, or the client has gone.
+    response._resource_closers.append(ended)  # type: ignore[attr-defined]  # as FileResponse does with its file
+    # A file is sent by the server itself (wsgi.file_wrapper); whatever else makes the body may log.
+    if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
+        chunks: Any = response.streaming_content
+        response.streaming_content = _bound_async(chunks, ids) if response.is_async else _bound(chunks, ids)
+    return response
+
+
+def _bound(chunks: Iterator[Any], ids: dict[str, str]) -> Iterator[Any]:
+    # Bound while a chunk is made, and not between two: there the server runs, perhaps for another request.
+    end = object()
+    while True:
+        with context.bind(**ids):
+            chunk = next(chunks, end)
+        if chunk is end:
+            return
+        yield chunk
+
+
+async def _bound_async(chunks: AsyncIterator[Any], ids: dict[str, str]) -> AsyncIterator[Any]:
+    end = object()
+    while True:
+        with context.bind(**ids):
+            chunk = await anext(chunks, end)
+        if chunk is end:
+            return
+        yield chunk

@@ -1,0 +1,190 @@
+"""The abstract models that services derive theirs from."""
+
+from collections.abc import Collection
+from typing import Any, ClassVar, Self
+
+from asgiref.sync import sync_to_async
+from django.db import models
+
+from shared_core.models import deletion, restore
+from shared_core.models.ids import uuid7
+from shared_core.models.querysets import AllObjectsManager, SoftDeleteManager
+
+_SOFT_DELETE_COLUMNS = frozenset({"is_deleted", "deleted_at"})
+
+
+class UUIDModel(models.Model):
+    """A primary key that is unique across services and sorts by age."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class TimeStampedModel(models.Model):
+    """When the row was made, and when it was last changed."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+
+class SoftDeleteModel(models.Model):
+    """Rows that are marked as deleted, are hidden from then on, and can be restored.
+
+    ``deleted_at`` is set exactly when ``is_deleted`` is; the delete that set it is known by it. The instance in hand
+    shows its new state after each method. The counts returned are Django's: ``(total, {"app.Model": count})``.
+    """
+
+    is_deleted = models.BooleanField(default=False, db_index=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    # The first manager is the default one: related managers, forms and the admin use it.
+    objects: ClassVar[SoftDeleteManager[Self]] = SoftDeleteManager()
+    all_objects: ClassVar[AllObjectsManager[Self]] = AllObjectsManager()
+
+    _is_soft_deletable = True
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:  # Any: as Django's own
+        """Save the instance; ``is_deleted`` is written only where this instance changed it.
+
+        So a copy that was loaded before somebody else deleted the row does not bring it back. A change by hand is
+        written, brings ``deleted_at`` along, and has no cascade: `delete` and `restore` have.
+        """
+        if self._is_deleted_was_changed():
+            self.deleted_at = (self.deleted_at or deletion.timestamp()) if self.is_deleted else None
+            update_fields = kwargs.get("update_fields")
+            if update_fields is not None and "is_deleted" in update_fields:
+                kwargs["update_fields"] = {*update_fields, "deleted_at"}
+        super().save(*args, **kwargs)
+        self._remember_is_deleted()
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any) -> Self:
+        """Load an instance, and remember whether it was deleted then."""
+        instance = super().from_db(db, field_names, values, **kwargs)
+        instance._remember_is_deleted()
+        return instance
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:  # Any: the signature grows with Django's versions
+        """Reload the fields, and remember anew whether the row is deleted."""
+        super().refresh_from_db(*args, **kwargs)
+        self._remember_is_deleted()
+
+    # Django's own hook around the UPDATE of save(): not public, but its first arguments are the same from 1.6 to 6.1.
+    def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Collection[Any], *rest: Any) -> Any:
+        if not self._is_deleted_was_changed():
+            values = [value for value in values if value[0].name not in _SOFT_DELETE_COLUMNS]
+        return super()._do_update(base_qs, using, pk_val, values, *rest)
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:  # noqa: ARG002  # Django's signature
+        """Soft-delete the row; see `soft_delete`."""
+        return self.soft_delete(using=using)
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
+
+    def soft_delete(self, *, using: str | None = None, cascade: bool = True) -> tuple[int, dict[str, int]]:
+        """Mark the row, and what refers to it by CASCADE, as deleted at one moment; nothing where it is already.
+
+        Args:
+            using: The database's alias; by default the one the instance came from.
+            cascade: False marks this row and nothing else.
+
+        Raises:
+            django.db.models.ProtectedError: An active row refers to it, or to what would go along, by PROTECT.
+            django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
+            ValueError: The instance has no key.
+        """
+        at = deletion.timestamp()
+        counts = deletion.soft_delete(self._row(using, "deleted").filter(is_deleted=False), at, cascade=cascade)
+        self._show(deletion.columns(type(self), at, deleted=True) if counts[0] else self._stored(using))
+        return counts
+
+    soft_delete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    def restore(self, *, using: str | None = None) -> tuple[int, dict[str, int]]:
+        """Bring back the row and exactly what went in its deletion below it; nothing where it is not deleted.
+
+        Raises:
+            ParentDeletedError: A row would come back under a parent that stays deleted. Nothing is restored.
+            ValueError: The instance has no key.
+        """
+        at = deletion.timestamp()
+        counts = restore.restore(self._row(using, "restored").filter(is_deleted=True), at)
+        self._show(deletion.columns(type(self), at, deleted=False) if counts[0] else self._stored(using))
+        return counts
+
+    restore.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    def hard_delete(self, using: str | None = None, *, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Delete the row for good, as Django's own `Model.delete` does."""
+        return super().delete(using=using, keep_parents=keep_parents)
+
+    hard_delete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    async def adelete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Do what `delete` does, from asynchronous code."""
+        return await sync_to_async(self.delete)(using=using, keep_parents=keep_parents)
+
+    adelete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    async def asoft_delete(self, *, using: str | None = None, cascade: bool = True) -> tuple[int, dict[str, int]]:
+        """Do what `soft_delete` does, from asynchronous code."""
+        return await sync_to_async(self.soft_delete)(using=using, cascade=cascade)
+
+    asoft_delete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    async def arestore(self, *, using: str | None = None) -> tuple[int, dict[str, int]]:
+        """Do what `restore` does, from asynchronous code."""
+        return await sync_to_async(self.restore)(using=using)
+
+    arestore.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    async def ahard_delete(self, using: str | None = None, *, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Do what `hard_delete` does, from asynchronous code."""
+        return await sync_to_async(self.hard_delete)(using=using, keep_parents=keep_parents)
+
+    ahard_delete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    def _row(self, using: str | None, done: str) -> models.QuerySet[Self]:
+        """Return the queryset of this one row, whatever its state."""
+        if self.pk is None:
+            name = self._meta.object_name
+            raise ValueError(f"{name} object can't be {done} because its {self._meta.pk.attname} attribute is None.")
+        rows: models.QuerySet[Self] = type(self)._base_manager.using(using or self._state.db).filter(pk=self.pk)
+        return rows
+
+    def _stored(self, using: str | None) -> dict[str, Any]:
+        """Return the columns of soft delete as the row has them now; empty where there is no row."""
+        return self._row(using, "read").values(*_SOFT_DELETE_COLUMNS).first() or {}
+
+    def _show(self, columns: dict[str, Any]) -> None:
+        # No other field is touched: it may hold work that is not saved yet, or refuse assignment (django-fsm).
+        for name, value in columns.items():
+            setattr(self, name, value)
+        self._remember_is_deleted()
+
+    def _remember_is_deleted(self) -> None:
+        self._stored_is_deleted = self.__dict__.get("is_deleted", False)
+
+    def _is_deleted_was_changed(self) -> bool:
+        if "is_deleted" not in self.__dict__:  # deferred
+            return False
+        return bool(self.is_deleted != getattr(self, "_stored_is_deleted", False))
+
+
+class BaseModel(UUIDModel, TimeStampedModel, SoftDeleteModel):
+    """What every model of a service derives from: a UUID key, timestamps, soft delete.
+
+    class Ticket(BaseModel):
+        title = models.CharField(max_length=200)
+    """
+
+    class Meta:
+        abstract = True

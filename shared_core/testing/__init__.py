@@ -1,0 +1,5 @@
+"""What a service's tests get from the shared core; pytest loads `shared_core.testing.plugin` by itself."""
+
+from shared_core.testing.databases import PoolerTestRunner
+
+__all__ = ["PoolerTestRunner"]

@@ -1,0 +1,44 @@
+"""How does a suite get its test database through PgBouncer, twice in a row?
+
+A pooler keeps connections to the test database after the tests have left it, and PostgreSQL drops no database that
+somebody is connected to. ``DROP DATABASE … WITH (FORCE)`` (PostgreSQL 13) ends them in the same step.
+"""
+
+from typing import Any
+
+from django.db import connections
+from django.test.runner import DiscoverRunner
+
+
+class _DropsWithForce:
+    """Mixed into a connection's `DatabaseCreation`."""
+
+    connection: Any
+    _nodb_cursor: Any
+
+    def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> Any:  # Django's signature
+        if autoclobber and not keepdb:
+            self._destroy_test_db(self._get_test_db_name(), verbosity)  # type: ignore[attr-defined]  # mixed in
+        return super()._create_test_db(verbosity, autoclobber, keepdb)  # type: ignore[misc]  # as above
+
+    def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:  # noqa: ARG002  # as above
+        name = self.connection.ops.quote_name(test_database_name)
+        with self._nodb_cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def drop_test_databases_with_force() -> None:
+    """Make every PostgreSQL connection of this thread drop its test database whoever is connected to it."""
+    for connection in connections.all():
+        if connection.vendor == "postgresql" and not isinstance(connection.creation, _DropsWithForce):
+            creation = type("DatabaseCreation", (_DropsWithForce, type(connection.creation)), {})
+            connection.creation = creation(connection)
+
+
+class PoolerTestRunner(DiscoverRunner):
+    """Django's runner, for a database behind PgBouncer: ``TEST_RUNNER = "shared_core.testing.PoolerTestRunner"``."""
+
+    def setup_databases(self, **kwargs: Any) -> Any:  # Any: Django's own
+        """Create the test databases."""
+        drop_test_databases_with_force()
+        return super().setup_databases(**kwargs)

@@ -1,0 +1,13 @@
+"""The pytest plugin: loaded by itself where the shared core is installed, and idle where Django is not set up."""
+
+import django.conf
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart() -> None:
+    """Let the test databases be dropped through a pooler."""
+    if django.conf.settings.configured:
+        from shared_core.testing.databases import drop_test_databases_with_force  # noqa: PLC0415  # needs Django set up
+
+        drop_test_databases_with_force()

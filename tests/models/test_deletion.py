@@ -1,0 +1,111 @@
+import logging
+
+import pytest
+from django.db.models import ProtectedError, RestrictedError
+
+from tests.library.models import Author, Book, Chapter, Loan, Shelf, Stamp
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_refers_by_cascade_goes_along_with_one_timestamp(author, book, chapters):
+    counts = author.delete()
+
+    assert counts == (5, {"library.Author": 1, "library.Book": 1, "library.Chapter": 3})
+    rows = [*Book.all_objects.all(), *Chapter.all_objects.all()]
+    assert {(row.is_deleted, row.deleted_at) for row in rows} == {(True, author.deleted_at)}
+
+
+def test_rows_of_others_and_rows_deleted_earlier_stay_as_they_are(author, book, chapters):
+    stranger = Book.objects.create(author=Author.objects.create(name="Stanislaw"), title="Solaris")
+    chapters[2].delete()
+    earlier = chapters[2].deleted_at
+    author.delete()
+
+    chapters[2].refresh_from_db()
+    assert chapters[2].deleted_at == earlier
+    assert Book.objects.get() == stranger
+
+
+def test_a_delete_without_cascade_marks_one_row(author, book):
+    assert author.soft_delete(cascade=False) == (1, {"library.Author": 1})
+    assert Book.objects.get() == book
+
+
+def test_a_link_that_is_set_null_stays_so_that_a_restore_loses_nothing(author, book):
+    translator = Author.objects.create(name="Karen")
+    book.translator = translator
+    book.save()
+
+    assert translator.delete() == (1, {"library.Author": 1})
+    assert Book.objects.get().translator_id == translator.pk
+
+
+def test_rows_that_cannot_be_soft_deleted_are_left(author, book):
+    stamp = Stamp.objects.create(book=book)
+    author.delete()
+
+    assert Stamp.objects.get() == stamp
+
+
+def test_an_active_protected_row_stops_it_before_anything_is_written(author, book):
+    loan = Loan.objects.create(book=book)
+
+    with pytest.raises(ProtectedError, match=r"'Book' because they .* protected foreign keys: 'Loan.book'") as raised:
+        author.delete()
+
+    assert raised.value.protected_objects == {loan}
+    assert not author.is_deleted
+    assert Book.objects.get() == book
+
+
+def test_a_deleted_protected_row_does_not_stop_it(author, book):
+    Loan.objects.create(book=book).delete()
+
+    assert author.delete() == (2, {"library.Author": 1, "library.Book": 1})
+
+
+def test_a_restricted_row_stops_it_unless_it_goes_along_by_another_way(author, book):
+    other = Book.objects.create(author=Author.objects.create(name="Stanislaw"), title="Solaris")
+    staying = Shelf.objects.create(author=author, book=other)
+    Shelf.objects.create(author=author, book=book)
+
+    with pytest.raises(
+        RestrictedError, match=r"'Author' because they .* restricted foreign keys: 'Shelf.author'"
+    ) as raised:
+        author.delete()
+    assert raised.value.restricted_objects == {staying}
+
+    staying.delete()
+    assert author.delete() == (3, {"library.Author": 1, "library.Book": 1, "library.Shelf": 1})
+
+
+def test_a_queryset_takes_along_what_refers_to_each_of_its_rows(author, book, chapters):
+    Book.objects.create(author=author, title="Lavinia")
+
+    assert Book.objects.all().delete() == (5, {"library.Book": 2, "library.Chapter": 3})
+    assert not Chapter.objects.exists()
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(author, django_assert_num_queries):
+    books = [Book.objects.create(author=author, title=str(number)) for number in range(20)]
+    Chapter.objects.bulk_create(Chapter(book=book, title="1") for book in books for _ in range(10))
+
+    # Savepoint; lock of the author; books and shelves of hers; chapters, loans and shelves of the books; parts of the
+    # chapters; one UPDATE each of authors, books and chapters; release of the savepoint.
+    with django_assert_num_queries(12):
+        assert author.delete()[0] == 221
+
+
+def test_each_deletion_and_restore_writes_one_record(author, book, caplog):
+    caplog.set_level(logging.INFO, "shared_core.models")
+    author.delete()
+    moment = author.deleted_at
+    author.delete()
+    author.restore()
+
+    deleted, restored = caplog.records
+    counts = {"library.Author": 1, "library.Book": 1}
+    assert (deleted.message, deleted.rows, deleted.by_model) == ("Soft-deleted library.Author", 2, counts)
+    assert deleted.deleted_at == moment
+    assert (restored.message, restored.rows, restored.by_model) == ("Restored library.Author", 2, counts)

@@ -1,0 +1,87 @@
+import os
+import threading
+import time
+import uuid
+
+import pytest
+
+from shared_core.models import ids, uuid7
+
+
+def test_an_id_is_a_uuid_of_version_7_that_holds_the_time():
+    before = time.time_ns() // 1_000_000
+    made = uuid7()
+    after = time.time_ns() // 1_000_000
+
+    assert isinstance(made, uuid.UUID)
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert before <= made.int >> 80 <= after + 1
+
+
+def test_ids_of_a_process_are_strictly_increasing():
+    made = [uuid7() for _ in range(20_000)]
+
+    assert made == sorted(set(made))
+
+
+def test_ids_increase_while_the_clock_stands_still_or_is_set_back(monkeypatch):
+    last = uuid7()
+    now = last.int >> 80
+    for milliseconds in (now, now, now - 60_000, now - 60_000, now + 1):
+        monkeypatch.setattr(time, "time_ns", lambda milliseconds=milliseconds: milliseconds * 1_000_000)
+        made = uuid7()
+
+        assert made > last
+        last = made
+
+
+def test_a_counter_that_is_full_moves_on_to_the_next_millisecond():
+    generator = ids._Generator()
+    generator.next(5)
+    generator._counter = (1 << 42) - 1
+
+    assert generator.next(5)[0] == 6
+
+
+def test_threads_never_get_the_same_id_and_each_sees_its_own_increase():
+    made = [[] for _ in range(8)]
+
+    def work(mine):
+        mine.extend(uuid7() for _ in range(2000))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len({one for mine in made for one in mine}) == 16_000
+    assert all(mine == sorted(mine) for mine in made)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_forked_child_goes_on_above_its_parent_in_a_sequence_of_its_own(held):
+    last = uuid7()
+    if held:
+        ids._generator._lock.acquire()  # as by a thread that is not in the child
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, uuid7().bytes)
+        os._exit(0)
+    if held:
+        ids._generator._lock.release()
+    os.waitpid(child, 0)
+    in_child = uuid.UUID(bytes=os.read(reading, 16))
+    in_parent = uuid7()
+    os.close(reading)
+    os.close(writing)
+
+    assert in_child > last
+    # Apart from the time: not one step of a shared counter.
+    assert in_child.int >> 80 > last.int >> 80
+    assert in_parent > last
+
+
+def test_migrations_name_it_by_the_path_that_stays():
+    assert f"{uuid7.__module__}.{uuid7.__qualname__}" == "shared_core.models.uuid7"

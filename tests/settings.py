@@ -1,0 +1,18 @@
+"""Settings of the library's own suite: its database is the one DB_HOST names, else a stack started for this run."""
+
+import os
+
+from shared_core.databases import get_database_config
+from shared_core.logging_config import get_logging_config
+from tests.stack import ensure_database
+
+os.environ.update(ensure_database())
+
+SECRET_KEY = "for the test suite only"
+DATABASES = get_database_config()
+INSTALLED_APPS = ["django.contrib.contenttypes", "shared_core", "tests.library"]
+MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
+ROOT_URLCONF = "tests.urls"
+ALLOWED_HOSTS = ["testserver", "localhost"]
+USE_TZ = True
+LOGGING = get_logging_config(service="tests", environment="test")

@@ -1,0 +1,121 @@
+"""Holds the floors of the house: README.md draws them, under "The house"."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import shared_core
+
+PACKAGE = Path(shared_core.__file__).parent
+
+# A floor is a moment in Django's start-up; imports go to a lower floor, or to an earlier name on the same one.
+FLOORS = [
+    # settings.py is being read
+    ["", "context", "redaction", "log_format", "log_handlers", "environment", "logging_config", "databases"],
+    # settings are configured
+    ["conf", "middleware", "clients"],
+    # the app registry is ready
+    ["models"],
+    # Django looks for it by name
+    ["apps", "health", "urls", "management"],
+    # run by people, imported by nothing
+    ["testing"],
+]
+# Inside a package, a file may import the earlier ones; the façade comes last.
+ROOMS = {
+    "clients": ["exceptions", "retry", "urls", "tokens", "transport", "client", ""],
+    "models": ["ids", "deletion", "restore", "querysets", "base", ""],
+    "testing": ["databases", "plugin", ""],
+}
+PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
+
+
+def modules():
+    """Return ``{"models.base": path}`` for every file of the package."""
+    names = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
+        names[".".join(part for part in parts if part != "__init__")] = path
+    return names
+
+
+def imports(path):
+    """Return what of the package a file imports, as ``models.base`` or, for a name from a façade, ``models``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            inside = name.removeprefix("shared_core.") if name.startswith("shared_core.") else None
+            while inside and inside not in modules():
+                inside = inside.rpartition(".")[0]
+            if inside:
+                found.add(inside)
+    return found
+
+
+def split(name):
+    top, _, room = name.partition(".")
+    return top, room
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_imports_only_what_stands_below_it(name):
+    top, room = split(name)
+    for imported in imports(modules()[name]) - {name}:
+        other, its_room = split(imported)
+        if other == top:
+            order = ROOMS[top]
+            assert order.index(its_room) < order.index(room), f"{name} imports {imported}"
+        else:
+            assert PLACE[other] < PLACE[top], f"{name} imports {imported}"
+            assert {top, other} != {"clients", "models"}, "clients and models never meet"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_file_of_a_package_has_its_place(package):
+    files = {split(name)[1] for name in modules() if split(name)[0] == package}
+
+    assert files == set(ROOMS[package])
+
+
+def fresh(code):
+    """Return what ``code`` prints in an interpreter of its own, where no settings are configured."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.split()
+
+
+def test_importing_the_package_imports_nothing():
+    code = "import sys; before = set(sys.modules); import shared_core; print(*set(sys.modules) - before)"
+
+    assert fresh(code) == ["shared_core"]
+
+
+def test_the_ground_floor_can_be_imported_while_settings_are_being_read():
+    names = ", ".join(f"shared_core.{name}" for name in FLOORS[0] if name)
+    code = f"import {names}, django.conf, sys; print(django.conf.settings.configured, 'django.db' in sys.modules)"
+
+    assert fresh(code) == ["False", "False"]
+
+
+def test_the_first_floor_can_be_imported_before_the_app_registry_is_ready():
+    names = ", ".join(f"shared_core.{name}" for name in FLOORS[1])
+
+    assert fresh(f"import {names}, django.apps; print(django.apps.apps.ready)") == ["False"]
+
+
+def test_the_pytest_plugin_imports_no_models_before_django_is_up():
+    assert fresh("import sys, shared_core.testing.plugin; print('shared_core.models' in sys.modules)") == ["False"]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_is_one_idea(name):
+    assert len(modules()[name].read_text().splitlines()) <= 300

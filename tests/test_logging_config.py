@@ -1,0 +1,115 @@
+import io
+import json
+import logging
+import logging.config
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.log_format import parse_line
+from shared_core.logging_config import get_logging_config
+
+VARIABLES = ("SERVICE_NAME", "ENVIRONMENT", "LOG_LEVEL", "LOG_FORMAT", "LOG_FILE", "LOG_LEVELS")
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_result_is_a_plain_dict_with_the_parts_that_services_edit():
+    config = get_logging_config("user")
+
+    assert json.loads(json.dumps(config))["formatters"]["verbose"]["service"] == "user"
+    assert config["handlers"]["console"]["stream"] == "ext://sys.stderr"
+    assert {"apps", "django"} <= set(config["loggers"])
+    assert config["root"]["handlers"] == ["console"]
+
+
+def test_the_environment_says_what_arguments_leave_open(monkeypatch, tmp_path):
+    monkeypatch.setenv("SERVICE_NAME", "ticket")
+    monkeypatch.setenv("ENVIRONMENT", "dev")
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    monkeypatch.setenv("LOG_FILE", str(tmp_path / "ticket.log"))
+    monkeypatch.setenv("LOG_LEVELS", "apps.noisy=warning, django.db.backends=INFO")
+
+    config = get_logging_config()
+
+    assert config["formatters"]["verbose"]["()"].endswith("JsonFormatter")
+    assert config["formatters"]["verbose"]["service"] == "ticket"
+    assert config["root"] == {"level": "DEBUG", "handlers": ["console", "file"]}
+    assert config["handlers"]["file"]["filename"] == str(tmp_path / "ticket.log")
+    assert config["loggers"]["apps.noisy"]["level"] == "WARNING"
+    assert config["loggers"]["django.db.backends"]["level"] == "INFO"
+
+
+def test_production_is_quieter_than_development():
+    levels = [get_logging_config(environment=name)["root"]["level"] for name in ("prod", "dev", "test")]
+
+    assert levels == ["INFO", "DEBUG", "INFO"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LOG_LEVEL", "LOUD", r"LOG_LEVEL='LOUD' is no logging level: write one of DEBUG, INFO"),
+        ("LOG_FORMAT", "xml", r"LOG_FORMAT='xml' is none of text, json, dev"),
+        ("ENVIRONMENT", "live", r"ENVIRONMENT='live' is none of"),
+        ("LOG_LEVELS", "apps", r"LOG_LEVELS='apps': write logger=LEVEL"),
+        ("LOG_LEVELS", "apps=LOUD", r"the level of apps='LOUD' is no logging level"),
+    ],
+)
+def test_a_value_that_is_wrong_is_an_error_that_names_what_is_allowed(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ImproperlyConfigured, match=message):
+        get_logging_config()
+
+
+SERVICE = """
+import logging, sys
+import django
+from django.conf import settings
+from shared_core.logging_config import get_logging_config
+
+settings.configure(LOGGING=get_logging_config("user", log_file=sys.argv[1], environment="dev"), DEBUG=True)
+django.setup()
+logging.config.dictConfig(settings.LOGGING)
+logging.getLogger("apps.users").debug("from an app", extra={"user_id": 1})
+logging.getLogger("django.request").warning("from django")
+logging.getLogger("django.server").info("from runserver", extra={"server_time": "now"})
+logging.getLogger("somewhere.else").info("from a library")
+"""
+
+
+def test_each_record_is_written_once_to_console_and_file_in_a_real_service(tmp_path):
+    log_file = tmp_path / "user.log"
+    done = subprocess.run(
+        [sys.executable, "-c", SERVICE, str(log_file)], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    records = [parse_line(line) for line in log_file.read_text().splitlines()]
+    assert done.stderr == log_file.read_text()
+    assert [(record["logger"], record["message"]) for record in records] == [
+        ("apps.users", "from an app"),
+        ("django.request", "from django"),
+        ("django.server", "from runserver"),
+        ("somewhere.else", "from a library"),
+    ]
+    assert records[0]["fields"] == {"user_id": 1, "service": "user"}
+
+
+def test_a_service_without_a_name_writes_no_service_field(monkeypatch):
+    config = get_logging_config()
+    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["verbose"])
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+
+    handler.handle(logging.LogRecord("apps", logging.INFO, "x.py", 1, "Started", (), None))
+
+    assert parse_line(stream.getvalue())["fields"] == {}

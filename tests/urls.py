@@ -1,0 +1,46 @@
+"""What the suite's own requests are answered by."""
+
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.urls import include, path
+
+from shared_core import context
+from tests.library.models import Book
+
+
+def show_ids(request):
+    return HttpResponse(context.request_id())
+
+
+def stream(request):
+    return StreamingHttpResponse(str(context.request_id()) for _ in range(2))
+
+
+async def stream_async(request):
+    async def chunks():
+        yield str(context.request_id())
+
+    return StreamingHttpResponse(chunks())
+
+
+def download(request):
+    return FileResponse(open(__file__, "rb"))  # noqa: PTH123  # closed by Django
+
+
+def count_books(request):
+    return HttpResponse(Book.objects.count())
+
+
+def fail(request):
+    raise RuntimeError("broken on purpose")
+
+
+urlpatterns = [
+    path("", include("shared_core.urls")),
+    path("ids/", show_ids),
+    path("items/<int:number>/", lambda request, number: HttpResponse(number)),
+    path("stream/", stream),
+    path("stream-async/", stream_async),
+    path("download/", download),
+    path("books/", count_books),
+    path("fail/", fail),
+]
