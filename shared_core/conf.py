@@ -19,3 +19,10 @@ def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever th
     if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
         return default
     return getattr(settings, name, default)
+
+
+def ending_with(suffix: str) -> dict[str, Any]:
+    """Return the settings whose names end in ``suffix``, by name."""
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return {}
+    return {name: getattr(settings, name) for name in dir(settings) if name.endswith(suffix)}

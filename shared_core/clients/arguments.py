@@ -1,0 +1,86 @@
+"""Is what a caller passed usable? Each check raises at the call, names the argument, and shows no secret."""
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# RFC 9110 §5.6.2: what a method and a header's name are made of.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Timeout:
+    """Limits of one attempt, in seconds: for connecting, for each read, and for all of it."""
+
+    connect: float
+    read: float
+    total: float
+
+    @classmethod
+    def of(cls, value: object) -> "Timeout":
+        """Return the limits that ``value`` means: a number for all of it, or ``(connect, read)``."""
+        if isinstance(value, tuple):
+            if len(value) != 2:
+                raise ValueError(f"timeout must be a number or (connect, read), not {value!r}")
+            connect, read = (check_seconds("timeout", part) for part in value)
+            return cls(connect, read, connect + read)
+        seconds = check_seconds("timeout", value)
+        return cls(seconds, seconds, seconds)
+
+
+def check_seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """Return ``value`` where it is a number of seconds above 0, or 0 itself where ``zero``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    # Above TIMEOUT_MAX no lock can wait; NaN is never between.
+    if not (0 <= value <= threading.TIMEOUT_MAX) or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and finite, not {value!r}")
+    return float(value)
+
+
+def check_count(name: str, value: object, *, minimum: int = 0) -> int:
+    """Return ``value`` where it is a whole number of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, not {value!r}")
+    return value
+
+
+def check_method(method: object) -> str:
+    """Return ``method`` in capitals where it can be an HTTP method."""
+    if not isinstance(method, str):
+        raise TypeError(f"method must be a text, not {method!r}")
+    if not _TOKEN.fullmatch(method):
+        raise ValueError(f"method must be an HTTP method, not {method!r}")
+    return method.upper()
+
+
+def check_headers(headers: Any) -> dict[str, str | bytes | None]:  # Any: the caller's, not yet known to be a mapping
+    """Return a copy of ``headers`` where each can be sent; None in place of a value takes a header away."""
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ValueError(f"headers: {name!r} is no name of a header")
+        if value is not None:
+            check_header_value(f"headers: the value of {name}", value)
+    return dict(headers)
+
+
+def check_header_value(name: str, value: object) -> None:
+    """Raise where a header cannot carry ``value``, which may be a secret and is not shown."""
+    if not isinstance(value, str | bytes):
+        raise TypeError(f"{name} must be a text, not {type(value).__name__}")
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if text != text.strip() or any(character in text for character in "\r\n\0"):
+        raise ValueError(f"{name} holds a line break, a NUL or white space at an edge")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        # From None: the original would show the value.
+        raise ValueError(f"{name} holds a character outside of latin-1") from None

@@ -1,0 +1,221 @@
+"""What can go wrong in a call to another service, and what does each error carry?
+
+Each error is also the `requests` exception that a caller of `requests` would expect.
+
+    ServiceError                      requests.RequestException
+    ├── ServiceConnectionError        requests.ConnectionError     refused, unreachable, broken off
+    │   └── ServiceConnectTimeout     requests.ConnectTimeout      and a ServiceTimeout
+    ├── ServiceTimeout                requests.Timeout             one attempt took too long
+    │   ├── ServiceConnectTimeout
+    │   └── DeadlineExceeded                                       the whole call took too long
+    ├── ServiceHTTPError              requests.HTTPError           an answer, status 400 or above
+    │   ├── ClientError                                            4xx
+    │   │   ├── Unauthorized                                       401
+    │   │   ├── Forbidden                                          403
+    │   │   ├── NotFound                                           404
+    │   │   ├── Conflict                                           409
+    │   │   └── RateLimited                                        429
+    │   └── ServerError                                            5xx: an outage, never "not found"
+    ├── TooManyRedirects              requests.TooManyRedirects
+    ├── ResponseTooLarge                                           more bytes than the client reads
+    ├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
+    ├── UnsafeURL                     requests InvalidURL, ValueError   refused before a byte was sent
+    └── TokenError                                                 the token service failed, not the service
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from shared_core.redaction import MASK, redact_url
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one attempt. ``elapsed`` and ``wait`` (before the next attempt, 0 after the last) are in seconds."""
+
+    number: int  # from 1
+    status: int | None  # None where no answer came
+    error: str | None  # the error's class, where the attempt failed
+    elapsed: float
+    wait: float = 0.0
+
+
+class ServiceError(requests.RequestException):
+    """A call to another service failed.
+
+    Attributes:
+        url: Where the call went, without userinfo and with its query masked.
+        method: The HTTP method.
+        service: Name of the service, or its host where it has none.
+        attempts: How many attempts were made; 0 where nothing was sent.
+        elapsed: Seconds that the whole call took.
+        response: The last answer, or None where none came.
+        history: One `Attempt` an attempt, oldest first.
+        retry_after: Seconds that the last answer asked to wait, or None.
+        request_id: Id of the request being served when the call was made, or None.
+
+    It pickles; the copy has no ``request``, and its response has none.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        url: str = "",
+        method: str = "",
+        service: str = "",
+        elapsed: float = 0.0,
+        response: requests.Response | None = None,
+        request: requests.PreparedRequest | None = None,
+        history: Sequence[Attempt] = (),
+        retry_after: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(reason, response=response, request=request)
+        self.url = redact_url(url)
+        self.method = method
+        self.service = service
+        self.elapsed = elapsed
+        self.history = tuple(history)
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made."""
+        return len(self.history)
+
+    def __str__(self) -> str:
+        """Compose ``user: GET /api/v1/users/42: 503 Service Unavailable (4 attempts, 3.51 s)``."""
+        where = f"{self.method} {urlsplit(self.url).path}".strip()
+        facts = [f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}", f"{self.elapsed:.2f} s"]
+        statuses = [attempt.status for attempt in self.history if attempt.status is not None]
+        if statuses and not isinstance(self, ServiceHTTPError):
+            facts.append(f"last status {statuses[-1]}")
+        return ": ".join(part for part in (self.service, where, str(self.args[0])) if part) + f" ({', '.join(facts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:  # Any: what pickle asks for
+        state = {**self.__dict__, "request": None, "response": _without_request(self.response)}
+        return _restore, (type(self), self.args, state)
+
+
+class ServiceConnectionError(ServiceError, requests.ConnectionError):
+    """The service could not be reached, or the connection broke before its answer was complete."""
+
+
+class ServiceTimeout(ServiceError, requests.Timeout):  # noqa: N818  requests says Timeout
+    """An attempt took longer than its timeout."""
+
+
+class ServiceConnectTimeout(ServiceConnectionError, ServiceTimeout, requests.ConnectTimeout):
+    """No connection came about within the timeout; nothing was sent."""
+
+
+class DeadlineExceeded(ServiceTimeout):
+    """The call took longer than its deadline, retries and waits included."""
+
+
+class ServiceHTTPError(ServiceError, requests.HTTPError):
+    """The service answered with a status of 400 or above; ``response`` is that answer."""
+
+    response: requests.Response
+
+
+class ClientError(ServiceHTTPError):
+    """The service refused the request (4xx): sending it again unchanged will not help."""
+
+
+class Unauthorized(ClientError):
+    """Status 401: the service does not know who is calling."""
+
+
+class Forbidden(ClientError):
+    """Status 403: the service knows who is calling, and refuses."""
+
+
+class NotFound(ClientError):
+    """Status 404: the service is up, and there is no such thing."""
+
+
+class Conflict(ClientError):
+    """Status 409: the request contradicts the state of what it addresses."""
+
+
+class RateLimited(ClientError):
+    """Status 429: too many requests; ``retry_after`` says how long to wait, where the service said so."""
+
+
+class ServerError(ServiceHTTPError):
+    """The service failed (5xx): an outage, which says nothing about what was asked for."""
+
+
+class TooManyRedirects(ServiceError, requests.TooManyRedirects):
+    """The answer was one redirect more than the client follows."""
+
+
+class ResponseTooLarge(ServiceError):  # noqa: N818  RFC 9110 names 413 "Content Too Large"
+    """The decoded body passed the client's limit of ``limit`` bytes and was not read on."""
+
+    limit: int | None = None
+
+
+class InvalidResponse(ServiceError, ValueError):
+    """The answer is not the JSON that was asked for, or its content coding cannot be undone."""
+
+
+class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  requests says InvalidURL
+    """The URL is none that this client may call; nothing was sent to it."""
+
+    def __init__(self, reason: str, *, url: str = "", **facts: Any) -> None:  # Any: the facts of a ServiceError
+        super().__init__(reason, url=url, **facts)
+        # What is malformed may hold its userinfo where no parser finds it.
+        if "@" in self.url:
+            self.url = MASK
+
+
+class TokenError(ServiceError):
+    """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called."""
+
+
+_BY_STATUS: Mapping[int, type[ServiceHTTPError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    429: RateLimited,
+}
+
+
+def error_for_status(status: int) -> type[ServiceHTTPError]:
+    """Return the class of the error that an answer with ``status``, 400 or above, is raised as."""
+    return _BY_STATUS.get(status, ClientError if status < 500 else ServerError)
+
+
+def describe_status(status: int) -> str:
+    """Return ``404 Not Found``, in the standard's words: the server's own may be anything."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _restore(kind: type[ServiceError], args: tuple[Any, ...], state: dict[str, Any]) -> ServiceError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def _without_request(response: requests.Response | None) -> requests.Response | None:
+    """Copy ``response`` as pickle would, less what was sent to get it."""
+    if response is None:
+        return None
+    copy = requests.Response()
+    copy.__dict__.update(response.__getstate__())
+    copy.__dict__.update(request=None, history=[], url=redact_url(response.url or ""), _content_consumed=True)
+    return copy

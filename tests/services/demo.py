@@ -1,0 +1,91 @@
+"""``make demo``: four services run on the shared core, one story is told to them, and what was seen is compared.
+
+Exit status: 0 where everything held, 1 where something differed or could not be started, 130 for Ctrl-C.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from tests.services.fleet import Fleet
+from tests.services.story import Check, Story
+from tests.stack import StackError
+
+
+def main() -> int:
+    """Run the demo; with KEEP=1 in the environment, leave the fleet running until Ctrl-C."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="shared-core-demo-"))
+
+    def progress(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)  # a command's own output
+
+    try:
+        with Fleet(folder, progress=progress) as fleet:
+            story, checks = Story(fleet), []
+            for title, step in story.steps():
+                progress(title)
+                checks += step()
+            _show_request(story)
+            _show_table(checks)
+            failed = sum(not check.holds for check in checks)
+            print(f"\n{len(checks)} checks, {failed} failed. The logs are in {folder}")
+            if os.environ.get("KEEP", "") not in {"", "0"}:
+                _keep(fleet)
+        return 1 if failed else 0
+    except StackError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ndemo: interrupted; everything is stopped. The logs are in {folder}", file=sys.stderr)
+        return 130
+
+
+def _keep(fleet: Fleet) -> None:
+    print("\nThe fleet is running. Press Ctrl-C to stop it.")
+    for service in fleet:
+        print(f"  {service.name + '-service':<22} {service.url}/ready/")
+    print(f"\n  curl {fleet['ticket'].url}/api/v1/tickets", flush=True)
+    while True:
+        signal.pause()
+
+
+def _show_request(story: Story) -> None:
+    print(f"\nRequest {story.request_id}, from four logs:\n")
+    for record in story.records():
+        fields = record["fields"]
+        shown = " ".join(f"{key}={fields[key]}" for key in ("method", "path", "status", "ms") if key in fields)
+        moment = record["time"].strftime("%H:%M:%S.%f")[:-3]
+        print(f"  {moment}  {fields['service']:<14} {record['logger']:<22} {record['message']}  {shown}")
+
+
+def _show_table(checks: list[Check]) -> None:
+    rows = [
+        (check.what, _short(check.expected), _short(check.seen), "ok" if check.holds else "DIFFERS") for check in checks
+    ]
+    head = ("what", "expected", "seen", "")
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
+    print()
+    for row in [head, tuple("-" * width for width in widths), *rows]:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {label.rpartition('.')[2]}" for label, number in value.items())
+    if isinstance(value, set | list):
+        return ", ".join(sorted(map(str, value))) or "none"
+    return str(value)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Starts PostgreSQL, PgBouncer and the four services as a shop runs them: one process each, real HTTP, real database.
+
+    with Fleet(folder) as fleet:
+        HTTPClient(fleet["ticket"].url).get_json("/api/v1/tickets")
+
+Each service is a Django project of its own under gunicorn, with a database of its own on the server that DB_HOST
+names, else on a stack started for the fleet. Everything that was started is stopped at the end of the block, and also
+where the caller is killed.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from shared_core.clients import HTTPClient, ServiceError
+from tests.stack import Stack, StackError
+from tests.stack.process import Process
+
+NAMES = ("user", "file", "communication", "ticket")
+WORKERS = 2
+_HERE = Path(__file__).parent
+_START_WITHIN = 30.0  # seconds
+
+
+class FleetError(StackError):
+    """The fleet cannot be started; the message is one line that says what to do."""
+
+
+class Service:
+    """One of the four, as a process."""
+
+    def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_file = folder / f"{name}.log"
+        self.console = folder / f"{name}.console.log"
+        self.source = _HERE / f"{name}-service" / "src"
+        self.environment = {
+            **environment,
+            "DB_NAME": f"{environment['DB_NAME']}_{name}",
+            "DJANGO_SETTINGS_MODULE": "core.settings.prod",
+            "FILE_STORAGE": str(folder / f"{name}-storage"),
+            "LOG_FILE": str(self.log_file),
+            "SECRET_KEY": secrets.token_hex(32),
+            "SERVICE_NAME": name,
+        }
+        self.process: Process | None = None
+
+    def manage(self, *arguments: str) -> str:
+        """Run ``manage.py`` of the service and return what it prints."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=self.source, env=self.environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["no output"]
+            raise FleetError(f"{self.name}-service: manage.py {' '.join(arguments)} failed: {lines[-1]}")
+        return done.stdout
+
+    def start(self) -> None:
+        """Start the service's gunicorn; `wait_until_ready` says when it answers."""
+        command = [sys.executable, "-m", "gunicorn", "core.wsgi", "--chdir", str(self.source)]
+        command += ["--bind", f"127.0.0.1:{self.port}", "--workers", str(WORKERS), "--threads", "4"]
+        self.process = Process(command, log=self.console, env=self.environment, cwd=self.source)
+        self.process.start()
+
+    def kill(self) -> None:
+        """End all processes of the service at once, as a lost machine would."""
+        assert self.process is not None
+        self.process.kill_all(signal.SIGKILL)
+
+    def wait_until_ready(self) -> None:
+        """Return once ``/ready/`` answers 200; FleetError where it does not in time."""
+        assert self.process is not None
+        end = time.monotonic() + _START_WITHIN
+        with HTTPClient(self.url, token=False, timeout=2) as client:
+            while True:
+                try:
+                    client.get("/ready/", retry_attempts=0)
+                except ServiceError as error:
+                    if not self.process.running:
+                        raise FleetError(f"{self.name}-service ended at its start: {self.process.tail()}") from None
+                    if time.monotonic() > end:
+                        raise FleetError(f"{self.name}-service is not ready ({error}); see {self.console}") from None
+                    time.sleep(0.1)
+                else:
+                    return
+
+    def stop(self) -> None:
+        """Stop the service, if it runs."""
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+
+class Fleet:
+    """The four services and what they stand on."""
+
+    def __init__(self, folder: Path, *, progress: Callable[[str], None] = lambda text: None) -> None:
+        """Prepare a fleet that keeps its logs and files in ``folder``, which exists, and tells ``progress`` its steps."""
+        self._folder = folder
+        self._progress = progress
+        self._services: dict[str, Service] = {}
+        self._databases: dict[str, str] = {}
+        self._made: list[str] = []
+        self.stack: Stack | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def __getitem__(self, name: str) -> Service:
+        return self._services[name]
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._services.values())
+
+    def _start(self) -> None:
+        if os.environ.get("DB_HOST"):
+            self._databases = {
+                name: os.environ.get(name, "") for name in ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")
+            }
+        else:
+            self._progress("starting PostgreSQL 16 and PgBouncer")
+            self.stack = Stack()
+            self.stack.start()
+            self._databases = self.stack.environment
+        prefix = f"hdms_{secrets.token_hex(4)}"
+        shared = {
+            **_plain_environment(),
+            **self._databases,
+            "DB_NAME": prefix,
+            "SERVICE_AUTH_TOKEN": secrets.token_hex(16),
+        }
+        self._services = {name: Service(name, self._folder, shared) for name in NAMES}
+        urls = {f"{service.name.upper()}_SERVICE_URL": service.url for service in self}
+        for service in self:
+            service.environment.update(urls)
+        self._progress("creating four databases and running their migrations")
+        for service in self:
+            self._execute("CREATE DATABASE {}", service.environment["DB_NAME"])
+            self._made.append(service.environment["DB_NAME"])
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda service: service.manage("migrate", "--verbosity", "0"), self))
+        self._progress("starting four services, two gunicorn workers each")
+        for service in self:
+            service.start()
+        for service in self:
+            service.wait_until_ready()
+
+    def stop(self) -> None:
+        """Stop the services, drop their databases, stop the stack."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Service.stop, self))
+        if self.stack is not None:
+            self.stack.stop()
+            self.stack = None
+        else:
+            for name in self._made:
+                self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self._made = []
+
+    def _execute(self, statement: str, database: str) -> None:
+        values = self._databases
+        with psycopg.connect(
+            host=values["DB_HOST"],
+            port=values["DB_PORT"] or None,
+            user=values["DB_USER"],
+            password=values["DB_PASSWORD"],
+            dbname=values["DB_NAME"],
+            autocommit=True,
+            prepare_threshold=None,
+        ) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return what a program needs of this process's environment, and nothing that a service would take for its own."""
+    return {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+        if name in os.environ
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

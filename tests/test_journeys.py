@@ -1,0 +1,1 @@
+"""The demo's story and its faults, on four running services."""
