@@ -1,15 +1,15 @@
 """How does one call proceed: its attempts and waits, and the one response or error that it ends with?
 
-    attempt ──▶ response below 400 ──▶ returned
-       ▲    └─▶ failure ──▶ 401, and the token's provider has another ──┐
-       │               └──▶ may be sent again, in time ──▶ wait ────────┤
-       │               └──▶ neither ──▶ raised                          │
-       └────────────────────────────────────────────────────────────────┘
+attempt ──▶ response below 400 ──▶ returned
+   ▲    └─▶ failure ──▶ 401, and the token's provider has another ──┐
+   │               └──▶ may be sent again, in time ──▶ wait ────────┤
+   │               └──▶ neither ──▶ raised                          │
+   └────────────────────────────────────────────────────────────────┘
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from shared_core.clients.arguments import Timeout
 from shared_core.clients.exceptions import (
     Attempt,
     DeadlineExceeded,
+    InvalidResponse,
     ServiceError,
     ServiceTimeout,
     TooManyRedirects,
@@ -62,7 +63,7 @@ class Plan:
     token: Token | None
     ask: AskTokenService
     repeatable: bool  # sending it twice has the effect of sending it once
-    expected: frozenset[int] = field(default_factory=frozenset)  # statuses from 400 that are returned
+    expected: Collection[int]  # statuses from 400 that are returned
     clock: Clock
 
 
@@ -75,19 +76,24 @@ class Call:
         self.started = plan.clock.monotonic()
         self.rewind = rewinder(plan.request.body)
 
-    def run(self) -> requests.Response:
-        """Return the response.
+    def run[T](self, read: Callable[[requests.Response], T]) -> T:
+        """Return what ``read`` makes of the response; where it raises ValueError, that is an InvalidResponse.
 
         Raises:
-            ServiceError: There is none, or its status is 400 or above.
+            ServiceError: There is no response, or its status is 400 or above, or it cannot be read.
         """
         try:
             response = self._run()
+            try:
+                result = read(response)
+            except ValueError as exc:
+                failure = Failure(InvalidResponse, str(exc), response=response)
+                raise self._error(failure) from exc.__cause__
         except ServiceError as error:
             self._log(error)
             raise
         self._log(None)
-        return response
+        return result
 
     def _run(self) -> requests.Response:
         token, renewed, retries = self._token(), False, 0
@@ -99,16 +105,16 @@ class Call:
                 raise self._error(failure) from failure.cause
             began = self.plan.clock.monotonic()
             outcome = self._attempt(token)
-            failure = outcome if isinstance(outcome, Failure) else self._verdict(outcome)
-            if failure is None:
-                self._record(began, outcome, None)
+            if isinstance(outcome, requests.Response):
+                self._record(began, outcome)
                 return outcome
+            failure = outcome
             if self._may_renew(failure, token) and not renewed:
-                self._record(began, outcome, failure)
+                self._record(began, failure)
                 token, renewed = self._token(stale=token), True
                 continue
             wait = self._wait(failure, retries)
-            self._record(began, outcome, failure, wait or 0.0)
+            self._record(began, failure, wait or 0.0)
             if wait is None:
                 raise self._error(failure) from failure.cause
             retries += 1
@@ -118,7 +124,8 @@ class Call:
         """Send the request once, and what it is redirected to."""
         plan, now = self.plan, self.plan.clock.monotonic
         ends = now() + min(plan.timeout.total, self._left())
-        request, hops = plan.request.copy(), []
+        request = plan.request.copy()
+        hops: list[requests.Response] = []
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
         home = origin_of(str(request.url))
@@ -146,7 +153,7 @@ class Call:
                 return Failure(UnsafeURL, f"redirected: {exc.args[0]}", response=outcome, retriable=False)
             if following is None:
                 outcome.history = [*hops, *outcome.history]
-                return outcome
+                return self._verdict(outcome)
             if len(hops) == MAX_REDIRECTS:
                 return Failure(
                     TooManyRedirects, f"more than {MAX_REDIRECTS} redirects", response=outcome, retriable=False
@@ -161,11 +168,11 @@ class Call:
             return None
         return next_request(request, response, replayable=self.rewind is not None)
 
-    def _verdict(self, response: requests.Response) -> Failure | None:
-        """Say what is wrong with an answer, by its status."""
+    def _verdict(self, response: requests.Response) -> requests.Response | Failure:
+        """Return ``response`` where its status is good, or what its status means."""
         status = response.status_code
         if status < 400 or status in self.plan.expected:
-            return None
+            return response
         return Failure(
             error_for_status(status),
             describe_status(status),
@@ -212,14 +219,13 @@ class Call:
     def _retry_after(self, failure: Failure) -> float | None:
         if failure.response is None:
             return None
-        return retry_after(failure.response.headers.get("Retry-After"), self.plan.clock.time())
+        return retry_after(failure.response.headers.get("Retry-After"), self.plan.clock.now())
 
     def _failure_of_deadline(self) -> Failure:
         return Failure(DeadlineExceeded, f"the deadline of {self.plan.deadline:g} s has passed", retriable=False)
 
-    def _record(
-        self, began: float, outcome: requests.Response | Failure, failure: Failure | None, wait: float = 0.0
-    ) -> None:
+    def _record(self, began: float, outcome: requests.Response | Failure, wait: float = 0.0) -> None:
+        failure = outcome if isinstance(outcome, Failure) else None
         response = outcome.response if isinstance(outcome, Failure) else outcome
         attempt = Attempt(
             number=len(self.history) + 1,
@@ -251,11 +257,17 @@ class Call:
 
     def _log(self, error: ServiceError | None) -> None:
         request, elapsed = self.plan.request, self.plan.clock.monotonic() - self.started
-        log_call(str(request.method), self.plan.service, str(request.url), self.history, elapsed, error)
+        log_call(self.plan.service, str(request.method), str(request.url), self.history, elapsed=elapsed, error=error)
 
 
 def log_call(
-    method: str, service: str, url: str, history: Sequence[Attempt], elapsed: float, error: ServiceError | None
+    service: str,
+    method: str,
+    url: str,
+    history: Sequence[Attempt] = (),
+    *,
+    elapsed: float = 0.0,
+    error: ServiceError | None = None,
 ) -> None:
     """Write a call's one line: a WARNING where it failed or needed more than one attempt."""
     logger.log(

@@ -9,53 +9,24 @@
 An answer below 400 is returned, everything else is raised as a `ServiceError`; what may be repeated is repeated.
 """
 
-import json as jsonlib
-import uuid
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypedDict, Unpack
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self, Unpack
 
 import requests
 from django.core.exceptions import ImproperlyConfigured
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
-from shared_core import __version__, conf, context
-from shared_core.clients.arguments import (
-    Timeout,
-    check_count,
-    check_header_value,
-    check_headers,
-    check_method,
-    check_seconds,
-)
+from shared_core import conf, context
+from shared_core.clients.arguments import Timeout, check_count, check_headers, check_method, check_seconds
 from shared_core.clients.call import Call, Plan, log_call
-from shared_core.clients.exceptions import InvalidResponse, UnsafeURL
+from shared_core.clients.exceptions import UnsafeURL
+from shared_core.clients.request import IDEMPOTENCY_KEY, CallOptions, Headers, prepare
+from shared_core.clients.response import read_json, whole
 from shared_core.clients.retry import IDEMPOTENT_METHODS, Clock, RetryPolicy
-from shared_core.clients.tokens import Provider, Token, check_token, from_settings, is_trusted, warn_untrusted
-from shared_core.clients.transport import ACCEPT_ENCODING, PooledAdapter, trust_store
-from shared_core.clients.urls import check_base, join, origin_of
-
-
-class CallOptions(TypedDict, total=False):
-    """What each verb takes by keyword; see `HTTPClient.request`."""
-
-    token: str | bool | Provider | None
-    timeout: float | tuple[float, float] | None
-    retry_attempts: int | None
-    deadline: float | None
-    idempotency_key: str | bool | None
-    # Any: these are as requests takes them.
-    params: Any
-    headers: Mapping[str, str | bytes | None] | None
-    cookies: Any
-    files: Any
-    auth: Any
-    allow_redirects: bool
-    proxies: Mapping[str, str] | None
-    hooks: Any
-    stream: bool
-    verify: bool | str | None
-    cert: Any
+from shared_core.clients.tokens import Provider, check_token, choose_token
+from shared_core.clients.transport import PooledAdapter, trust_store
+from shared_core.clients.urls import check_base, origin_of
 
 
 class HTTPClient:
@@ -88,7 +59,7 @@ class HTTPClient:
     default_backoff_factor: ClassVar[float] = 0.5
     default_deadline: ClassVar[float] = 15
 
-    _clock: ClassVar[Clock] = Clock()
+    _clock: Clock = Clock()
 
     def __init__(
         self,
@@ -99,7 +70,7 @@ class HTTPClient:
         timeout: float | tuple[float, float] | None = None,
         retry: RetryPolicy | None = None,
         deadline: float | None = None,
-        headers: Mapping[str, str | bytes | None] | None = None,
+        headers: Headers | None = None,
         verify: bool | str = True,
         proxies: Mapping[str, str] | None = None,
         max_response_bytes: int | None = 10_000_000,
@@ -136,3 +107,177 @@ class HTTPClient:
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._adapter.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: Any = None,  # Any: as requests takes them
+        json: Any = None,
+        **options: Unpack[CallOptions],
+    ) -> requests.Response:
+        """Return the answer to a request, its body read unless ``stream=True``.
+
+        Args:
+            method: The HTTP method.
+            url: A path under the base URL, or an absolute URL.
+            data: The body, as requests takes it.
+            json: The body as an object, in place of ``data``.
+            options: As `requests.request` takes them, and:
+                ``token``, ``timeout`` and ``deadline`` (as the client takes them) for this call;
+                ``retry_attempts``, how often it may be sent again, 0 for one attempt;
+                ``idempotency_key``, a text, or True for a new one: the service does not act twice on the same,
+                so that POST and PATCH may be sent again.
+
+        Raises:
+            ServiceError: There is no answer, or its status is 400 or above.
+            TypeError: An argument is of the wrong type; nothing was sent.
+            ValueError: An argument is out of range; nothing was sent.
+        """
+        return self._call(method, url, data=data, json=json, **options).run(whole)
+
+    def get(self, url: str, **options: Unpack[CallOptions]) -> requests.Response:
+        """GET ``url``; see `request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[CallOptions]) -> requests.Response:
+        """HEAD ``url``; see `request`."""
+        return self.request("HEAD", url, **options)
+
+    # Any from here on: bodies are as requests takes them, and JSON is what the service sent.
+    def delete(
+        self, url: str, *, data: Any = None, json: Any = None, **options: Unpack[CallOptions]
+    ) -> requests.Response:
+        """DELETE ``url``; see `request`."""
+        return self.request("DELETE", url, data=data, json=json, **options)
+
+    def post(self, url: str, data: Any = None, json: Any = None, **options: Unpack[CallOptions]) -> requests.Response:
+        """POST to ``url``; see `request`."""
+        return self.request("POST", url, data=data, json=json, **options)
+
+    def put(self, url: str, data: Any = None, json: Any = None, **options: Unpack[CallOptions]) -> requests.Response:
+        """PUT to ``url``; see `request`."""
+        return self.request("PUT", url, data=data, json=json, **options)
+
+    def patch(self, url: str, data: Any = None, json: Any = None, **options: Unpack[CallOptions]) -> requests.Response:
+        """PATCH ``url``; see `request`."""
+        return self.request("PATCH", url, data=data, json=json, **options)
+
+    def get_json(self, url: str, *, missing_ok: bool = False, **options: Unpack[CallOptions]) -> Any:
+        """GET ``url`` and return the JSON of the answer; None where it has no body, or is a 404 and ``missing_ok``.
+
+        Raises:
+            InvalidResponse: The answer is not JSON.
+        """
+        return self._json("GET", url, expected={404} if missing_ok else (), **options)
+
+    def post_json(self, url: str, json: Any = None, **options: Unpack[CallOptions]) -> Any:
+        """POST ``json`` and return the JSON of the answer, or None where it has no body; see `get_json`."""
+        return self._json("POST", url, json=json, **options)
+
+    def put_json(self, url: str, json: Any = None, **options: Unpack[CallOptions]) -> Any:
+        """PUT ``json`` and return the JSON of the answer, or None where it has no body; see `get_json`."""
+        return self._json("PUT", url, json=json, **options)
+
+    def patch_json(self, url: str, json: Any = None, **options: Unpack[CallOptions]) -> Any:
+        """PATCH with ``json`` and return the JSON of the answer, or None where it has no body; see `get_json`."""
+        return self._json("PATCH", url, json=json, **options)
+
+    def _base(self) -> str | None:
+        return self._base_url
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        *,
+        token: str | bool | Provider | None = None,
+        timeout: float | tuple[float, float] | None = None,
+        retry_attempts: int | None = None,
+        deadline: float | None = None,
+        allow_redirects: bool = True,
+        proxies: Mapping[str, str] | None = None,
+        stream: bool = False,
+        verify: bool | str | None = None,
+        cert: Any = None,
+        expected: Collection[int] = (),
+        repeatable: bool = False,
+        **content: Any,
+    ) -> Call:
+        """Check the arguments and return the call, ready to run; a status in ``expected`` is not raised."""
+        method, base = check_method(method), self._base()
+        check_token(token)
+        policy = self._policy
+        if retry_attempts is not None:
+            policy = replace(policy, retries=check_count("retry_attempts", retry_attempts))
+        limits = Timeout.of(timeout) if timeout is not None else self._timeout
+        seconds = check_seconds("deadline", deadline) if deadline is not None else self._deadline
+        try:
+            request = prepare(method, url, base=base, client_headers=self._headers, **content)
+        except UnsafeURL as error:
+            error.method, error.service, error.request_id = method, self.service or "", context.request_id()
+            log_call(error.service, method, error.url, error=error)
+            raise
+        origin = origin_of(str(request.url))
+        plan = Plan(
+            adapter=self._adapter,
+            request=request,
+            service=self.service or origin.netloc,
+            policy=policy,
+            timeout=limits,
+            deadline=seconds,
+            max_response_bytes=self._max_response_bytes,
+            stream=stream,
+            follow_redirects=allow_redirects,
+            options={
+                "verify": trust_store(self._verify if verify is None else verify),
+                "cert": cert,
+                "proxies": self._proxies if proxies is None else dict(proxies),
+            },
+            # What the caller set stays: a header, or requests' own way to authenticate.
+            token=None
+            if "Authorization" in request.headers or content.get("auth") is not None
+            else choose_token(token, self._token, origin=origin, named=base is not None),
+            ask=self._ask_token_service,
+            repeatable=repeatable or method in IDEMPOTENT_METHODS or IDEMPOTENCY_KEY in request.headers,
+            expected=expected,
+            clock=self._clock,
+        )
+        return Call(plan)
+
+    def _json(self, method: str, url: str, **arguments: Any) -> Any:
+        return self._call(method, url, accept="application/json", stream=False, **arguments).run(read_json)
+
+    def _ask_token_service(
+        self, url: str, form: dict[str, str], auth: tuple[str, str], *, deadline: float
+    ) -> requests.Response:
+        """Ask over the same connections, with nothing else of this client's: no base, headers or token."""
+        client = HTTPClient(
+            token=False, retry=self._policy, verify=self._verify, proxies=self._proxies, transport=self._adapter
+        )
+        client._clock = self._clock
+        # Asking twice for a token does no harm.
+        return client._call("POST", url, data=form, auth=auth, deadline=deadline, repeatable=True).run(whole)
+
+
+class ServiceClient(HTTPClient):
+    """An HTTPClient of the service that ``service`` names: its base URL is the setting of that name.
+
+    ``service = "user-api"`` is at ``settings.USER_API_SERVICE_URL``, which is read when it is needed, never at import.
+    """
+
+    def _base(self) -> str:
+        if self._base_url is not None:
+            return self._base_url
+        if not self.service:
+            raise ImproperlyConfigured(f'{type(self).__name__} needs a name for its service, such as service = "user"')
+        setting = self.service.upper().replace("-", "_") + "_SERVICE_URL"
+        hint = f'{setting} = "http://{self.service}-service:8000"'
+        url = conf.get(setting)
+        if not url:
+            raise ImproperlyConfigured(f"{type(self).__name__} needs the setting {setting}, for example: {hint}")
+        try:
+            return check_base(url)
+        except (TypeError, UnsafeURL) as exc:
+            raise ImproperlyConfigured(f"{setting} is no base URL: {exc.args[0]}; for example: {hint}") from exc

@@ -24,6 +24,7 @@ Each error is also the `requests` exception that a caller of `requests` would ex
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -36,13 +37,13 @@ from shared_core.redaction import MASK, redact_url
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one attempt. ``elapsed`` and ``wait`` (before the next attempt, 0 after the last) are in seconds."""
+    """What became of one attempt."""
 
     number: int  # from 1
     status: int | None  # None where no answer came
     error: str | None  # the error's class, where the attempt failed
-    elapsed: float
-    wait: float = 0.0
+    elapsed: float  # seconds
+    wait: float = 0.0  # seconds before the next attempt
 
 
 class ServiceError(requests.RequestException):
@@ -112,7 +113,7 @@ class ServiceTimeout(ServiceError, requests.Timeout):  # noqa: N818  requests sa
     """An attempt took longer than its timeout."""
 
 
-class ServiceConnectTimeout(ServiceConnectionError, ServiceTimeout, requests.ConnectTimeout):
+class ServiceConnectTimeout(ServiceConnectionError, ServiceTimeout, requests.ConnectTimeout):  # noqa: N818  requests says ConnectTimeout
     """No connection came about within the timeout; nothing was sent."""
 
 
@@ -130,23 +131,23 @@ class ClientError(ServiceHTTPError):
     """The service refused the request (4xx): sending it again unchanged will not help."""
 
 
-class Unauthorized(ClientError):
+class Unauthorized(ClientError):  # noqa: N818  RFC 9110's word
     """Status 401: the service does not know who is calling."""
 
 
-class Forbidden(ClientError):
+class Forbidden(ClientError):  # noqa: N818  RFC 9110's word
     """Status 403: the service knows who is calling, and refuses."""
 
 
-class NotFound(ClientError):
+class NotFound(ClientError):  # noqa: N818  RFC 9110's word
     """Status 404: the service is up, and there is no such thing."""
 
 
-class Conflict(ClientError):
+class Conflict(ClientError):  # noqa: N818  RFC 9110's word
     """Status 409: the request contradicts the state of what it addresses."""
 
 
-class RateLimited(ClientError):
+class RateLimited(ClientError):  # noqa: N818  not an error of either side
     """Status 429: too many requests; ``retry_after`` says how long to wait, where the service said so."""
 
 
@@ -154,21 +155,21 @@ class ServerError(ServiceHTTPError):
     """The service failed (5xx): an outage, which says nothing about what was asked for."""
 
 
-class TooManyRedirects(ServiceError, requests.TooManyRedirects):
+class TooManyRedirects(ServiceError, requests.TooManyRedirects):  # noqa: N818  requests' word
     """The answer was one redirect more than the client follows."""
 
 
-class ResponseTooLarge(ServiceError):  # noqa: N818  RFC 9110 names 413 "Content Too Large"
+class ResponseTooLarge(ServiceError):  # noqa: N818  after RFC 9110's Content Too Large
     """The decoded body passed the client's limit of ``limit`` bytes and was not read on."""
 
     limit: int | None = None
 
 
-class InvalidResponse(ServiceError, ValueError):
+class InvalidResponse(ServiceError, ValueError):  # noqa: N818  after requests' InvalidURL
     """The answer is not the JSON that was asked for, or its content coding cannot be undone."""
 
 
-class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  requests says InvalidURL
+class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  after requests' InvalidURL
     """The URL is none that this client may call; nothing was sent to it."""
 
     def __init__(self, reason: str, *, url: str = "", **facts: Any) -> None:  # Any: the facts of a ServiceError
@@ -215,7 +216,6 @@ def _without_request(response: requests.Response | None) -> requests.Response | 
     """Copy ``response`` as pickle would, less what was sent to get it."""
     if response is None:
         return None
-    copy = requests.Response()
-    copy.__dict__.update(response.__getstate__())
-    copy.__dict__.update(request=None, history=[], url=redact_url(response.url or ""), _content_consumed=True)
-    return copy
+    copied = copy(response)
+    copied.__dict__.update(request=None, history=[], url=redact_url(response.url or ""))
+    return copied

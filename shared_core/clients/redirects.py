@@ -1,8 +1,8 @@
 """Which redirects are followed, and what may the next origin see?
 
-    method      301, 302, 303        307, 308              other origin
-    GET, HEAD   followed             followed              followed, with `_HEADERS_FOR_OTHERS` only
-    others      returned as it is    followed, with body   returned as it is
+method      301, 302, 303        307, 308              other origin
+GET, HEAD   followed             followed              followed, with `_HEADERS_FOR_OTHERS` only
+others      returned as it is    followed, with body   returned as it is
 """
 
 from urllib.parse import urljoin

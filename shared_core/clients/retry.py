@@ -28,7 +28,7 @@ class Clock:
     """Time, waiting and chance, as a call sees them."""
 
     monotonic: Callable[[], float] = time.monotonic
-    time: Callable[[], float] = time.time
+    now: Callable[[], float] = time.time  # seconds since the epoch
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote_plus
 
 import requests
@@ -86,10 +86,10 @@ class ClientCredentials:
         response = post(self.token_url, form, auth)
         try:
             answer = response.json()
-            if str(answer.get("token_type", "Bearer")).lower() != "bearer":
-                raise TypeError
-            lifetime = answer.get("expires_in")
-            return _grant((answer["access_token"], DEFAULT_LIFETIME if lifetime is None else float(lifetime)))
+            lifetime, kind = answer.get("expires_in"), answer.get("token_type", "Bearer")
+            # RFC 6749 §7.1: a client does not use a token of a type that it does not know.
+            token = answer["access_token"] if kind.lower() == "bearer" else None
+            return _grant((token, DEFAULT_LIFETIME if lifetime is None else float(lifetime)))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             # From None: their texts may quote the answer.
             raise TokenError("the token service's answer holds no bearer token", url=self.token_url) from None
@@ -153,7 +153,8 @@ _caches_lock = threading.Lock()
 def cache_of(provider: Provider) -> TokenCache:
     """Return where the tokens of ``provider`` are kept: equal providers share them."""
     with _caches_lock:
-        cache = _caches[provider] = _caches.pop(provider, None) or TokenCache()
+        cache = _caches.pop(provider) if provider in _caches else TokenCache()
+        _caches[provider] = cache
         if len(_caches) > _MAX_CACHES:
             del _caches[next(iter(_caches))]
         return cache
@@ -202,24 +203,24 @@ def check_token(token: object, name: str = "token") -> None:
         raise ValueError(f"{name} is empty, or holds a space, a line break or another character that cannot be sent")
 
 
-def from_settings() -> Token | None:
-    """Return the token that the service's settings name, or None.
+def choose_token(*given: str | bool | Provider | None, origin: Origin, named: bool) -> Token | None:
+    """Return the token that goes with a call, or None.
+
+    Args:
+        given: What was given by hand, that of the call first; False means none.
+        origin: Where the call goes.
+        named: Whether the client was made for that origin: then the settings' token may go to it.
 
     Raises:
         ImproperlyConfigured: A setting holds what is no token.
     """
-    for name in ("SERVICE_AUTH_TOKEN", "AUTH_TOKEN", "SERVICE_TOKEN_PROVIDER"):
-        token: Any = conf.get(name)  # Any: whatever the service wrote
-        # "" is what an unset environment variable leaves in a setting.
-        if token is None or token == "":
-            continue
-        try:
-            if name == "SERVICE_TOKEN_PROVIDER" and isinstance(token, str):
-                token = import_string(token)
-            check_token(token, name)
-        except (ImportError, TypeError, ValueError) as exc:
-            raise ImproperlyConfigured(f"{name}: {exc}") from exc
-        return token or None
+    for token in given:
+        if token is not None:
+            return None if isinstance(token, bool) else token
+    token = _from_settings()
+    if token is None or named or is_trusted(origin):
+        return token
+    _warn_untrusted(origin)
     return None
 
 
@@ -232,12 +233,31 @@ def is_trusted(origin: Origin) -> bool:
             if origin_of(url) == origin:
                 return True
         except (UnsafeURL, TypeError) as exc:
-            raise ImproperlyConfigured(f'SERVICE_TRUSTED_ORIGINS is a list such as ["https://api.example.org"]: {exc}') from exc
+            raise ImproperlyConfigured(
+                f'SERVICE_TRUSTED_ORIGINS is a list such as ["https://api.example.org"]: {exc}'
+            ) from exc
     return any(_is_at(url, origin) for url in conf.ending_with("_SERVICE_URL").values())
 
 
+def _from_settings() -> Token | None:
+    """Return the first token that the settings hold."""
+    for name in ("SERVICE_AUTH_TOKEN", "AUTH_TOKEN", "SERVICE_TOKEN_PROVIDER"):
+        token = conf.get(name)
+        # "" is what an unset environment variable leaves in a setting.
+        if token is None or token == "":
+            continue
+        try:
+            if name == "SERVICE_TOKEN_PROVIDER" and isinstance(token, str):
+                token = import_string(token)
+            check_token(token, name)
+        except (ImportError, TypeError, ValueError) as exc:
+            raise ImproperlyConfigured(f"{name}: {exc}") from exc
+        return None if token is False else token
+    return None
+
+
 @functools.lru_cache(maxsize=_MAX_CACHES)
-def warn_untrusted(origin: Origin) -> None:
+def _warn_untrusted(origin: Origin) -> None:
     """Say, once for each origin, that the settings' token does not go there, and what would change that."""
     logger.warning(
         "No token is sent to an origin that the settings do not name; "

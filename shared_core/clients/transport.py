@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.hooks import dispatch_hook
-from ssl import SSLCertVerificationError
 from urllib3.exceptions import (
     ConnectTimeoutError,
     DecodeError,
@@ -56,8 +56,9 @@ class Failure:
 class _WaitingHTTPPool(urllib3.HTTPConnectionPool):
     """A pool that waits for a free connection only as long as the caller waits for a new one."""
 
-    def urlopen(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # Any: passed on as it came
-        return super().urlopen(*args, **kwargs, pool_timeout=kwargs["timeout"].connect_timeout)
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:  # Any: urllib3's own signature, passed on
+        kwargs["pool_timeout"] = kwargs["timeout"].connect_timeout
+        return super().urlopen(*args, **kwargs)
 
 
 class _WaitingHTTPSPool(_WaitingHTTPPool, urllib3.HTTPSConnectionPool):
@@ -122,13 +123,15 @@ def exchange(
     except (OSError, urllib3.exceptions.HTTPError) as exc:  # requests' own errors are OSErrors
         return failure_of(exc)
     response.elapsed = timedelta(seconds=monotonic() - began)
+    # A transport of the caller's own may leave these out.
+    response.request, response.url = response.request or request, response.url or str(request.url)
     while True:
         if not (stream and response.status_code < 300):
             failure = _read(response, ends=ends, max_bytes=max_bytes, monotonic=monotonic)
             # An error's body only explains the error: what came of it stays, whatever stopped the rest.
             if failure is not None and response.status_code < 400:
                 return failure
-        hooked = dispatch_hook("response", request.hooks, response, **sending)
+        hooked = dispatch_hook("response", request.hooks, response, **sending)  # type: ignore[no-untyped-call]  # requests'
         if hooked is response or hooked is None:
             return response
         # A hook may answer for the response with another that it fetched (HTTP Digest does).
@@ -161,7 +164,7 @@ def _read(
     response: requests.Response, *, ends: float, max_bytes: int | None, monotonic: Callable[[], float]
 ) -> Failure | None:
     """Read and decode the body into ``response``; close the connection where it is not read to its end."""
-    if response._content is not False:  # a transport's response that never was a stream
+    if isinstance(response._content, bytes) or response.raw is None:  # a transport's, that never was a stream
         return None
     body = bytearray()
     failure = None
@@ -176,7 +179,7 @@ def _read(
     if failure is not None:
         response.close()
     # What requests itself does once a body is read; it has no public way to say so.
-    response._content, response._content_consumed = bytes(body), True
+    response.__dict__.update(_content=bytes(body), _content_consumed=True)
     return failure
 
 
@@ -213,6 +216,8 @@ def _cause(exc: Exception) -> Exception:
 
 def _innermost(exc: BaseException) -> BaseException:
     """Return the operating system's or the protocol's own words for the failure."""
-    while (nested := exc.__cause__ or next((arg for arg in exc.args if isinstance(arg, BaseException)), None)) is not None:
+    while (
+        nested := exc.__cause__ or next((arg for arg in exc.args if isinstance(arg, BaseException)), None)
+    ) is not None:
         exc = nested
     return exc

@@ -38,9 +38,14 @@ class Origin(NamedTuple):
     host: str
     port: int
 
-    def __str__(self) -> str:
+    @property
+    def netloc(self) -> str:
+        """The host, in brackets where it is an IPv6 address, and the port where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + ("" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}")
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
 
 
 def origin_of(url: str) -> Origin:
@@ -132,6 +137,8 @@ def check_text(url: object) -> None:
 def _parse(url: str) -> tuple[SplitResult, Origin]:
     """Split an absolute URL, or refuse it."""
     check_text(url)
+    if url != url.strip():
+        raise UnsafeURL("the URL has white space at an edge", url=url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

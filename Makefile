@@ -1,0 +1,34 @@
+# make demo and make test need nothing but a Python 3.12 or newer; see README.md.
+
+export PYTHON
+.PHONY: help demo test lint format docker-test fleet clean venv
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: venv ## four services on the shared core, one story; KEEP=1 leaves them running
+	@KEEP='$(KEEP)' .venv/bin/python -m tests.services.demo
+
+test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: venv ## ruff, its formatter, mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@DB_HOST=unused DB_NAME=unused DB_USER=unused DB_PASSWORD=unused .venv/bin/mypy
+
+format: venv ## write what the linters can mend
+	@.venv/bin/ruff check --fix-only .
+	@.venv/bin/ruff format .
+
+docker-test: ## the whole suite in containers
+	@docker compose run --rm tests $(ARGS)
+
+fleet: ## the four services in containers, on 127.0.0.1:8001 to 8004
+	@docker compose --profile fleet up --build --wait
+
+clean: ## remove .venv and what tools keep here
+	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+venv:
+	@.ci/venv

@@ -1,0 +1,124 @@
+"""What exactly is sent: URL, headers and body, complete but for the token, and checked before a connection is made."""
+
+import json as jsonlib
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from shared_core import __version__, context
+from shared_core.clients.arguments import check_header_value, check_headers
+from shared_core.clients.exceptions import UnsafeURL
+from shared_core.clients.tokens import Provider
+from shared_core.clients.transport import ACCEPT_ENCODING
+from shared_core.clients.urls import join, origin_of
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+type Headers = Mapping[str, str | bytes | None]
+
+
+class CallOptions(TypedDict, total=False):
+    """What each verb takes by keyword; see `shared_core.clients.HTTPClient.request`."""
+
+    token: str | bool | Provider | None
+    timeout: float | tuple[float, float] | None
+    retry_attempts: int | None
+    deadline: float | None
+    idempotency_key: str | bool | None
+    # Any: these are as requests takes them.
+    params: Any
+    headers: Headers | None
+    cookies: Any
+    files: Any
+    auth: Any
+    allow_redirects: bool
+    proxies: Mapping[str, str] | None
+    hooks: Any
+    stream: bool
+    verify: bool | str | None
+    cert: Any
+
+
+def prepare(
+    method: str,
+    url: str,
+    *,
+    base: str | None = None,
+    accept: str = "*/*",
+    client_headers: Headers | None = None,
+    headers: Headers | None = None,
+    idempotency_key: str | bool | None = None,
+    data: Any = None,  # Any: these are as requests takes them
+    json: Any = None,
+    **parts: Any,
+) -> requests.PreparedRequest:
+    """Return the request that a call sends.
+
+    Args:
+        method: The HTTP method, in capitals.
+        url: A path under ``base``, or an absolute URL.
+        base: The client's base URL.
+        accept: The Accept header, where the caller sets none.
+        client_headers: What the client adds to each call.
+        headers: What the caller adds; each layer wins over those before it, and None takes a header away.
+        idempotency_key: The header of that name; True for a new one.
+        data: The body, as requests takes it.
+        json: The body, as an object; only without ``data`` and ``files``.
+        parts: ``params``, ``files``, ``auth``, ``cookies`` and ``hooks`` as requests takes them.
+
+    Raises:
+        TypeError: An argument is of the wrong type, or JSON cannot hold ``json``.
+        ValueError: An argument cannot be sent.
+        UnsafeURL: ``url`` is none that the client may call.
+    """
+    target = join(base, url)
+    merged: CaseInsensitiveDict[str | bytes | None] = CaseInsensitiveDict(
+        {"User-Agent": f"shared-core/{__version__}", "Accept": accept, "Accept-Encoding": ACCEPT_ENCODING}
+    )
+    merged.update(context.outgoing_headers())
+    merged.update(client_headers or {})
+    merged.update(check_headers(headers))
+    if (key := _idempotency_key(idempotency_key)) is not None:
+        merged[IDEMPOTENCY_KEY] = key
+    if json is not None:
+        if data is not None or parts.get("files") is not None:
+            raise TypeError("json cannot be sent together with data or files")
+        data = _encode(json)
+        merged.setdefault("Content-Type", "application/json")
+    sent = {name: value for name, value in merged.items() if value is not None}
+    try:
+        prepared = requests.Request(method, target, headers=sent, data=data, **parts).prepare()
+    except requests.exceptions.InvalidURL:
+        # From None: the text quotes the URL with its query.
+        raise UnsafeURL("the URL cannot be read", url=target) from None
+    # requests reads URLs with another parser; a host that only one of them sees must not be called.
+    origin, seen = origin_of(target), origin_of(str(prepared.url))
+    if origin != seen and origin.host.isascii():
+        raise UnsafeURL("the URL can be read in two ways", url=target)
+    check_headers(prepared.headers)  # auth and cookies have added theirs
+    return prepared
+
+
+def _encode(json: object) -> bytes:
+    try:
+        return jsonlib.dumps(json, allow_nan=False).encode()
+    except TypeError as exc:
+        raise TypeError(f"json: {exc}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"json: {exc}") from exc
+
+
+def _idempotency_key(key: object) -> str | None:
+    if key is None or key is False:
+        return None
+    if key is True:
+        return str(uuid.uuid4())
+    if not isinstance(key, str):
+        raise TypeError(f"idempotency_key must be a text or True, not {type(key).__name__}")
+    if not key:
+        raise ValueError("idempotency_key is empty")
+    check_header_value("idempotency_key", key)
+    return key

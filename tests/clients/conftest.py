@@ -1,0 +1,122 @@
+"""A scripted server, time that does not pass by itself, and clients that are closed at the end."""
+
+import contextlib
+import io
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+
+from shared_core.clients import HTTPClient
+from shared_core.clients.retry import Clock
+from tests.clients.server import Server
+
+# 2027-01-15 08:00:00 UTC
+EPOCH = 1_800_000_000.0
+
+# Self-signed for 127.0.0.1, with its key: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes
+#   -days 36500 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+
+
+@dataclass
+class FakeTime:
+    """Time that passes only while someone sleeps; the dice always show 0."""
+
+    value: float = 1000.0
+    sleeps: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.value += seconds
+
+    def clock(self) -> Clock:
+        return Clock(
+            monotonic=lambda: self.value,
+            now=lambda: EPOCH + self.value - 1000.0,
+            sleep=self.sleep,
+            random=lambda: 0.0,
+        )
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with contextlib.closing(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    """A server at another origin."""
+    with contextlib.closing(Server()) as other:
+        yield other
+
+
+@pytest.fixture
+def secure() -> Iterator[Server]:
+    """A server over TLS, whose certificate only CERTIFICATE vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    with contextlib.closing(Server(context)) as secure:
+        yield secure
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The URL of a port that nobody listens on, and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def make(time: FakeTime) -> Iterator[Callable[..., HTTPClient]]:
+    """Make a client, of ``kind`` or HTTPClient itself, whose waits are not waited for."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*args: object, kind: type[HTTPClient] = HTTPClient, **kwargs: object) -> HTTPClient:
+            client = stack.enter_context(kind(*args, **kwargs))
+            client._clock = time.clock()
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(make: Callable[..., HTTPClient], server: Server) -> HTTPClient:
+    return make(server.url, service="user", token=False)
+
+
+class Recorder(BaseAdapter):
+    """A transport that keeps what it is asked to send, and answers 200."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[requests.PreparedRequest] = []
+        self.options: list[dict[str, object]] = []
+
+    def send(self, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        self.requests.append(request)
+        self.options.append(options)
+        response = requests.Response()
+        response.status_code = 200
+        response.raw = io.BytesIO(b"{}")
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()

@@ -1,0 +1,282 @@
+import io
+from email.utils import formatdate
+
+import pytest
+
+from shared_core.clients import (
+    ClientError,
+    RateLimited,
+    RetryPolicy,
+    ServerError,
+    ServiceConnectionError,
+    ServiceConnectTimeout,
+)
+from shared_core.clients.retry import backoff, retry_after, rewinder
+from tests.clients.conftest import EPOCH
+from tests.clients.server import answer, answer_json, broken_off, hang_up, raw
+
+
+def test_waits_double_up_to_the_limit():
+    waits = [backoff(RetryPolicy(), attempt, lambda: 0.0) for attempt in range(1, 8)]
+
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_jitter_takes_up_to_its_share_of_the_wait():
+    assert backoff(RetryPolicy(), 1, lambda: 0.5) == 0.375
+    assert backoff(RetryPolicy(jitter=1), 2, lambda: 0.999) == pytest.approx(0.001)
+    assert backoff(RetryPolicy(jitter=0), 1, lambda: 0.999) == 0.5
+
+
+def test_a_wait_can_be_worked_out_for_any_attempt():
+    assert backoff(RetryPolicy(), 100_000, lambda: 0.0) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("0", 0.0),
+        (" 7 ", 7.0),
+        ("9" * 5000, float("inf")),
+        (formatdate(EPOCH + 3, usegmt=True), 3.0),
+        (formatdate(EPOCH - 3, usegmt=True), 0.0),
+        ("Fri, 99 Foo 2027 08:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value, seconds):
+    assert retry_after(value, EPOCH) == seconds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "name"),
+    [
+        ({"retries": -1}, ValueError, "retries"),
+        ({"retries": 1.5}, TypeError, "retries"),
+        ({"retries": True}, TypeError, "retries"),
+        ({"backoff_factor": float("nan")}, ValueError, "backoff_factor"),
+        ({"max_backoff": "8"}, TypeError, "max_backoff"),
+        ({"jitter": 1.1}, ValueError, "jitter"),
+        ({"retry_after_cap": -1}, ValueError, "retry_after_cap"),
+        ({"statuses": "503"}, TypeError, "statuses"),
+        ({"statuses": {"503"}}, TypeError, "statuses"),
+    ],
+)
+def test_a_policy_refuses_what_makes_no_sense_and_names_it(arguments, error, name):
+    with pytest.raises(error, match=name):
+        RetryPolicy(**arguments)
+
+
+def test_a_policy_is_a_value():
+    assert RetryPolicy(statuses=[503]) == RetryPolicy(statuses={503})
+    assert len({RetryPolicy(), RetryPolicy()}) == 1
+
+
+def test_a_get_is_sent_up_to_four_times_after_half_one_and_two_seconds(client, server, time):
+    server.script(answer(503))
+    with pytest.raises(ServerError) as raised:
+        client.get("/users")
+
+    assert raised.value.attempts == len(server.received) == 4
+    assert time.sleeps == [0.5, 1.0, 2.0]
+    assert raised.value.response.status_code == 503
+
+
+def test_a_get_succeeds_once_the_service_is_back(client, server):
+    server.script(answer(503), hang_up, broken_off, answer_json({"id": 42}))
+
+    assert client.get_json("/users/42") == {"id": 42}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_an_idempotent_method_is_repeated(client, server, method):
+    server.script(hang_up, answer())
+
+    assert client.request(method, "/x").status_code == 200
+    assert len(server.received) == 2
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 501])
+def test_a_status_that_will_not_change_is_not_repeated(client, server, status):
+    server.script(answer(status))
+    with pytest.raises((ClientError, ServerError)):
+        client.get("/x")
+
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("fault", [hang_up, broken_off, answer(503), answer(429, Retry_After="0")])
+def test_a_write_that_may_have_happened_is_not_repeated(client, server, method, fault):
+    server.script(fault, answer())
+    with pytest.raises((ServiceConnectionError, ServerError, RateLimited)):
+        client.request(method, "/x", json={})
+
+    assert len(server.received) == 1
+
+
+def test_a_write_of_which_nothing_was_sent_is_repeated(make, refusing, time):
+    with pytest.raises(ServiceConnectionError) as raised:
+        make(refusing).post("/x", json={})
+
+    assert raised.value.attempts == 4
+    assert "Connection refused" in str(raised.value)
+
+
+def test_a_write_to_a_name_that_does_not_resolve_is_repeated(make):
+    with pytest.raises(ServiceConnectionError) as raised:
+        make("http://no-such-host.invalid").post("/x", json={}, retry_attempts=1)
+
+    assert raised.value.attempts == 2
+
+
+def test_a_write_with_a_key_is_repeated_with_the_same_key(client, server):
+    server.script(hang_up, answer(503), answer(201))
+    client.post("/x", json={"a": 1}, idempotency_key=True)
+
+    keys = {request.headers["Idempotency-Key"] for request in server.received}
+    assert len(server.received) == 3
+    assert len(keys) == 1
+    assert len(keys.pop()) == 36
+    assert {request.body for request in server.received} == {b'{"a": 1}'}
+
+
+@pytest.mark.parametrize("how", [{"idempotency_key": "mine"}, {"headers": {"idempotency-key": "mine"}}])
+def test_a_key_of_the_callers_own_is_sent(client, server, how):
+    server.script(hang_up, answer(201))
+    client.post("/x", **how)
+
+    assert [request.headers["Idempotency-Key"] for request in server.received] == ["mine", "mine"]
+
+
+def test_a_file_is_rewound_to_where_it_stood(client, server):
+    file = io.BytesIO(b"skipped,sent")
+    file.seek(8)
+    server.script(answer(503), answer(503), answer())
+    client.put("/x", data=file)
+
+    assert [request.body for request in server.received] == [b"sent"] * 3
+
+
+def test_a_multipart_body_is_sent_again_whole(client, server):
+    server.script(hang_up, answer())
+    client.put("/x", files={"file": ("a.txt", io.BytesIO(b"content"))})
+
+    assert [b"content" in request.body for request in server.received] == [True, True]
+
+
+def test_a_generator_is_never_sent_again(client, server):
+    server.script(answer(503), answer())
+    with pytest.raises(ServerError):
+        client.put("/x", data=(part for part in [b"one", b"two"]))
+
+    assert [request.body for request in server.received] == [b"onetwo"]
+
+
+def test_what_cannot_be_rewound_is_known_beforehand():
+    class Pipe(io.RawIOBase):
+        pass
+
+    assert rewinder(iter([b""])) is None
+    assert rewinder(Pipe()) is None
+    assert rewinder(None) is not None
+    assert rewinder(bytearray(b"x")) is not None
+
+
+@pytest.mark.parametrize("value", ["3", formatdate(EPOCH + 3, usegmt=True)])
+def test_retry_after_takes_the_place_of_the_wait(client, server, time, value):
+    server.script(answer(503, Retry_After=value), answer())
+    client.get("/x")
+
+    assert time.sleeps == [3.0]
+
+
+def test_a_retry_after_above_the_cap_ends_the_call_at_once(client, server, time):
+    server.script(answer(429, Retry_After="3600"))
+    with pytest.raises(RateLimited) as raised:
+        client.get("/x")
+
+    assert (raised.value.attempts, raised.value.retry_after, time.sleeps) == (1, 3600.0, [])
+
+
+def test_a_wait_that_would_pass_the_deadline_is_not_begun(client, server, time):
+    server.script(answer(503))
+    with pytest.raises(ServerError) as raised:
+        client.get("/x", deadline=1.2)
+
+    assert (raised.value.attempts, time.sleeps) == (2, [0.5])
+
+
+def test_the_last_real_failure_is_raised_where_waiting_took_too_long(make, server, time):
+    client = make(server.url, token=False)
+    time.sleep = lambda seconds: setattr(time, "value", time.value + 60)
+    client._clock = time.clock()
+    server.script(answer(503))
+    with pytest.raises(ServerError) as raised:
+        client.get("/x")
+
+    assert raised.value.attempts == 1
+
+
+def test_no_retry_attempts_mean_one_attempt(client, server, time):
+    server.script(answer(503))
+    with pytest.raises(ServerError):
+        client.get("/x", retry_attempts=0)
+
+    assert (len(server.received), time.sleeps) == (1, [])
+
+
+def test_the_policy_of_a_client_holds_for_its_calls(make, server, time):
+    client = make(server.url, token=False, retry=RetryPolicy(retries=1, backoff_factor=2, statuses={418}))
+    server.script(answer(418), answer(503))
+    with pytest.raises(ServerError):
+        client.get("/x")
+
+    assert (len(server.received), time.sleeps) == (2, [2.0])
+
+
+def test_a_subclass_changes_what_is_usual(make, server, time):
+    from shared_core.clients import HTTPClient
+
+    class Hasty(HTTPClient):
+        default_retry_attempts = 1
+        default_backoff_factor = 0.1
+
+    server.script(answer(503))
+    with pytest.raises(ServerError):
+        make(server.url, kind=Hasty, token=False).get("/x")
+
+    assert time.sleeps == [0.1]
+
+
+def test_an_idle_connection_that_the_service_closed_is_not_written_to(client, server):
+    client.get("/warm")
+    server.drop_connections()
+    client.post("/x", json={})
+
+    assert [(request.path, request.connection) for request in server.received] == [("/warm", 1), ("/x", 2)]
+
+
+def test_an_answer_that_is_no_http_is_a_connection_error(client, server):
+    server.script(raw(b"\x16\x03\x01 hello\r\n\r\n"))
+    with pytest.raises(ServiceConnectionError) as raised:
+        client.get("/x", retry_attempts=0)
+
+    assert str(raised.value).isprintable()
+
+
+def test_a_busy_pool_is_waited_for_within_the_timeout_and_nothing_is_sent(make, server):
+    client = make(server.url, token=False, pool_maxsize=1)
+    server.script(answer(200, b"x" * 100))
+    held = client.get("/held", stream=True)
+    with pytest.raises(ServiceConnectTimeout) as raised:
+        client.post("/x", timeout=0.05, retry_attempts=0)
+    held.close()
+
+    assert server.paths == ["/held"]
+    assert "pool" in str(raised.value)
+    assert client.get("/x").status_code == 200

@@ -1,0 +1,145 @@
+"""Pins the names that services import and the signatures they call; a change here is a change of the contract."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+NAMES = {
+    "shared_core": ["__version__"],
+    "shared_core.models": [
+        "AllObjectsManager",
+        "BaseModel",
+        "ParentDeletedError",
+        "RestoreError",
+        "SoftDeleteManager",
+        "SoftDeleteModel",
+        "SoftDeleteQuerySet",
+        "TimeStampedModel",
+        "UUIDModel",
+        "uuid7",
+    ],
+    "shared_core.clients": [
+        "ClientCredentials",
+        "ClientError",
+        "Conflict",
+        "DeadlineExceeded",
+        "Forbidden",
+        "HTTPClient",
+        "InvalidResponse",
+        "NotFound",
+        "RateLimited",
+        "ResponseTooLarge",
+        "RetryPolicy",
+        "ServerError",
+        "ServiceClient",
+        "ServiceConnectTimeout",
+        "ServiceConnectionError",
+        "ServiceError",
+        "ServiceHTTPError",
+        "ServiceTimeout",
+        "TokenError",
+        "Unauthorized",
+        "UnsafeURL",
+    ],
+    "shared_core.logging_config": ["get_logging_config"],
+    "shared_core.log_format": ["parse_line"],
+    "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],
+    "shared_core.middleware": ["RequestContextMiddleware"],
+    "shared_core.databases": ["get_database_config"],
+    "shared_core.health": ["health", "ready"],
+    "shared_core.testing": ["PoolerTestRunner"],
+}
+
+SIGNATURES = {
+    "shared_core.models.uuid7": "()",
+    "shared_core.models.BaseModel.delete": "(self, using=None, keep_parents=False)",
+    "shared_core.models.BaseModel.soft_delete": "(self, *, using=None, cascade=True)",
+    "shared_core.models.BaseModel.restore": "(self, *, using=None)",
+    "shared_core.models.BaseModel.hard_delete": "(self, using=None, *, keep_parents=False)",
+    "shared_core.models.SoftDeleteQuerySet.active": "(self)",
+    "shared_core.models.SoftDeleteQuerySet.deleted": "(self)",
+    "shared_core.models.SoftDeleteQuerySet.with_deleted": "(self)",
+    "shared_core.models.SoftDeleteQuerySet.delete": "(self)",
+    "shared_core.models.SoftDeleteQuerySet.soft_delete": "(self, *, cascade=True)",
+    "shared_core.models.SoftDeleteQuerySet.restore": "(self)",
+    "shared_core.models.SoftDeleteQuerySet.hard_delete": "(self)",
+    "shared_core.clients.HTTPClient": (
+        "(base_url=None, *, service=None, token=None, timeout=None, retry=None, deadline=None, headers=None, "
+        "verify=True, proxies=None, max_response_bytes=10000000, pool_maxsize=32, transport=None)"
+    ),
+    "shared_core.clients.HTTPClient.request": "(self, method, url, *, data=None, json=None, **options)",
+    "shared_core.clients.HTTPClient.get": "(self, url, **options)",
+    "shared_core.clients.HTTPClient.head": "(self, url, **options)",
+    "shared_core.clients.HTTPClient.delete": "(self, url, *, data=None, json=None, **options)",
+    "shared_core.clients.HTTPClient.post": "(self, url, data=None, json=None, **options)",
+    "shared_core.clients.HTTPClient.put": "(self, url, data=None, json=None, **options)",
+    "shared_core.clients.HTTPClient.patch": "(self, url, data=None, json=None, **options)",
+    "shared_core.clients.HTTPClient.get_json": "(self, url, *, missing_ok=False, **options)",
+    "shared_core.clients.HTTPClient.post_json": "(self, url, json=None, **options)",
+    "shared_core.clients.HTTPClient.put_json": "(self, url, json=None, **options)",
+    "shared_core.clients.HTTPClient.patch_json": "(self, url, json=None, **options)",
+    "shared_core.clients.ClientCredentials": "(token_url, client_id, client_secret, scope=None)",
+    "shared_core.logging_config.get_logging_config": (
+        "(service=None, *, environment=None, level=None, format=None, log_file=None, log_file_max_bytes=0, "
+        "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536)"
+    ),
+    "shared_core.log_format.parse_line": "(line)",
+    "shared_core.context.bind": "(**fields)",
+    "shared_core.context.current": "()",
+    "shared_core.context.request_id": "()",
+    "shared_core.databases.get_database_config": "()",
+}
+
+
+def resolve(path):
+    """Return the object at a dotted path, which may go on inside a class."""
+    module, names = path, []
+    while True:
+        try:
+            found = import_module(module)
+        except ModuleNotFoundError:
+            module, _, name = module.rpartition(".")
+            names.insert(0, name)
+        else:
+            for name in names:
+                found = getattr(found, name)
+            return found
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_every_name_of_the_contract_can_be_imported_from_its_module(module):
+    missing = [name for name in NAMES[module] if not hasattr(import_module(module), name)]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", ["shared_core.models", "shared_core.clients", "shared_core.testing"])
+def test_a_facade_offers_these_names_and_no_others(module):
+    assert sorted(import_module(module).__all__) == sorted(NAMES[module])
+
+
+@pytest.mark.parametrize("path", SIGNATURES)
+def test_signatures_are_those_of_the_contract(path):
+    signature = inspect.signature(resolve(path))
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+
+    assert str(inspect.Signature(plain)) == SIGNATURES[path]
+
+
+def test_what_none_means_for_a_client():
+    client = resolve("shared_core.clients.HTTPClient")
+
+    assert client.default_timeout == 5
+    assert client.default_retry_attempts == 3
+    assert client.default_backoff_factor == 0.5
+    assert client.default_deadline == 15
+
+
+def test_a_retry_policy_is_a_frozen_value_with_the_contracts_defaults():
+    policy = resolve("shared_core.clients.RetryPolicy")()
+
+    assert (policy.retries, policy.backoff_factor, policy.max_backoff, policy.jitter) == (3, 0.5, 8, 0.5)
+    assert (policy.statuses, policy.retry_after_cap) == ({429, 500, 502, 503, 504}, 10)
+    with pytest.raises(AttributeError):
+        policy.retries = 5
