@@ -1,0 +1,24 @@
+"""What is said about tickets, by people and by services."""
+
+from django.db import models
+from shared_core.models import BaseModel
+
+
+class ChatMessage(BaseModel):
+    ticket_id = models.UUIDField(db_index=True)
+    author_id = models.UUIDField()
+    text = models.TextField()
+
+    def __str__(self):
+        return self.text[:50]
+
+
+class Notification(BaseModel):
+    ticket_id = models.UUIDField(db_index=True)
+    recipient_id = models.UUIDField()
+    text = models.CharField(max_length=200)
+    # Unique among all rows: a notification that was deleted is not sent again.
+    idempotency_key = models.CharField(max_length=200, unique=True, editable=False)
+
+    def __str__(self):
+        return self.text

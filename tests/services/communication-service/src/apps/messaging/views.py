@@ -1,0 +1,70 @@
+"""Messages and notifications over HTTP."""
+
+import logging
+
+from django.core.exceptions import BadRequest
+from django.forms import UUIDField, ValidationError
+from django.http import JsonResponse
+from django.views.decorators.http import require_http_methods
+
+from apps.messaging.forms import ChatMessageForm, NotificationForm
+from apps.messaging.models import ChatMessage, Notification
+from core.http import invalid, page, read_json
+
+logger = logging.getLogger(__name__)
+
+
+def show_message(message):
+    return {"id": message.pk, "author_id": message.author_id, "text": message.text, "created_at": message.created_at}
+
+
+def show_notification(notification):
+    return {
+        "id": notification.pk,
+        "ticket_id": notification.ticket_id,
+        "recipient_id": notification.recipient_id,
+        "text": notification.text,
+        "created_at": notification.created_at,
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def messages(request, ticket_id):
+    if request.method == "GET":
+        return page(request, ChatMessage.objects.filter(ticket_id=ticket_id).order_by("pk"), show_message)
+    form = ChatMessageForm(read_json(request), instance=ChatMessage(ticket_id=ticket_id))
+    if not form.is_valid():
+        return invalid(form)
+    return JsonResponse(show_message(form.save()), status=201)
+
+
+@require_http_methods(["GET", "POST"])
+def notifications(request):
+    return notify(request) if request.method == "POST" else list_notifications(request)
+
+
+def list_notifications(request):
+    rows = Notification.objects.order_by("pk")
+    if "ticket_id" in request.GET:
+        try:
+            rows = rows.filter(ticket_id=UUIDField().clean(request.GET["ticket_id"]))
+        except ValidationError:
+            raise BadRequest("ticket_id is not a UUID.") from None
+    return page(request, rows, show_notification)
+
+
+def notify(request):
+    """Notify once for each Idempotency-Key: a repeat gets the first answer, the key for something else 422."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not 1 <= len(key) <= 200:
+        raise BadRequest("An Idempotency-Key of 1 to 200 characters is needed.")
+    form = NotificationForm(read_json(request))
+    if not form.is_valid():
+        return invalid(form)
+    # Two at a time: the unique key lets one of them in, and get_or_create gives the other the row of the first.
+    notification, is_new = Notification.all_objects.get_or_create(idempotency_key=key, defaults=form.cleaned_data)
+    if any(getattr(notification, name) != value for name, value in form.cleaned_data.items()):
+        return JsonResponse({"error": "This Idempotency-Key was used for another notification."}, status=422)
+    if is_new:
+        logger.info("Notified", extra={"ticket_id": notification.ticket_id})
+    return JsonResponse(show_notification(notification), status=201 if is_new else 200)

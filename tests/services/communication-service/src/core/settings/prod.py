@@ -1,0 +1,7 @@
+"""In production and staging: what is secret comes from the environment, and has no default."""
+
+from core.settings.base import *
+from decouple import config
+
+DEBUG = False
+SECRET_KEY = config("SECRET_KEY")

@@ -1,0 +1,75 @@
+"""Attachments over HTTP: the body of an upload is the file, as it is."""
+
+import logging
+
+from django.conf import settings
+from django.core.exceptions import BadRequest
+from django.http import FileResponse, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.attachments.models import Attachment
+from apps.attachments.storage import TooLargeError, store
+from core.http import page
+
+logger = logging.getLogger(__name__)
+
+
+def show(attachment):
+    return {
+        "id": attachment.pk,
+        "name": attachment.name,
+        "content_type": attachment.content_type,
+        "size": attachment.size,
+        "sha256": attachment.sha256,
+        "created_at": attachment.created_at,
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def attachments(request):
+    return upload(request) if request.method == "POST" else page(request, Attachment.objects.order_by("pk"), show)
+
+
+def upload(request):
+    attachment = Attachment(
+        name=request.GET.get("name", ""),
+        content_type=request.content_type or "application/octet-stream",
+    )
+    if not 1 <= len(attachment.name) <= 255 or len(attachment.content_type) > 100:
+        raise BadRequest("An upload needs ?name= of 1 to 255 characters, and a content type of up to 100.")
+    try:
+        attachment.size, attachment.sha256 = store(request, attachment.path, settings.MAX_UPLOAD_BYTES)
+    except TooLargeError:
+        return JsonResponse({"error": f"A file has {settings.MAX_UPLOAD_BYTES} bytes at most."}, status=413)
+    expected = request.headers.get("Content-Length")
+    if expected is not None and attachment.size != int(expected):
+        attachment.path.unlink()
+        raise BadRequest("The body broke off.")
+    attachment.save()
+    logger.info("Attachment stored", extra={"attachment_id": attachment.pk, "size": attachment.size})
+    return JsonResponse(show(attachment), status=201)
+
+
+@require_http_methods(["GET", "DELETE"])
+def attachment(request, pk):
+    found = get_object_or_404(Attachment, pk=pk)
+    if request.method == "DELETE":
+        found.delete()  # the content stays, so that it can be restored
+        return HttpResponse(status=204)
+    return JsonResponse(show(found))
+
+
+@require_safe
+def content(request, pk):
+    found = get_object_or_404(Attachment, pk=pk)
+    return FileResponse(
+        found.path.open("rb"), as_attachment=True, filename=found.name, content_type=found.content_type
+    )
+
+
+@require_POST
+def restore(request, pk):
+    found = get_object_or_404(Attachment.all_objects, pk=pk)
+    found.restore()
+    return JsonResponse(show(found))
