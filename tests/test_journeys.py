@@ -1,1 +1,251 @@
-"""The demo's story and its faults, on four running services."""
+"""The demo's story and its faults: one process a service, real HTTP, real PostgreSQL through a real PgBouncer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared_core.clients import ServerError, ServiceHTTPError
+from tests.services.fleet import Fleet
+from tests.services.story import Story
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    with Fleet(tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def story(fleet):
+    return Story(fleet)
+
+
+@pytest.fixture
+def user(story):
+    """A user who may open tickets."""
+    list(story.create_user())
+    return story.user
+
+
+def test_the_story_holds_step_by_step(story):
+    for title, step in story.steps():
+        for check in step():
+            assert check.seen == check.expected, f"{title}: {check.what}"
+
+
+def open_ticket(story, user, key=None, **fields):
+    with story.client("ticket") as tickets:
+        body = {"title": "Printer", "requestor_id": user["id"], **fields}
+        return tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retry_attempts=0)
+
+
+def tickets_of(story, user):
+    with story.client("ticket") as tickets:
+        listed = tickets.get_json("/api/v1/tickets?page_size=100")["results"]
+    return [ticket for ticket in listed if ticket["requestor_id"] == user["id"]]
+
+
+def test_a_repeated_request_opens_one_ticket_and_notifies_once(story, user):
+    key = str(uuid.uuid4())
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: open_ticket(story, user, key), range(8)))
+
+    assert sorted({answer.status_code for answer in answers}) == [200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == len(tickets_of(story, user)) == 1
+    assert len(story._notifications(answers[0].json()["id"])) == 1
+
+
+def test_a_deactivated_or_deleted_user_opens_no_ticket_and_a_restored_one_does(story, user):
+    statuses = []
+    with story.client("user") as users:
+        path = f"/api/v1/users/{user['id']}"
+        users.delete(path)
+        statuses.append(status(open_ticket, story, user))
+        users.post(f"{path}/restore")
+        statuses.append(status(open_ticket, story, user))
+        users.post(f"{path}/deactivate")
+        statuses.append(status(open_ticket, story, user))
+
+    assert statuses == [422, 201, 422]
+
+
+def status(call, *args, **kwargs):
+    try:
+        return call(*args, **kwargs).status_code
+    except ServiceHTTPError as error:
+        return error.response.status_code
+
+
+def test_a_sub_ticket_goes_and_comes_back_with_its_ticket(story, user):
+    parent = open_ticket(story, user).json()
+    child = open_ticket(story, user, parent=parent["id"]).json()
+    with story.client("ticket") as tickets:
+        deleted = tickets.delete(f"/api/v1/tickets/{parent['id']}").json()
+        alone = status(tickets.post, f"/api/v1/tickets/{child['id']}/restore")
+        restored = tickets.post(f"/api/v1/tickets/{parent['id']}/restore").json()
+
+    assert deleted == restored == {"total": 2, "by_model": {"tickets.Ticket": 2}}
+    assert alone == 409
+
+
+def test_an_address_of_a_deleted_user_is_free_and_its_restore_is_then_refused(story, user):
+    with story.client("user") as users:
+        taken = status(users.post, "/api/v1/users", json={"email": user["email"], "name": "Eve"})
+        users.delete(f"/api/v1/users/{user['id']}")
+        free = status(users.post, "/api/v1/users", json={"email": user["email"], "name": "Eve"})
+        restore = status(users.post, f"/api/v1/users/{user['id']}/restore")
+
+    assert (taken, free, restore) == (409, 201, 409)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_an_outage_of_file_service_is_503_in_bounded_time_and_writes_nothing(fleet, story, user, fault):
+    files = fleet["file"]
+    started = time.monotonic()
+    files.process.kill_all(fault)
+    try:
+        with pytest.raises(ServerError) as raised, story.client("ticket") as tickets:
+            body = {"title": "Printer", "requestor_id": user["id"], "attachment_id": str(uuid.uuid4())}
+            tickets.post("/api/v1/tickets", json=body, retry_attempts=0, timeout=30, deadline=30)
+    finally:
+        files.stop()
+        files.start()
+        files.wait_until_ready()
+
+    assert raised.value.response.status_code == 503
+    assert raised.value.retry_after == 5
+    assert tickets_of(story, user) == []
+    assert time.monotonic() - started < 30
+
+
+def test_a_ticket_stands_while_nobody_can_be_told_and_is_told_of_later_once(fleet, story, user):
+    fleet["communication"].kill()
+    try:
+        with story.client("ticket") as tickets:
+            body = {"title": "Printer", "requestor_id": user["id"]}
+            ticket = tickets.post("/api/v1/tickets", json=body, retry_attempts=0, timeout=30, deadline=30).json()
+    finally:
+        fleet["communication"].stop()
+        fleet["communication"].start()
+        fleet["communication"].wait_until_ready()
+    told = [fleet["ticket"].manage("notify_pending") for _ in range(2)]
+
+    assert ticket["notified"] is False
+    assert told == ["1 told\n", "0 told\n"]
+    assert len(story._notifications(ticket["id"])) == 1
+
+
+BAD_INPUT = [
+    ("user", "/api/v1/users", {"name": "no address"}, 400),
+    ("user", "/api/v1/users", {"email": "no address", "name": "x"}, 400),
+    ("user", "/api/v1/users", ["no object"], 400),
+    ("ticket", "/api/v1/tickets", {"title": "no requestor"}, 400),
+    ("ticket", "/api/v1/tickets", {"title": "x" * 201, "requestor_id": str(uuid.uuid4())}, 400),
+    ("ticket", f"/api/v1/tickets/{uuid.uuid4()}/comments", {"text": "no ticket"}, 404),
+    ("communication", "/api/v1/notifications", {"text": "no key"}, 400),
+    ("file", "/api/v1/attachments", {}, 400),
+    ("file", "/api/v1/nowhere", {}, 404),
+]
+
+
+@pytest.mark.parametrize(("service", "path", "body", "expected"), BAD_INPUT)
+def test_input_that_is_wrong_is_refused_as_json(story, service, path, body, expected):
+    with pytest.raises(ServiceHTTPError) as raised, story.client(service) as client:
+        client.post(path, json=body)
+
+    assert raised.value.response.status_code == expected
+    assert raised.value.response.json()["error"]
+
+
+def test_an_idempotency_key_used_for_another_notification_is_refused(story):
+    body = {"ticket_id": str(uuid.uuid4()), "recipient_id": str(uuid.uuid4()), "text": "one"}
+    key = str(uuid.uuid4())
+    with story.client("communication") as messages:
+        first = messages.post("/api/v1/notifications", json=body, idempotency_key=key)
+        again = messages.post("/api/v1/notifications", json=body, idempotency_key=key)
+        other = status(messages.post, "/api/v1/notifications", json=body | {"text": "two"}, idempotency_key=key)
+
+    assert (first.status_code, again.status_code, other) == (201, 200, 422)
+    assert first.json() == again.json()
+
+
+def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):
+    with story.client("file") as files:
+        made = files.post("/api/v1/attachments?name=../../evil.sh", data=b"x").json()
+        response = files.get(f"/api/v1/attachments/{made['id']}/content")
+
+    storage = Path(fleet["file"].environment["FILE_STORAGE"])
+    assert (storage / made["id"]).read_bytes() == b"x"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="../../evil.sh"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["user", "ticket", "communication", "file"])
+class TestEachService:
+    def test_its_migrations_are_complete_and_name_the_key_by_its_lasting_path(self, fleet, name):
+        assert "No changes" in fleet[name].manage("makemigrations", "--check", "--dry-run")
+        migrations = list(fleet[name].source.glob("apps/*/migrations/0001_initial.py"))
+        assert all("default=shared_core.models.uuid7" in file.read_text() for file in migrations)
+
+    def test_its_checks_pass(self, fleet, name):
+        assert "no issues" in fleet[name].manage("check")
+
+    def test_it_imports_the_core_without_tricks(self, fleet, name):
+        code = "\n".join(file.read_text() for file in fleet[name].source.rglob("*.py"))
+
+        for trick in ("sys.path", "PYTHONPATH", "except ImportError", "requests."):
+            assert trick not in code
+
+    @pytest.mark.parametrize("variable", ["SECRET_KEY", "DB_PASSWORD"])
+    def test_it_does_not_start_without_what_it_needs_and_names_it(self, fleet, name, variable):
+        environment = {key: value for key, value in fleet[name].environment.items() if key != variable}
+        command = [sys.executable, "manage.py", "check"]
+        done = subprocess.run(
+            command, cwd=fleet[name].source, env=environment, capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode != 0
+        assert variable in done.stderr.strip().splitlines()[-1]
+
+
+def test_ctrl_c_in_the_middle_of_the_demo_stops_everything(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "tests.services.demo"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in demo.stdout:
+        if "create a user" in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    rest = demo.stdout.read()
+    demo.stdout.close()
+
+    assert demo.wait(30) == 130
+    assert rest.strip().splitlines()[-1].startswith("demo: interrupted; everything is stopped.")
+    assert processes_with(str(tmp_path)) == []
+
+
+def processes_with(text):
+    """Return the pids of processes whose command line or working folder holds ``text``."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if text in (folder / "cmdline").read_text() + str((folder / "cwd").readlink()):
+                found.append(int(folder.name))
+        except OSError:
+            continue  # ended meanwhile, or another user's
+    return found

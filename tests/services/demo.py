@@ -3,6 +3,7 @@
 Exit status: 0 where everything held, 1 where something differed or could not be started, 130 for Ctrl-C.
 """
 
+import logging.config
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from shared_core.logging_config import get_logging_config
 from tests.services.fleet import Fleet
 from tests.services.story import Check, Story
 from tests.stack import StackError
@@ -20,11 +22,19 @@ def main() -> int:
     """Run the demo; with KEEP=1 in the environment, leave the fleet running until Ctrl-C."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="shared-core-demo-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="shared-core-demo-"))
+    except OSError as error:
+        print(f"demo: no folder can be made ({error}): set TMPDIR to one that can be written", file=sys.stderr)
+        return 1
 
     def progress(text: str) -> None:
         print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)  # a command's own output
 
+    # What its own calls log goes beside the services' logs, and not between the lines of progress.
+    config = get_logging_config("demo", log_file=str(folder / "demo.log"))
+    config["root"]["handlers"] = ["file"]
+    logging.config.dictConfig(config)
     try:
         with Fleet(folder, progress=progress) as fleet:
             story, checks = Story(fleet), []
@@ -37,13 +47,13 @@ def main() -> int:
             print(f"\n{len(checks)} checks, {failed} failed. The logs are in {folder}")
             if os.environ.get("KEEP", "") not in {"", "0"}:
                 _keep(fleet)
-        return 1 if failed else 0
     except StackError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\ndemo: interrupted; everything is stopped. The logs are in {folder}", file=sys.stderr)
         return 130
+    return 1 if failed else 0
 
 
 def _keep(fleet: Fleet) -> None:

@@ -109,7 +109,7 @@ class Fleet:
     """The four services and what they stand on."""
 
     def __init__(self, folder: Path, *, progress: Callable[[str], None] = lambda text: None) -> None:
-        """Prepare a fleet that keeps its logs and files in ``folder``, which exists, and tells ``progress`` its steps."""
+        """Prepare a fleet with its logs and files in ``folder``, which exists; ``progress`` is told each step."""
         self._folder = folder
         self._progress = progress
         self._services: dict[str, Service] = {}

@@ -15,8 +15,8 @@ from shared_core.context import new_request_id
 from shared_core.log_format import parse_line
 from tests.services.fleet import Fleet
 
-TICKETS_DURING_OUTAGE = 20
-OUTAGE = 2.0  # seconds for which user-service is away
+TICKETS_DURING_OUTAGE = 40
+OUTAGE = 4.0  # seconds for which user-service is away
 _PATIENCE = 60.0  # seconds in which every ticket of the outage must have been opened
 
 
@@ -123,9 +123,10 @@ class Story:
 
         threads = [threading.Thread(target=open_tickets, args=(keys[start::4],)) for start in range(4)]
         users = self.fleet["user"]
-        users.kill()
         for thread in threads:
             thread.start()
+        time.sleep(0.1)
+        users.kill()
         time.sleep(OUTAGE)
         users.stop()
         users.start()

@@ -1,6 +1,7 @@
 """What is said about tickets, by people and by services."""
 
 from django.db import models
+
 from shared_core.models import BaseModel
 
 

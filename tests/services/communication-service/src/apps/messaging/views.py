@@ -2,6 +2,7 @@
 
 import logging
 
+from core.http import invalid, page, read_json
 from django.core.exceptions import BadRequest
 from django.forms import UUIDField, ValidationError
 from django.http import JsonResponse
@@ -9,7 +10,6 @@ from django.views.decorators.http import require_http_methods
 
 from apps.messaging.forms import ChatMessageForm, NotificationForm
 from apps.messaging.models import ChatMessage, Notification
-from core.http import invalid, page, read_json
 
 logger = logging.getLogger(__name__)
 

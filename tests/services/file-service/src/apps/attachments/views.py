@@ -2,6 +2,7 @@
 
 import logging
 
+from core.http import page
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import FileResponse, HttpResponse, JsonResponse
@@ -10,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.attachments.models import Attachment
 from apps.attachments.storage import TooLargeError, store
-from core.http import page
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +63,7 @@ def attachment(request, pk):
 @require_safe
 def content(request, pk):
     found = get_object_or_404(Attachment, pk=pk)
-    return FileResponse(
-        found.path.open("rb"), as_attachment=True, filename=found.name, content_type=found.content_type
-    )
+    return FileResponse(found.path.open("rb"), as_attachment=True, filename=found.name, content_type=found.content_type)
 
 
 @require_POST

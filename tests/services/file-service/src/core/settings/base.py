@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from decouple import Csv, config
+
 from shared_core.databases import get_database_config
 from shared_core.logging_config import get_logging_config
 

@@ -1,6 +1,7 @@
 """What people ask for help with."""
 
 from django.db import models
+
 from shared_core.models import BaseModel
 
 

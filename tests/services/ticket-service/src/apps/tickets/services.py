@@ -4,10 +4,10 @@ import logging
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from shared_core.clients import ServiceError
 
 from apps.tickets import clients
 from apps.tickets.models import AttachmentReference, Ticket
+from shared_core.clients import ServiceError
 
 logger = logging.getLogger(__name__)
 

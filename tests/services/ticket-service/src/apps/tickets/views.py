@@ -1,16 +1,16 @@
 """Tickets and comments over HTTP."""
 
+from core.http import invalid, page, read_json
 from django.core.exceptions import BadRequest
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST
-from shared_core.clients import ServiceError
-from shared_core.models import ParentDeletedError
 
 from apps.tickets import services
 from apps.tickets.forms import CommentForm, TicketForm
 from apps.tickets.models import Comment, Ticket
-from core.http import invalid, page, read_json
+from shared_core.clients import ServiceError
+from shared_core.models import ParentDeletedError
 
 RETRY_AFTER = 5  # seconds; about as long as a service takes to come back
 

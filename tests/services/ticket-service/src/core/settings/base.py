@@ -1,6 +1,7 @@
 """What is the same wherever ticket-service runs: tickets, comments, references to attachments."""
 
 from decouple import Csv, config
+
 from shared_core.databases import get_database_config
 from shared_core.logging_config import get_logging_config
 

@@ -2,6 +2,7 @@
 
 import logging
 
+from core.http import invalid, page, read_json
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -9,7 +10,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.users.forms import DepartmentForm, UserForm
 from apps.users.models import Department, User
-from core.http import invalid, page, read_json
 
 logger = logging.getLogger(__name__)
 

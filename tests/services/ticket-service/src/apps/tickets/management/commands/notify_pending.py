@@ -1,10 +1,10 @@
 """``manage.py notify_pending``: tells communication-service of the tickets that it could not be told of."""
 
 from django.core.management.base import BaseCommand, CommandError
-from shared_core.clients import ServiceError
 
 from apps.tickets.models import Ticket
 from apps.tickets.services import tell
+from shared_core.clients import ServiceError
 
 
 class Command(BaseCommand):
