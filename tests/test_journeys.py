@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -110,11 +111,11 @@ def test_an_address_of_a_deleted_user_is_free_and_its_restore_is_then_refused(st
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_an_outage_of_file_service_is_503_in_bounded_time_and_writes_nothing(fleet, story, user, fault):
     files = fleet["file"]
+    body = {"title": "Printer", "requestor_id": user["id"], "attachment_id": str(uuid.uuid4())}
     started = time.monotonic()
     files.process.kill_all(fault)
     try:
-        with pytest.raises(ServerError) as raised, story.client("ticket") as tickets:
-            body = {"title": "Printer", "requestor_id": user["id"], "attachment_id": str(uuid.uuid4())}
+        with story.client("ticket") as tickets, pytest.raises(ServerError) as raised:
             tickets.post("/api/v1/tickets", json=body, retry_attempts=0, timeout=30, deadline=30)
     finally:
         files.stop()
@@ -185,7 +186,7 @@ def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):
 
     storage = Path(fleet["file"].environment["FILE_STORAGE"])
     assert (storage / made["id"]).read_bytes() == b"x"
-    assert response.headers["Content-Disposition"] == 'attachment; filename="../../evil.sh"'
+    assert response.headers["Content-Disposition"] == 'attachment; filename="evil.sh"'
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -217,8 +218,17 @@ class TestEachService:
         assert variable in done.stderr.strip().splitlines()[-1]
 
 
-def test_ctrl_c_in_the_middle_of_the_demo_stops_everything(tmp_path):
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+@pytest.fixture
+def folder():
+    """A temporary folder that other users may enter, as PostgreSQL's does where root runs the suite."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield folder
+
+
+def test_ctrl_c_in_the_middle_of_the_demo_stops_everything(folder):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DB_")}
+    environment["TMPDIR"] = folder
     demo = subprocess.Popen(
         [sys.executable, "-m", "tests.services.demo"],
         cwd=ROOT,
@@ -236,7 +246,8 @@ def test_ctrl_c_in_the_middle_of_the_demo_stops_everything(tmp_path):
 
     assert demo.wait(30) == 130
     assert rest.strip().splitlines()[-1].startswith("demo: interrupted; everything is stopped.")
-    assert processes_with(str(tmp_path)) == []
+    assert processes_with(folder) == []
+    assert not list(Path(folder).glob("stack-*"))
 
 
 def processes_with(text):

@@ -20,6 +20,7 @@ NAMES = {
         "uuid7",
     ],
     "shared_core.clients": [
+        "Attempt",
         "ClientCredentials",
         "ClientError",
         "Conflict",
@@ -39,6 +40,7 @@ NAMES = {
         "ServiceHTTPError",
         "ServiceTimeout",
         "TokenError",
+        "TooManyRedirects",
         "Unauthorized",
         "UnsafeURL",
     ],

@@ -94,10 +94,10 @@ def prepare(
     except requests.exceptions.InvalidURL:
         # From None: the text quotes the URL with its query.
         raise UnsafeURL("the URL cannot be read", url=target) from None
-    # requests reads URLs with another parser; a host that only one of them sees must not be called.
+    # requests reads URLs with another parser, and auth may change them; a host that was not checked is not called.
     origin, seen = origin_of(target), origin_of(str(prepared.url))
     if origin != seen and origin.host.isascii():
-        raise UnsafeURL("the URL can be read in two ways", url=target)
+        raise UnsafeURL("prepared for sending, the URL is one of another origin", url=target)
     check_headers(prepared.headers)  # auth and cookies have added theirs
     return prepared
 

@@ -98,18 +98,21 @@ def client(make: Callable[..., HTTPClient], server: Server) -> HTTPClient:
 
 
 class Recorder(BaseAdapter):
-    """A transport that keeps what it is asked to send, and answers 200."""
+    """A transport that keeps what it is asked to send, and answers with ``locations`` to go to, then with 200."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[requests.PreparedRequest] = []
         self.options: list[dict[str, object]] = []
+        self.locations: list[str] = []
 
     def send(self, request: requests.PreparedRequest, **options: object) -> requests.Response:
         self.requests.append(request)
         self.options.append(options)
         response = requests.Response()
-        response.status_code = 200
+        response.status_code = 302 if self.locations else 200
+        if self.locations:
+            response.headers["Location"] = self.locations.pop(0)
         response.raw = io.BytesIO(b"{}")
         return response
 

@@ -203,6 +203,17 @@ def test_credentials_of_requests_own_kind_work(client, server):
     assert server.received[1].headers["Authorization"].startswith("Digest ")
 
 
+def test_a_way_to_authenticate_that_leads_elsewhere_is_refused(client, server, other):
+    def astray(request):
+        request.url = f"{other.url}/x"
+        return request
+
+    with pytest.raises(UnsafeURL, match="another origin"):
+        client.get("/x", auth=astray)
+
+    assert server.received == other.received == []
+
+
 # Arguments
 
 
@@ -443,6 +454,16 @@ def test_another_origin_gets_only_what_is_no_secret(make, server, other):
     }
 
 
+def test_another_origin_gets_neither_the_clients_certificate_nor_its_hooks(make, recorder):
+    seen = []
+    recorder.locations = ["/near", "https://far.example.org/"]
+    client = make("https://user-service", token=False, transport=recorder)
+    client.get("/x", cert="/certs/own.pem", hooks={"response": lambda response, **_: seen.append(response.status_code)})
+
+    assert [options["cert"] for options in recorder.options] == ["/certs/own.pem", "/certs/own.pem", None]
+    assert seen == [302, 302]
+
+
 def test_what_was_taken_off_stays_off_on_the_way_back(make, server, other):
     server.script(redirect(f"{other.url}/there"), answer())
     other.script(redirect(f"{server.url}/back"))
@@ -495,7 +516,7 @@ def test_redirects_without_an_end_are_given_up(client, server):
 
 
 @pytest.mark.parametrize(
-    "location", ["ftp://host/x", "file:///etc/passwd", "http://a:b@host/", "\\\\host\\x", "http://ho st/"]
+    "location", ["/a\tb", "ftp://host/x", "file:///etc/passwd", "http://a:b@host/", "\\\\host\\x", "http://ho st/"]
 )
 def test_a_redirect_that_no_client_may_follow_is_refused(client, server, location):
     server.script(redirect(location))
@@ -526,11 +547,11 @@ def test_threads_share_a_client_and_open_no_more_connections_than_its_pool_holds
     assert server.connections <= 3
 
 
-@pytest.mark.parametrize("fault", [hang_up, broken_off, answer(503), slow_chunks(20, 0.05)])
+@pytest.mark.parametrize("fault", [hang_up, broken_off, answer(503), answer(200, b"x" * 10_000), slow_chunks(20, 0.05)])
 def test_a_failed_call_leaves_its_connection_to_the_next(server, fault):
     server.script(fault, answer())
-    with HTTPClient(server.url, token=False, pool_maxsize=1) as client:
-        with pytest.raises((ServiceConnectionError, ServerError, ServiceTimeout)):
+    with HTTPClient(server.url, token=False, pool_maxsize=1, max_response_bytes=1000) as client:
+        with pytest.raises((ServiceConnectionError, ServerError, ResponseTooLarge, ServiceTimeout)):
             client.get("/x", retry_attempts=0, timeout=0.2)
 
         assert client.get("/x", timeout=1).status_code == 200

@@ -20,6 +20,7 @@ BASE = "http://user-service:8000/api"
         (BASE, "users:batch", f"{BASE}/users:batch"),
         (BASE, "files/a b..c...d", f"{BASE}/files/a b..c...d"),
         (BASE, "files/a%2Fb", f"{BASE}/files/a%2Fb"),
+        (BASE, "files/100%2525", f"{BASE}/files/100%2525"),
         (BASE, "users/é", f"{BASE}/users/é"),
         (BASE, f"{BASE}/users", f"{BASE}/users"),
         (BASE, "HTTP://USER-service:8000/api/users", "HTTP://USER-service:8000/api/users"),

@@ -73,7 +73,9 @@ class Service:
         """Start the service's gunicorn; `wait_until_ready` says when it answers."""
         command = [sys.executable, "-m", "gunicorn", "core.wsgi", "--chdir", str(self.source)]
         command += ["--bind", f"127.0.0.1:{self.port}", "--workers", str(WORKERS), "--threads", "4"]
-        self.process = Process(command, log=self.console, env=self.environment, cwd=self.source)
+        # SIGQUIT: at once. Connections that are kept alive would hold a graceful end up for seconds.
+        stop = signal.SIGQUIT
+        self.process = Process(command, log=self.console, env=self.environment, cwd=self.source, stop_signal=stop)
         self.process.start()
 
     def kill(self) -> None:

@@ -173,7 +173,7 @@ def start(make: Callable[[int], Process], login: dict[str, str], port: int = 0) 
         end = time.monotonic() + _ANSWERS_WITHIN
         while process.running:
             try:
-                psycopg.connect(host="127.0.0.1", port=candidate, connect_timeout=5, **login).close()  # type: ignore[arg-type]
+                psycopg.connect(host="127.0.0.1", port=candidate, connect_timeout=2, **login).close()  # type: ignore[arg-type]
             except psycopg.OperationalError as error:
                 if time.monotonic() > end:
                     process.stop()

