@@ -1,15 +1,22 @@
 """Settings of the library's own suite: its database is the one DB_HOST names, else a stack started for this run."""
 
 import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.databases import get_database_config
 from shared_core.logging_config import get_logging_config
-from tests.stack import ensure_database
+from tests.stack import StackError, ensure_database
 
-os.environ.update(ensure_database())
+try:
+    os.environ.update(ensure_database())
+    DATABASES = get_database_config()
+except (StackError, ImproperlyConfigured) as error:
+    # One line, and not a traceback through pytest's start.
+    sys.exit(f"The suite has no database: {error}")
 
 SECRET_KEY = "for the test suite only"
-DATABASES = get_database_config()
 INSTALLED_APPS = ["django.contrib.contenttypes", "shared_core", "tests.library"]
 MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.urls"

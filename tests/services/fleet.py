@@ -183,15 +183,21 @@ class Fleet:
 
     def _execute(self, statement: str, database: str) -> None:
         values = self._databases
-        with psycopg.connect(
-            host=values["DB_HOST"],
-            port=values["DB_PORT"] or None,
-            user=values["DB_USER"],
-            password=values["DB_PASSWORD"],
-            dbname=values["DB_NAME"],
-            autocommit=True,
-            prepare_threshold=None,
-        ) as connection:
+        try:
+            connection = psycopg.connect(
+                host=values["DB_HOST"],
+                port=values["DB_PORT"] or None,
+                user=values["DB_USER"],
+                password=values["DB_PASSWORD"],
+                dbname=values["DB_NAME"],
+                autocommit=True,
+                prepare_threshold=None,
+            )
+        except psycopg.OperationalError as error:
+            raise FleetError(
+                f"The server that DB_HOST names cannot be used ({error}): mend DB_*, or unset them."
+            ) from None
+        with connection:
             connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
 
