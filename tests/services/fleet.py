@@ -194,9 +194,8 @@ class Fleet:
                 prepare_threshold=None,
             )
         except psycopg.OperationalError as error:
-            raise FleetError(
-                f"The server that DB_HOST names cannot be used ({error}): mend DB_*, or unset them."
-            ) from None
+            reason = " ".join(str(error).split())
+            raise FleetError(f"The server DB_HOST names cannot be used ({reason}): mend DB_*, or unset them.") from None
         with connection:
             connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
