@@ -31,6 +31,7 @@ NAMES = ("user", "file", "communication", "ticket")
 WORKERS = 2
 _HERE = Path(__file__).parent
 _START_WITHIN = 30.0  # seconds
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
 
 
 class FleetError(StackError):
@@ -202,11 +203,7 @@ class Fleet:
 
 def _plain_environment() -> dict[str, str]:
     """Return what a program needs of this process's environment, and nothing that a service would take for its own."""
-    return {
-        name: os.environ[name]
-        for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
-        if name in os.environ
-    }
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def _free_port() -> int:
