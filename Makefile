@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest lint format docker-test fleet clean venv
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -11,6 +11,10 @@ demo: venv ## four services on the shared core, one story; KEEP=1 leaves them ru
 
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-lowest: ## the suite, but for the journeys, on the lowest versions that setup.cfg allows
+	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
+	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .
@@ -28,7 +32,7 @@ fleet: ## the four services in containers, on 127.0.0.1:8001 to 8004
 	@docker compose --profile fleet up --build --wait
 
 clean: ## remove .venv and what tools keep here
-	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 venv:
 	@.ci/venv
