@@ -92,3 +92,53 @@ def test_a_wheel_holds_every_module_and_what_is_no_module(checkout, python, tmp_
 
     run(python, *PIP, str(wheel), cwd=tmp_path)
     assert what_is_imported(python, tmp_path).is_relative_to(Path(python).parent.parent)
+
+
+class TestFindingPython:
+    """.ci/venv, on a machine that has just what the test gives it."""
+
+    @pytest.fixture
+    def machine(self, tmp_path):
+        (tmp_path / ".ci").mkdir()
+        for name in (".ci/venv", "setup.cfg", "pyproject.toml"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        (tmp_path / "bin").mkdir()
+        for tool in ("sh", "cat", "cksum", "dirname", "ls", "rm"):
+            (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+        return tmp_path
+
+    def program(self, machine, name, script):
+        path = machine / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def run(self, machine, **environment):
+        environment |= {"PATH": str(machine / "bin"), "HOME": str(machine), "PYENV_ROOT": str(machine / "pyenv")}
+        return subprocess.run(
+            [machine / ".ci/venv"], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def test_a_shim_that_fails_and_a_python_too_old_are_passed_over_for_one_that_runs(self, machine):
+        self.program(machine, "python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127")
+        self.program(machine, "python3", "exit 1")
+        self.program(machine, "python", f'[ "$1" = -m ] && exit 7; exec {sys.executable} "$@"')
+
+        done = self.run(machine)
+
+        assert done.returncode == 7  # at making the environment, where this one ends
+        assert done.stdout.strip().endswith("(python)")
+
+    def test_without_any_the_message_says_how_to_get_one(self, machine):
+        self.program(machine, "python3.12", "exit 127")
+
+        done = self.run(machine)
+
+        assert done.returncode == 1
+        assert done.stderr.startswith("No Python 3.12 or newer that runs was found. Install one (apt-get install")
+        assert not (machine / ".venv").exists()
+
+    def test_a_python_that_was_named_and_does_not_run_is_named(self, machine):
+        done = self.run(machine, PYTHON="/nowhere/python")
+
+        assert done.returncode == 1
+        assert "was found (/nowhere/python does not)" in done.stderr
