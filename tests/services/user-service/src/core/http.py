@@ -13,7 +13,8 @@ def read_json(request):
     """Return the object that the body holds; BadRequest where it holds none."""
     try:
         body = json.loads(request.body)
-    except ValueError:
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is no text that a database takes
+    except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise BadRequest("The body is not a JSON object.")

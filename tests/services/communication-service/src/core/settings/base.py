@@ -16,4 +16,5 @@ APPEND_SLASH = False
 USE_TZ = True
 
 DATABASES = get_database_config()
+TEST_RUNNER = "shared_core.testing.PoolerTestRunner"
 LOGGING = get_logging_config("communication")

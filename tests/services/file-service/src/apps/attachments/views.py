@@ -2,13 +2,14 @@
 
 import logging
 
-from core.http import page
+from core.http import invalid, page
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import FileResponse, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.attachments.forms import AttachmentForm
 from apps.attachments.models import Attachment
 from apps.attachments.storage import TooLargeError, store
 
@@ -32,12 +33,12 @@ def attachments(request):
 
 
 def upload(request):
-    attachment = Attachment(
-        name=request.GET.get("name", ""),
-        content_type=request.content_type or "application/octet-stream",
+    form = AttachmentForm(
+        {"name": request.GET.get("name"), "content_type": request.content_type or "application/octet-stream"}
     )
-    if not 1 <= len(attachment.name) <= 255 or len(attachment.content_type) > 100:
-        raise BadRequest("An upload needs ?name= of 1 to 255 characters, and a content type of up to 100.")
+    if not form.is_valid():
+        return invalid(form)
+    attachment = form.save(commit=False)
     try:
         attachment.size, attachment.sha256 = store(request, attachment.path, settings.MAX_UPLOAD_BYTES)
     except TooLargeError:

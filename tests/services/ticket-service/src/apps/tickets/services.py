@@ -36,6 +36,8 @@ def open_ticket(*, attachment_id=None, idempotency_key=None, **fields):
             if attachment_id:
                 AttachmentReference.objects.create(ticket=ticket, attachment_id=attachment_id)
     except IntegrityError:
+        if idempotency_key is None:
+            raise
         # The same request, sent again while the first was being served.
         return _tell(Ticket.all_objects.get(idempotency_key=idempotency_key)), False
     logger.info("Ticket opened", extra={"ticket_id": ticket.pk})

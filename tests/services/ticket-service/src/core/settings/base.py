@@ -16,6 +16,7 @@ APPEND_SLASH = False
 USE_TZ = True
 
 DATABASES = get_database_config()
+TEST_RUNNER = "shared_core.testing.PoolerTestRunner"
 LOGGING = get_logging_config("ticket")
 
 USER_SERVICE_URL = config("USER_SERVICE_URL")
