@@ -19,22 +19,10 @@ import math
 import os
 import re
 import sys
-import time
-import traceback
 from collections.abc import Collection, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
-from shared_core import context
-from shared_core.redaction import MASK, is_secret_key
-
-RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
-
-# What a LogRecord has of its own; whatever else its __dict__ holds came by `extra`.
-_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
-
-# Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
-_MAX_BITS = 10_000
+from shared_core import log_record
 
 # Numbers as JSON writes them, and the three that it has no word for.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?Infinity|NaN", re.ASCII)
@@ -67,7 +55,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of ``record``."""
-        message, fields = _message(record), self._fields(record)
+        message = log_record.message(record)
+        fields = log_record.fields(record, self._service, self._mask_keys)
         line = self._render(record, message, fields)
         for text_limit, field_limit in self._cuts(len(fields)):
             # A character takes four bytes at most, so that most lines need not be encoded to be measured.
@@ -88,57 +77,16 @@ class TextFormatter(logging.Formatter):
             yield limit, fields
 
     def _render(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any]) -> str:
-        return _line(_level(record), _time(record), _logger(record), message, fields)
-
-    def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the fields of the line, each a str, a number, a bool or None, in their order."""
-        extras = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        sources: dict[str, Any] = extras | {
-            key: value for key, value in chain(context.current().items(), self._service.items()) if key not in extras
-        }
-        fields: dict[str, Any] = {}
-        for key, value in sources.items():
-            name = _key(str(key))
-            while name in fields:
-                name = f"{name[:63]}_"
-            fields[name] = MASK if self._is_secret(str(key)) else self._plain(value)
-        if bad_arguments := _bad_arguments(record):
-            fields["args_"] = bad_arguments
-        return fields | _exception(record)
-
-    def _is_secret(self, key: str) -> bool:
-        return is_secret_key(key, self._mask_keys)
-
-    def _plain(self, value: Any) -> str | int | float | bool | None:
-        """Return ``value`` as a field can hold it: containers as their JSON text, other objects as their ``str()``."""
-        if value is None or isinstance(value, bool | float):
-            return value
-        if type(value) is int and abs(value).bit_length() < _MAX_BITS:
-            return value
-        if isinstance(value, Mapping | list | tuple):
-            try:
-                return json.dumps(self._masked(value), default=_as_text, ensure_ascii=False)
-            except RecursionError:
-                return f"<{type(value).__name__}: nested too deep>"
-        return _as_text(value)
-
-    def _masked(self, value: Any) -> Any:
-        """Return ``value`` with what stands under secret keys in it replaced, in copies of its containers."""
-        if isinstance(value, Mapping):
-            return {
-                str(key): MASK if self._is_secret(str(key)) else self._masked(inner) for key, inner in value.items()
-            }
-        if isinstance(value, list | tuple):
-            return [self._masked(inner) for inner in value]
-        return value
+        head = (log_record.level(record), log_record.moment(record), log_record.logger(record))
+        return _line(*head, message, fields)
 
 
 class JsonFormatter(TextFormatter):
     """Gives a LogRecord as one flat JSON object: ``level``, ``time``, ``logger``, ``msg`` and the line's fields."""
 
     def _render(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any]) -> str:
-        time_ = f"{_time(record).replace(' ', 'T').replace(',', '.')}Z"
-        head = {"level": _level(record), "time": time_, "logger": _logger(record), "msg": message}
+        time_ = f"{log_record.moment(record).replace(' ', 'T').replace(',', '.')}Z"
+        head = {"level": log_record.level(record), "time": time_, "logger": log_record.logger(record), "msg": message}
         # JSON has no word for numbers that are none.
         body = {key: _value(value) if _is_odd_float(value) else value for key, value in fields.items()}
         return json.dumps(head | body)
@@ -243,56 +191,3 @@ def _encode(text: str) -> bytes:
 
 def _is_odd_float(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
-
-
-def _as_text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001  # whatever an object's __str__ does, its record must be written
-        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
-
-
-def _message(record: logging.LogRecord) -> str:
-    return _as_text(record.msg) if _bad_arguments(record) else _as_text(record.getMessage())
-
-
-def _bad_arguments(record: logging.LogRecord) -> str:
-    """Return the arguments of a record whose message cannot take them; empty for every other."""
-    try:
-        record.getMessage()
-    except Exception:  # noqa: BLE001  # as above
-        return _as_text(record.args)
-    return ""
-
-
-def _exception(record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    trace = record.exc_text or ""
-    if record.exc_info and record.exc_info[0] is not None:
-        kind, error, _ = record.exc_info
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        fields = {"exc_type": name, "exc_msg": _as_text(error)}
-        trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-    if record.stack_info:
-        trace = f"{trace}\n{record.stack_info}".lstrip("\n")
-    return fields | ({"trace": trace} if trace else {})
-
-
-def _level(record: logging.LogRecord) -> str:
-    level = re.sub(r"[^A-Z0-9_]", "_", record.levelname.upper())
-    return level if level[:1].isalpha() else f"LEVEL_{level}"
-
-
-def _time(record: logging.LogRecord) -> str:
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
-    return f"{moment},{int(record.msecs):03d}"
-
-
-def _logger(record: logging.LogRecord) -> str:
-    name = "".join(c if c.isprintable() and c not in ' "=' else "_" for c in record.name)
-    return name or "root"
-
-
-def _key(key: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64] or "_"
-    return f"{name}_" if name in RESERVED else name

@@ -9,6 +9,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import connections
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.utils.log import log_response
 
 from shared_core import context
 
@@ -46,13 +47,13 @@ class RequestContextMiddleware:
             for connection in connections.all():
                 wrappers.enter_context(connection.execute_wrapper(access.time_query))
             response: HttpResponseBase = self._get_response(request)
-            return _finish(response, ids, access)
+            return _finish(request, response, ids, access)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         ids, access = _ids(request), _Access(request)
         with context.bind(**ids):
             response: HttpResponseBase = await self._get_response(request)
-            return _finish(response, ids, access)
+            return _finish(request, response, ids, access)
 
 
 class _Access:
@@ -94,9 +95,19 @@ def _ids(request: HttpRequest) -> dict[str, str]:
     return {"request_id": request_id, **context.trace_fields(request.headers.get("traceparent"))}
 
 
-def _finish(response: HttpResponseBase, ids: dict[str, str], access: _Access) -> HttpResponseBase:
+def _finish(request: HttpRequest, response: HttpResponseBase, ids: dict[str, str], access: _Access) -> HttpResponseBase:
     """Return ``response`` with its id; the access line is written now, or when its stream has ended."""
     response.headers["X-Request-ID"] = ids["request_id"]
+    if response.status_code >= 400:
+        # Django's handler writes this very record, but once the middleware is done and nothing is bound any more; it
+        # marks the response, and so is not written twice.
+        log_response(
+            "%s: %s",
+            response.reason_phrase,
+            request.path,
+            response=response,  # type: ignore[arg-type]  # the stubs forget streams
+            request=request,
+        )
     if not response.streaming:
         access.write(response.status_code)
         return response

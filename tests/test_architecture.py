@@ -14,7 +14,17 @@ PACKAGE = Path(shared_core.__file__).parent
 # A floor is a moment in Django's start-up; imports go to a lower floor, or to an earlier name on the same one.
 FLOORS = [
     # settings.py is being read
-    ["", "context", "redaction", "log_format", "log_handlers", "environment", "logging_config", "databases"],
+    [
+        "",
+        "context",
+        "redaction",
+        "log_record",
+        "log_format",
+        "log_handlers",
+        "environment",
+        "logging_config",
+        "databases",
+    ],
     # settings are configured
     ["conf", "middleware", "clients"],
     # the app registry is ready

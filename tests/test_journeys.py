@@ -160,6 +160,8 @@ BAD_INPUT = [
     ("user", "/api/v1/users", {"name": "no address"}, 400),
     ("user", "/api/v1/users", {"email": "no address", "name": "x"}, 400),
     ("user", "/api/v1/users", ["no object"], 400),
+    ("user", "/api/v1/users", {"email": "a@example.com", "name": "x", "is_active": "no"}, 400),
+    ("user", "/api/v1/users", {"email": "a@example.com", "name": {"a": 1}}, 400),
     ("ticket", "/api/v1/tickets", {"title": "no requestor"}, 400),
     ("ticket", "/api/v1/tickets", {"title": "x" * 201, "requestor_id": str(uuid.uuid4())}, 400),
     ("ticket", f"/api/v1/tickets/{uuid.uuid4()}/comments", {"text": "no ticket"}, 404),
@@ -167,6 +169,7 @@ BAD_INPUT = [
     ("ticket", "/api/v1/tickets", {"title": "\ud800", "requestor_id": str(uuid.uuid4())}, 400),
     ("file", "/api/v1/attachments", {}, 400),
     ("file", "/api/v1/attachments?name=%00", {}, 400),
+    ("file", "/api/v1/attachments?name=..", {}, 400),
     ("file", "/api/v1/nowhere", {}, 404),
 ]
 
@@ -190,6 +193,20 @@ def test_an_idempotency_key_used_for_another_notification_is_refused(story):
 
     assert (first.status_code, again.status_code, other) == (201, 200, 422)
     assert first.json() == again.json()
+
+
+def test_an_idempotency_key_used_for_another_ticket_is_refused_and_opens_none(story, user):
+    key = str(uuid.uuid4())
+    first = open_ticket(story, user, key)
+    other = status(open_ticket, story, user, key, title="Scanner")
+
+    assert (first.status_code, other) == (201, 422)
+    assert [ticket["title"] for ticket in tickets_of(story, user)] == ["Printer"]
+
+
+def test_an_upload_of_unknown_length_is_refused_and_not_stored_empty(story):
+    with story.client("file") as files:
+        assert status(files.post, "/api/v1/attachments?name=a.txt", data=iter([b"content"])) == 411
 
 
 def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):

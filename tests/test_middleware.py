@@ -8,21 +8,37 @@ from shared_core import context
 from shared_core.log_format import TextFormatter, parse_line
 
 
+class Keep(logging.Handler):
+    """Keeps the records of a logger as a reader of the log would see them."""
+
+    def __init__(self, logger):
+        super().__init__()
+        self.lines = []
+        self._logger = logging.getLogger(logger)
+        self.setFormatter(TextFormatter())
+
+    def emit(self, record):
+        self.lines.append(parse_line(self.format(record)))
+
+    def __enter__(self):
+        self._logger.addHandler(self)
+        return self.lines
+
+    def __exit__(self, *exc_info):
+        self._logger.removeHandler(self)
+
+
 @pytest.fixture
-def access(caplog):
-    """Return the access lines so far, parsed as a reader of the log would."""
-    caplog.set_level(logging.INFO, "shared_core.access")
-    lines = []
-    formatter = TextFormatter()
+def access():
+    with Keep("shared_core.access") as lines:
+        yield lines
 
-    class Keep(logging.Handler):
-        def emit(self, record):
-            lines.append(parse_line(formatter.format(record)))
 
-    handler = Keep()
-    logging.getLogger("shared_core.access").addHandler(handler)
-    yield lines
-    logging.getLogger("shared_core.access").removeHandler(handler)
+@pytest.fixture
+def warnings():
+    """What Django itself says of requests that went wrong."""
+    with Keep("django.request") as lines:
+        yield lines
 
 
 def test_a_valid_request_id_is_taken_over_bound_and_answered(client):
@@ -66,6 +82,15 @@ def test_an_unknown_path_has_no_route(client, access):
     assert (access[0]["fields"]["status"], access[0]["fields"]["route"]) == (404, None)
 
 
+def test_what_django_says_of_a_request_bears_its_id_once_and_no_query(client, warnings):
+    client.get("/nowhere/?token=hunter2", headers={"X-Request-ID": "0f8fad5b"})
+
+    (line,) = warnings
+    assert (line["level"], line["message"]) == ("WARNING", "Not Found: /nowhere/")
+    assert line["fields"]["request_id"] == "0f8fad5b"
+    assert "hunter2" not in str(line)
+
+
 @pytest.mark.django_db
 def test_the_time_spent_in_the_database_is_told(client, access):
     client.post("/ready/")
@@ -84,12 +109,13 @@ def test_a_successful_probe_writes_no_access_line(client, access):
     assert access == []
 
 
-def test_an_exception_is_logged_once_with_its_traceback_and_one_access_line(access, caplog):
+def test_an_exception_is_logged_once_with_its_traceback_and_one_access_line(access, warnings):
     response = Client(raise_request_exception=False).get("/fail/", headers={"X-Request-ID": "0f8fad5b"})
 
+    (line,) = warnings
     assert response.status_code == 500
     assert [line["fields"]["status"] for line in access] == [500]
-    assert [record.name for record in caplog.records if record.exc_info] == ["django.request"]
+    assert (line["fields"]["exc_msg"], line["fields"]["request_id"]) == ("broken on purpose", "0f8fad5b")
     assert context.current() == {}
 
 

@@ -9,7 +9,7 @@
 An answer below 400 is returned, everything else is raised as a `ServiceError`; what may be repeated is repeated.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self, Unpack
 
@@ -22,7 +22,7 @@ from shared_core.clients.arguments import Timeout, check_count, check_headers, c
 from shared_core.clients.call import Call, Plan, log_call
 from shared_core.clients.exceptions import UnsafeURL
 from shared_core.clients.request import IDEMPOTENCY_KEY, CallOptions, Headers, prepare
-from shared_core.clients.response import read_json, whole
+from shared_core.clients.response import read_json, read_json_or_missing, whole
 from shared_core.clients.retry import IDEMPOTENT_METHODS, Clock, RetryPolicy
 from shared_core.clients.tokens import Provider, check_token, choose_token
 from shared_core.clients.transport import PooledAdapter, trust_store
@@ -165,12 +165,16 @@ class HTTPClient:
         return self.request("PATCH", url, data=data, json=json, **options)
 
     def get_json(self, url: str, *, missing_ok: bool = False, **options: Unpack[CallOptions]) -> Any:
-        """GET ``url`` and return the JSON of the answer; None where it has no body, or is a 404 and ``missing_ok``.
+        """GET ``url`` and return the JSON of the answer, or None where it has no body.
+
+        With ``missing_ok``, None means 404 and nothing else: an answer without a body is an error then.
 
         Raises:
             InvalidResponse: The answer is not JSON.
         """
-        return self._json("GET", url, expected={404} if missing_ok else (), **options)
+        if missing_ok:
+            return self._json("GET", url, read=read_json_or_missing, expected={404}, **options)
+        return self._json("GET", url, **options)
 
     def post_json(self, url: str, json: Any = None, **options: Unpack[CallOptions]) -> Any:
         """POST ``json`` and return the JSON of the answer, or None where it has no body; see `get_json`."""
@@ -246,8 +250,10 @@ class HTTPClient:
         )
         return Call(plan)
 
-    def _json(self, method: str, url: str, **arguments: Any) -> Any:
-        return self._call(method, url, accept="application/json", stream=False, **arguments).run(read_json)
+    def _json(
+        self, method: str, url: str, *, read: Callable[[requests.Response], Any] = read_json, **arguments: Any
+    ) -> Any:
+        return self._call(method, url, accept="application/json", stream=False, **arguments).run(read)
 
     def _ask_token_service(
         self, url: str, form: dict[str, str], auth: tuple[str, str], *, deadline: float

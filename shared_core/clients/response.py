@@ -12,13 +12,32 @@ def whole(response: requests.Response) -> requests.Response:
 
 
 def read_json(response: requests.Response) -> Any:  # Any: what the service sent
-    """Return what the body says, or None where there is none, or where the answer is a 404 that was expected.
+    """Return what the body says, or None where there is none.
 
     Raises:
         ValueError: It is not JSON (RFC 8259); the text says what it is called instead.
     """
-    if response.status_code in {204, 404} or not response.content:
+    return _parse(response) if _has_body(response) else None
+
+
+def read_json_or_missing(response: requests.Response) -> Any:  # Any: as above
+    """Return what the body says, or None where the answer is 404, and only there.
+
+    Raises:
+        ValueError: It is not JSON, or there is no body: that must not be taken for "there is no such thing".
+    """
+    if response.status_code == 404:
         return None
+    if not _has_body(response):
+        raise ValueError(f"{response.status_code} without a body, where JSON was asked for")
+    return _parse(response)
+
+
+def _has_body(response: requests.Response) -> bool:
+    return response.status_code != 204 and bool(response.content)
+
+
+def _parse(response: requests.Response) -> Any:  # Any: as above
     try:
         return json.loads(response.content, parse_constant=_refuse)
     except (ValueError, RecursionError) as exc:

@@ -90,6 +90,14 @@ def test_a_missing_thing_is_none_only_where_that_is_allowed(client, server):
     assert client.get_json("/users/42", missing_ok=True) is None
 
 
+@pytest.mark.parametrize("status", [200, 204])
+def test_missing_ok_does_not_take_an_answer_without_a_body_for_a_404(client, server, status):
+    server.script(answer(status))
+
+    with pytest.raises(InvalidResponse, match="without a body, where JSON was asked for"):
+        client.get_json("/users/42", missing_ok=True)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 500, 503])
 def test_missing_ok_is_about_404_and_nothing_else(client, server, status):
     server.script(answer(status))

@@ -1,24 +1,10 @@
-"""JSON in, JSON out."""
-
-import json
+"""JSON out."""
 
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.http import JsonResponse
 
 MAX_PAGE_SIZE = 100
-
-
-def read_json(request):
-    """Return the object that the body holds; BadRequest where it holds none."""
-    try:
-        body = json.loads(request.body)
-        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is no text that a database takes
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise BadRequest("The body is not a JSON object.")
-    return body
 
 
 def invalid(form):

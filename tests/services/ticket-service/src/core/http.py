@@ -9,8 +9,8 @@ from django.http import JsonResponse
 MAX_PAGE_SIZE = 100
 
 
-def read_json(request):
-    """Return the object that the body holds; BadRequest where it holds none."""
+def read_form(form_class, request, **arguments):
+    """Return the form, filled with the JSON object of the body; BadRequest where that cannot be a filled form."""
     try:
         body = json.loads(request.body)
         json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is no text that a database takes
@@ -18,7 +18,14 @@ def read_json(request):
         raise BadRequest("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise BadRequest("The body is not a JSON object.")
-    return body
+    form = form_class(body, **arguments)
+    for name, value in body.items():
+        if name not in form.fields:
+            raise BadRequest(f"There is no field {name[:50]!a}.")
+        # A form would take any other value for the text that str() makes of it.
+        if not isinstance(value, str | None):
+            raise BadRequest(f"{name} is neither a text nor null.")
+    return form
 
 
 def invalid(form):

@@ -14,4 +14,4 @@ class ChatMessageForm(forms.ModelForm):
 class NotificationForm(forms.ModelForm):
     class Meta:
         model = Notification
-        fields = ["ticket_id", "recipient_id", "text"]
+        fields = ["ticket_id", "recipient_id", "kind", "text"]

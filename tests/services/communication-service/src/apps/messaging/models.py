@@ -17,6 +17,7 @@ class ChatMessage(BaseModel):
 class Notification(BaseModel):
     ticket_id = models.UUIDField(db_index=True)
     recipient_id = models.UUIDField()
+    kind = models.CharField(max_length=50, blank=True)  # what happened: "ticket-opened"
     text = models.CharField(max_length=200)
     # Unique among all rows: a notification that was deleted is not sent again.
     idempotency_key = models.CharField(max_length=200, unique=True, editable=False)

@@ -2,7 +2,7 @@
 
 import logging
 
-from core.http import invalid, page, read_json
+from core.http import invalid, page, read_form
 from django.core.exceptions import BadRequest
 from django.forms import UUIDField, ValidationError
 from django.http import JsonResponse
@@ -23,6 +23,7 @@ def show_notification(notification):
         "id": notification.pk,
         "ticket_id": notification.ticket_id,
         "recipient_id": notification.recipient_id,
+        "kind": notification.kind,
         "text": notification.text,
         "created_at": notification.created_at,
     }
@@ -32,7 +33,7 @@ def show_notification(notification):
 def messages(request, ticket_id):
     if request.method == "GET":
         return page(request, ChatMessage.objects.filter(ticket_id=ticket_id).order_by("pk"), show_message)
-    form = ChatMessageForm(read_json(request), instance=ChatMessage(ticket_id=ticket_id))
+    form = read_form(ChatMessageForm, request, instance=ChatMessage(ticket_id=ticket_id))
     if not form.is_valid():
         return invalid(form)
     return JsonResponse(show_message(form.save()), status=201)
@@ -58,7 +59,7 @@ def notify(request):
     key = request.headers.get("Idempotency-Key", "")
     if not 1 <= len(key) <= 200:
         raise BadRequest("An Idempotency-Key of 1 to 200 characters is needed.")
-    form = NotificationForm(read_json(request))
+    form = read_form(NotificationForm, request)
     if not form.is_valid():
         return invalid(form)
     # Two at a time: the unique key lets one of them in, and get_or_create gives the other the row of the first.

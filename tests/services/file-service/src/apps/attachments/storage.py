@@ -5,28 +5,28 @@ import hashlib
 CHUNK = 64 * 1024  # bytes
 
 
-class TooLargeError(Exception):
-    """The content is larger than is allowed."""
+class BrokenOffError(Exception):
+    """The content ended before its end."""
 
 
-def store(stream, path, limit):
-    """Write ``stream`` to ``path`` and return its size in bytes and its SHA-256.
+def store(stream, path, size):
+    """Write ``size`` bytes of ``stream`` to ``path`` and return their SHA-256.
 
     Raises:
-        TooLargeError: There are more than ``limit`` bytes; nothing is kept.
+        BrokenOffError: There are fewer; nothing is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    size, digest = 0, hashlib.sha256()
+    left, digest = size, hashlib.sha256()
     try:
         with part.open("xb") as file:
-            while chunk := stream.read(CHUNK):
-                size += len(chunk)
-                if size > limit:
-                    raise TooLargeError
+            while chunk := stream.read(min(left, CHUNK)):
+                left -= len(chunk)
                 digest.update(chunk)
                 file.write(chunk)
+        if left:
+            raise BrokenOffError
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
-    return size, digest.hexdigest()
+    return digest.hexdigest()

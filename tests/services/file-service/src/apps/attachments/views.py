@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.attachments.forms import AttachmentForm
 from apps.attachments.models import Attachment
-from apps.attachments.storage import TooLargeError, store
+from apps.attachments.storage import BrokenOffError, store
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +38,18 @@ def upload(request):
     )
     if not form.is_valid():
         return invalid(form)
+    length = request.headers.get("Content-Length", "")
+    if not length.isdecimal():
+        # Django reads no body of unknown length (Transfer-Encoding: chunked): the file would be stored empty.
+        return JsonResponse({"error": "Say how long the file is, in Content-Length."}, status=411)
     attachment = form.save(commit=False)
-    try:
-        attachment.size, attachment.sha256 = store(request, attachment.path, settings.MAX_UPLOAD_BYTES)
-    except TooLargeError:
+    attachment.size = int(length)
+    if attachment.size > settings.MAX_UPLOAD_BYTES:
         return JsonResponse({"error": f"A file has {settings.MAX_UPLOAD_BYTES} bytes at most."}, status=413)
-    expected = request.headers.get("Content-Length")
-    if expected is not None and attachment.size != int(expected):
-        attachment.path.unlink()
-        raise BadRequest("The body broke off.")
+    try:
+        attachment.sha256 = store(request, attachment.path, attachment.size)
+    except BrokenOffError:
+        raise BadRequest("The body broke off.") from None
     attachment.save()
     logger.info("Attachment stored", extra={"attachment_id": attachment.pk, "size": attachment.size})
     return JsonResponse(show(attachment), status=201)

@@ -25,7 +25,12 @@ class CommunicationClient(ServiceClient):
 
     def notify_opened(self, ticket):
         """Tell that ``ticket`` was opened; told again, it notifies nobody twice."""
-        body = {"ticket_id": str(ticket.pk), "recipient_id": str(ticket.requestor_id), "text": ticket.title}
+        body = {
+            "ticket_id": str(ticket.pk),
+            "recipient_id": str(ticket.requestor_id),
+            "kind": "ticket-opened",
+            "text": ticket.title,
+        }
         self.post("/api/v1/notifications", json=body, idempotency_key=f"ticket-opened-{ticket.pk}")
 
 

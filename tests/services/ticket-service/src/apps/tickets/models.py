@@ -6,8 +6,13 @@ from shared_core.models import BaseModel
 
 
 class Ticket(BaseModel):
+    class Status(models.TextChoices):
+        OPEN = "open"
+        CLOSED = "closed"
+
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.OPEN)
     requestor_id = models.UUIDField()  # a user of user-service
     parent = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="sub_tickets")
     # What the caller named the request by which this was opened; deleted tickets keep theirs.

@@ -1,6 +1,6 @@
 """Tickets and comments over HTTP."""
 
-from core.http import invalid, page, read_json
+from core.http import invalid, page, read_form
 from django.core.exceptions import BadRequest
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404
@@ -20,6 +20,7 @@ def show(ticket):
         "id": ticket.pk,
         "title": ticket.title,
         "description": ticket.description,
+        "status": ticket.status,
         "requestor_id": ticket.requestor_id,
         "parent": ticket.parent_id,
         "notified": ticket.notified_at is not None,
@@ -51,7 +52,7 @@ def tickets(request):
     if request.method == "GET":
         rows = Ticket.objects.deleted() if request.GET.get("deleted") == "1" else Ticket.objects.all()
         return page(request, rows.order_by("pk"), show)
-    form = TicketForm(read_json(request))
+    form = read_form(TicketForm, request)
     if not form.is_valid():
         return invalid(form)
     key = request.headers.get("Idempotency-Key")
@@ -59,7 +60,7 @@ def tickets(request):
         raise BadRequest("An Idempotency-Key has 1 to 200 characters.")
     try:
         ticket, is_new = services.open_ticket(idempotency_key=key, **form.cleaned_data)
-    except services.UnknownError as error:
+    except services.RefusedError as error:
         return JsonResponse({"error": str(error)}, status=422)
     except ServiceError as error:
         answer = {"error": f"{error.service}-service cannot be asked now. Try again."}
@@ -85,7 +86,7 @@ def restore(request, pk):
 @require_POST
 def comments(request, pk):
     found = get_object_or_404(Ticket, pk=pk)
-    form = CommentForm(read_json(request), instance=Comment(ticket=found))
+    form = read_form(CommentForm, request, instance=Comment(ticket=found))
     if not form.is_valid():
         return invalid(form)
     return JsonResponse(show_comment(form.save()), status=201)

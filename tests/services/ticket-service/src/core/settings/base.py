@@ -14,6 +14,7 @@ ROOT_URLCONF = "core.urls"
 ALLOWED_HOSTS = config("ALLOWED_HOSTS", default="localhost,127.0.0.1", cast=Csv())
 APPEND_SLASH = False
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 DATABASES = get_database_config()
 TEST_RUNNER = "shared_core.testing.PoolerTestRunner"

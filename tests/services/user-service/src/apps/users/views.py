@@ -2,7 +2,7 @@
 
 import logging
 
-from core.http import invalid, page, read_json
+from core.http import invalid, page, read_form
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -33,7 +33,7 @@ def show_department(department):
 def users(request):
     if request.method == "GET":
         return page(request, User.objects.order_by("pk"), show)
-    form = UserForm(read_json(request))
+    form = read_form(UserForm, request)
     if not form.is_valid():
         return invalid(form)
     try:
@@ -77,7 +77,7 @@ def restore(request, pk):
 def departments(request):
     if request.method == "GET":
         return page(request, Department.objects.order_by("name"), show_department)
-    form = DepartmentForm(read_json(request))
+    form = read_form(DepartmentForm, request)
     if not form.is_valid():
         return invalid(form)
     return JsonResponse(show_department(form.save()), status=201)

@@ -1,0 +1,136 @@
+"""What does a LogRecord say, in values that one line can hold?
+
+Five things: its level, its time, its logger, its message, and fields: the record's extras, then what is bound to the
+request, then the service, then the exception. Nothing here raises for what was logged, and nothing of it is changed.
+"""
+
+import json
+import logging
+import re
+import time
+import traceback
+from collections.abc import Collection, Mapping
+from itertools import chain
+from typing import Any
+
+from shared_core import context
+from shared_core.redaction import MASK, is_secret_key
+
+# Keys that say something else in a line.
+RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
+
+# What a LogRecord has of its own; whatever else its __dict__ holds came by `extra`.
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+
+# Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+_MAX_BITS = 10_000
+
+type Value = str | int | float | bool | None
+
+
+def level(record: logging.LogRecord) -> str:
+    """Return the level's name, of capitals, digits and underscores."""
+    name = re.sub(r"[^A-Z0-9_]", "_", record.levelname.upper())
+    return name if name[:1].isalpha() else f"LEVEL_{name}"
+
+
+def moment(record: logging.LogRecord) -> str:
+    """Return the time in UTC, with a comma and milliseconds."""
+    seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
+    return f"{seconds},{int(record.msecs):03d}"
+
+
+def logger(record: logging.LogRecord) -> str:
+    """Return the logger's name, printable and without spaces, quotes and "="."""
+    name = "".join(c if c.isprintable() and c not in ' "=' else "_" for c in record.name)
+    return name or "root"
+
+
+def message(record: logging.LogRecord) -> str:
+    """Return the message with its arguments, or as it is where it cannot take them."""
+    return _as_text(record.msg) if _bad_arguments(record) else _as_text(record.getMessage())
+
+
+def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str]) -> dict[str, Value]:
+    """Return the fields in their order.
+
+    Args:
+        record: What was logged.
+        service: ``{"service": name}``, or nothing.
+        mask_keys: Keys that are secret beside those that `redaction` knows.
+    """
+    extras = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    if record.name.startswith("django."):
+        # The request itself, for handlers that mail it; its text holds the query, and so perhaps a token.
+        extras.pop("request", None)
+    inherited = chain(context.current().items(), service.items())
+    sources: dict[str, Any] = extras | {key: value for key, value in inherited if key not in extras}
+    found: dict[str, Value] = {}
+    for key, value in sources.items():
+        name = _key(str(key))
+        while name in found:
+            name = f"{name[:63]}_"
+        found[name] = MASK if is_secret_key(str(key), mask_keys) else _plain(value, mask_keys)
+    if bad_arguments := _bad_arguments(record):
+        found["args_"] = bad_arguments
+    return found | _exception(record)
+
+
+def _key(key: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64] or "_"
+    return f"{name}_" if name in RESERVED else name
+
+
+def _plain(value: Any, mask_keys: Collection[str]) -> Value:
+    """Return ``value`` as a field can hold it: containers as their JSON text, other objects as their ``str()``."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if type(value) is int and abs(value).bit_length() < _MAX_BITS:
+        return value
+    if isinstance(value, Mapping | list | tuple):
+        try:
+            return json.dumps(_masked(value, mask_keys), default=_as_text, ensure_ascii=False)
+        except RecursionError:
+            return f"<{type(value).__name__}: nested too deep>"
+    return _as_text(value)
+
+
+def _masked(value: Any, mask_keys: Collection[str]) -> Any:
+    """Return ``value`` with what stands under secret keys in it replaced, in copies of its containers."""
+    if isinstance(value, Mapping):
+        return {
+            str(key): MASK if is_secret_key(str(key), mask_keys) else _masked(inner, mask_keys)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_masked(inner, mask_keys) for inner in value]
+    return value
+
+
+def _bad_arguments(record: logging.LogRecord) -> str:
+    """Return the arguments of a record whose message cannot take them; empty for every other."""
+    try:
+        record.getMessage()
+    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
+        return _as_text(record.args)
+    return ""
+
+
+def _exception(record: logging.LogRecord) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    trace = record.exc_text or ""
+    if record.exc_info and record.exc_info[0] is not None:
+        kind, error, _ = record.exc_info
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        found = {"exc_type": name, "exc_msg": _as_text(error)}
+        trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+    if record.stack_info:
+        trace = f"{trace}\n{record.stack_info}".lstrip("\n")
+    return found | ({"trace": trace} if trace else {})
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001  # whatever an object's __str__ does, its record must be written
+        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
