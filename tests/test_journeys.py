@@ -8,13 +8,16 @@ import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from shared_core.clients import ServerError, ServiceHTTPError
+from shared_core.clients import NotFound, ServerError, ServiceHTTPError
+from tests.services import demo
 from tests.services.fleet import Fleet, FleetError
-from tests.services.story import Story
+from tests.services.story import Check, Story
+from tests.stack import StackError
 
 ROOT = Path(__file__).parent.parent
 
@@ -290,3 +293,44 @@ def processes_with(text):
         except OSError:
             continue  # ended meanwhile, or another user's
     return found
+
+
+class TestTheDemosVerdict:
+    """What `make demo` makes of what it sees, without the fleet."""
+
+    @pytest.fixture
+    def run(self, monkeypatch, tmp_path):
+        def run(step):
+            monkeypatch.setattr(demo, "Fleet", lambda folder, progress: nullcontext())
+            monkeypatch.setattr(demo.Story, "steps", lambda story: [("a step", step)])
+            monkeypatch.setattr(demo.Story, "records", lambda story: [])
+            return demo.main()
+
+        monkeypatch.delenv("KEEP", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
+        handler = signal.getsignal(signal.SIGTERM)
+        yield run
+        signal.signal(signal.SIGTERM, handler)
+
+    def test_it_is_0_where_everything_held(self, run, capsys):
+        assert run(lambda: [Check("tickets", 3, 3)]) == 0
+        assert "1 checks, 0 failed." in capsys.readouterr().out
+
+    def test_it_is_1_where_something_differs_and_says_what(self, run, capsys):
+        assert run(lambda: [Check("tickets", 3, 2)]) == 1
+        assert "tickets  3         2     DIFFERS" in capsys.readouterr().out
+
+    def test_it_is_1_where_a_step_cannot_be_done_and_says_which(self, run, capsys):
+        def step():
+            raise NotFound("404 Not Found", service="ticket")
+
+        assert run(step) == 1
+        assert "a step" in capsys.readouterr().out
+
+    def test_it_is_1_and_one_line_where_something_cannot_be_started(self, run, capsys):
+        def step():
+            raise StackError("PgBouncer is not installed.")
+
+        assert run(step) == 1
+        assert capsys.readouterr().err == "demo: PgBouncer is not installed.\n"
