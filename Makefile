@@ -4,7 +4,7 @@ export PYTHON
 .PHONY: help demo test test-lowest lint format docker-test fleet clean venv
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv ## four services on the shared core, one story; KEEP=1 leaves them running
 	@KEEP='$(KEEP)' .venv/bin/python -m tests.services.demo

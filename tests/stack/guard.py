@@ -34,7 +34,9 @@ def main(stop_signal: str, grace: str, folder: str, *command: str) -> None:
         process_group=0,
         **identity,
     )
-    print(program.pid, flush=True)
+    # A caller that is gone before it reads this has ended standard input too: the program must still be stopped.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, f"{program.pid}\n".encode())
     while True:
         program.poll()  # reaps it as soon as it has ended
         readable, _, _ = select.select([0], [], [], 0.05)

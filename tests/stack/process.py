@@ -76,11 +76,13 @@ class Process:
     @property
     def running(self) -> bool:
         """Whether the program itself still runs."""
+        if self._guard is None:
+            return False
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        return self._guard is not None
+        return True
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send the program a signal; SIGKILL returns once it is gone."""
@@ -91,6 +93,8 @@ class Process:
         self._send(os.killpg, number)
 
     def _send(self, send: Callable[[int, int], None], number: signal.Signals) -> None:
+        if self._guard is None:
+            return  # pid 0 would mean this process's own group, and an old one may be another's by now
         with contextlib.suppress(ProcessLookupError):
             send(self.pid, number)
         while number == signal.SIGKILL and self.running:

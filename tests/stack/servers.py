@@ -6,6 +6,7 @@ environment with PostgreSQL's programs can be: then they are copied beside the d
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -43,8 +44,8 @@ def free_port() -> int:
         return port
 
 
-def run(command: list[str], *, user: str | None = None, **options: Any) -> None:  # Any: passed on to subprocess
-    """Run a program to its end; StackError with the last line of what it printed where it fails."""
+def run(command: list[str], *, user: str | None = None, **options: Any) -> str:  # Any: passed on to subprocess
+    """Run a program to its end and return what it printed; StackError with the last line of that where it fails."""
     if user is not None:
         options |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
     try:
@@ -56,6 +57,18 @@ def run(command: list[str], *, user: str | None = None, **options: Any) -> None:
     if done.returncode:
         lines = done.stdout.strip().splitlines() or ["it printed nothing"]
         raise StackError(f"{Path(command[0]).name} failed: {lines[-1]}")
+    return done.stdout
+
+
+def check_access(folder: Path) -> None:
+    """Raise StackError where the servers' user cannot reach ``folder``: root's TMPDIR may be private."""
+    if (user := ordinary_user()) is None:
+        return
+    try:
+        run(["ls", str(folder)], user=user)
+    except StackError:
+        message = f"PostgreSQL's user {user} cannot enter {folder}: set TMPDIR to one open to all, such as /tmp."
+        raise StackError(message) from None
 
 
 def postgres_programs(folder: Path) -> Path:
@@ -64,6 +77,8 @@ def postgres_programs(folder: Path) -> Path:
     problem = _does_not_run(programs)
     if problem and ordinary_user() is not None:
         programs = Path(shutil.copytree(programs.parent, folder / "postgresql", symlinks=True)) / "bin"
+        # The copy keeps the modes, and root's umask may have kept everyone else out.
+        run(["chown", "-R", _ORDINARY_USER, str(programs.parent)])
         problem = _does_not_run(programs)
     if problem:
         raise StackError(
@@ -89,6 +104,8 @@ def initialise(programs: Path, folder: Path, password: str) -> None:
     give_to_ordinary_user(secret)
     command = [str(programs / "initdb"), "--pgdata", str(folder / "data"), "--username", USER, "--pwfile", str(secret)]
     command += ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+    # In the folder and not in /dev/shm, where it would stay after a kill; written to postgresql.conf too.
+    command += ["--set", "dynamic_shared_memory_type=mmap"]
     run(command, user=ordinary_user(), cwd=folder)
 
 
@@ -97,7 +114,8 @@ def postgres(programs: Path, folder: Path, port: int) -> Process:
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
-        "unix_socket_directories": str(folder),
+        # No socket: nobody asks for it, and its path may have no more than 107 bytes.
+        "unix_socket_directories": "",
         "max_connections": "200",
         # The machine may crash without harm; the server may not: what was committed survives a kill -9.
         "fsync": "off",
@@ -150,8 +168,8 @@ def pgbouncer(program: str, folder: Path, port: int, postgres_port: int, passwor
         "max_client_conn": "500",
         "default_pool_size": "20",
     }
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    if tuple(map(int, version.split(".")[:2])) >= (1, 21):
+    version = re.search(r"(\d+)\.(\d+)", run([program, "--version"]))
+    if version and (int(version[1]), int(version[2])) >= (1, 21):
         settings["max_prepared_statements"] = "200"
     lines = ["[databases]", f"* = host=127.0.0.1 port={postgres_port}", "[pgbouncer]"]
     lines += [f"{name} = {value}" for name, value in settings.items()]
@@ -183,20 +201,30 @@ def start(make: Callable[[int], Process], login: dict[str, str], port: int = 0) 
     # A port that was free may be taken by the time the server asks for it: another one, then.
     for candidate in [port] if port else [free_port() for _ in range(5)]:
         process = make(candidate)
-        process.start()
-        end = time.monotonic() + _ANSWERS_WITHIN
-        while process.running:
-            try:
-                psycopg.connect(host="127.0.0.1", port=candidate, connect_timeout=2, **login).close()  # type: ignore[arg-type]
-            except psycopg.OperationalError as error:
-                if time.monotonic() > end:
-                    process.stop()
-                    raise StackError(f"{process.log.stem} does not answer: {error}") from None
-                time.sleep(0.02)
-            else:
+        try:
+            process.start()
+            if _answers(process, login, candidate):
                 return process, candidate
+        except BaseException:  # Ctrl-C too
+            process.stop()
+            raise
         log = process.log.read_text(errors="replace")
         process.stop()
         if "ddress already in use" not in log:
             raise StackError(f"{process.log.stem} ended at its start: {process.tail()}")
     raise StackError(f"Port {candidate} is taken: stop what listens on it, or let a free one be chosen.")
+
+
+def _answers(process: Process, login: dict[str, str], port: int) -> bool:
+    """Wait until the server answers queries; False where it ends before that."""
+    end = time.monotonic() + _ANSWERS_WITHIN
+    while process.running:
+        try:
+            psycopg.connect(host="127.0.0.1", port=port, connect_timeout=2, **login).close()  # type: ignore[arg-type]
+        except psycopg.OperationalError as error:
+            if time.monotonic() > end:
+                raise StackError(f"{process.log.stem} does not answer: {error}") from None
+            time.sleep(0.02)
+        else:
+            return True
+    return False
