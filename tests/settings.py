@@ -16,8 +16,13 @@ except (StackError, ImproperlyConfigured) as error:
     # One line, and not a traceback through pytest's start.
     sys.exit(f"The suite has no database: {error}")
 
+# A second database beside it, for what `using` says.
+DATABASES["archive"] = {**DATABASES["default"], "TEST": {"NAME": "test_archive"}}
+
 SECRET_KEY = "for the test suite only"
 INSTALLED_APPS = ["django.contrib.contenttypes", "shared_core", "tests.library"]
+# The suite's models have no migrations and refer to content types: all tables are made in one go.
+MIGRATION_MODULES = {"contenttypes": None}
 MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.urls"
 ALLOWED_HOSTS = ["testserver", "localhost"]

@@ -50,7 +50,22 @@ ROOMS = {
         "client",
         "",
     ],
-    "models": ["ids", "deletion", "restore", "querysets", "base", ""],
+    "models": [
+        "ids",
+        "statements",
+        "graph",
+        "signals",
+        "changes",
+        "deletion",
+        "conflicts",
+        "restore",
+        "querysets",
+        "constraints",
+        "guards",
+        "purging",
+        "base",
+        "",
+    ],
     "testing": ["databases", "plugin", ""],
 }
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

@@ -10,20 +10,20 @@ def test_health_touches_nothing(client):
     assert "no-store" in response.headers["Cache-Control"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_service_whose_database_answers_is_ready(client):
     response = client.get("/ready/")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_probe_may_ask_for_the_head_only_and_may_not_write(client):
     assert client.head("/ready/").status_code == 200
     assert client.post("/health/").status_code == 405
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_database_that_is_down_is_named_and_nothing_else_is_told(client, monkeypatch, caplog):
     def refuse(*args, **kwargs):
         raise OperationalError("connection to 10.0.0.7 as ada refused")
@@ -36,7 +36,7 @@ def test_a_database_that_is_down_is_named_and_nothing_else_is_told(client, monke
     assert "Readiness check failed" in caplog.text
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_migrations_that_are_not_applied_are_told(client, monkeypatch):
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: [("users", False)])
 

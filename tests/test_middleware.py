@@ -101,7 +101,7 @@ def test_the_time_spent_in_the_database_is_told(client, access):
     assert access[1]["fields"]["db_ms"] >= 0
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_successful_probe_writes_no_access_line(client, access):
     client.get("/health/")
     client.get("/ready/")

@@ -1,14 +1,18 @@
 """The abstract models that services derive theirs from."""
 
-from collections.abc import Collection
-from typing import Any, ClassVar, Self
+import datetime as dt
+from collections.abc import Collection, Iterable
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
-from django.db import models
+from django.db import models, router
 
 from shared_core.models import deletion, restore
+from shared_core.models.changes import Counts, align, is_changed, remember, show, timestamp
+from shared_core.models.graph import owner_of
 from shared_core.models.ids import uuid7
 from shared_core.models.querysets import AllObjectsManager, SoftDeleteManager
+from shared_core.models.statements import columns
 
 _SOFT_DELETE_COLUMNS = frozenset({"is_deleted", "deleted_at"})
 
@@ -43,43 +47,52 @@ class SoftDeleteModel(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     # The first manager is the default one: related managers, forms and the admin use it.
-    objects: ClassVar[SoftDeleteManager[Self]] = SoftDeleteManager()
-    all_objects: ClassVar[AllObjectsManager[Self]] = AllObjectsManager()
+    objects = SoftDeleteManager[Self]()
+    all_objects = AllObjectsManager[Self]()
 
     _is_soft_deletable = True
 
     class Meta:
         abstract = True
 
-    def save(self, *args: Any, **kwargs: Any) -> None:  # Any: as Django's own
+    def save(
+        self,
+        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
         """Save the instance; ``is_deleted`` is written only where this instance changed it.
 
         So a copy that was loaded before somebody else deleted the row does not bring it back. A change by hand is
         written, brings ``deleted_at`` along, and has no cascade: `delete` and `restore` have.
         """
-        if self._is_deleted_was_changed():
-            self.deleted_at = (self.deleted_at or deletion.timestamp()) if self.is_deleted else None
-            update_fields = kwargs.get("update_fields")
-            if update_fields is not None and "is_deleted" in update_fields:
-                kwargs["update_fields"] = {*update_fields, "deleted_at"}
-        super().save(*args, **kwargs)
-        self._remember_is_deleted()
+        if update_fields is not None and _SOFT_DELETE_COLUMNS & set(update_fields):
+            update_fields = {*update_fields, *_SOFT_DELETE_COLUMNS}
+        is_written = update_fields is None or "is_deleted" in update_fields
+        if is_written:
+            align(self)
+        super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=update_fields)
+        if is_written:
+            remember(self)
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any) -> Self:
         """Load an instance, and remember whether it was deleted then."""
         instance = super().from_db(db, field_names, values, **kwargs)
-        instance._remember_is_deleted()
+        remember(instance)
         return instance
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:  # Any: the signature grows with Django's versions
-        """Reload the fields, and remember anew whether the row is deleted."""
+        """Reload the fields, and remember anew whether the row is deleted, where that was reloaded."""
+        fields = kwargs.get("fields", args[1] if len(args) > 1 else None)
         super().refresh_from_db(*args, **kwargs)
-        self._remember_is_deleted()
+        if fields is None or "is_deleted" in fields:
+            remember(self)
 
     # Django's own hook around the UPDATE of save(): not public, but its first arguments are the same from 1.6 to 6.1.
     def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Collection[Any], *rest: Any) -> Any:
-        if not self._is_deleted_was_changed():
+        if not is_changed(self):
             values = [value for value in values if value[0].name not in _SOFT_DELETE_COLUMNS]
         return super()._do_update(base_qs, using, pk_val, values, *rest)
 
@@ -101,9 +114,9 @@ class SoftDeleteModel(models.Model):
             django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
             ValueError: The instance has no key.
         """
-        at = deletion.timestamp()
-        counts = deletion.soft_delete(self._row(using, "deleted").filter(is_deleted=False), at, cascade=cascade)
-        self._show(deletion.columns(type(self), at, deleted=True) if counts[0] else self._stored(using))
+        at, rows = timestamp(), self._row(using, "deleted")
+        counts = deletion.soft_delete(rows, at, cascade=cascade, instance=self)
+        self._show(rows, at, counts, deleted=True)
         return counts
 
     soft_delete.alters_data = True  # type: ignore[attr-defined]  # as above
@@ -113,11 +126,12 @@ class SoftDeleteModel(models.Model):
 
         Raises:
             ParentDeletedError: A row would come back under a parent that stays deleted. Nothing is restored.
+            RestoreConflictError: An active row has taken a unique value of one that would come back. As above.
             ValueError: The instance has no key.
         """
-        at = deletion.timestamp()
-        counts = restore.restore(self._row(using, "restored").filter(is_deleted=True), at)
-        self._show(deletion.columns(type(self), at, deleted=False) if counts[0] else self._stored(using))
+        at, rows = timestamp(), self._row(using, "restored")
+        counts = restore.restore(rows, at, instance=self)
+        self._show(rows, at, counts, deleted=False)
         return counts
 
     restore.alters_data = True  # type: ignore[attr-defined]  # as above
@@ -157,26 +171,15 @@ class SoftDeleteModel(models.Model):
         if self.pk is None:
             name = self._meta.object_name
             raise ValueError(f"{name} object can't be {done} because its {self._meta.pk.attname} attribute is None.")
-        rows: models.QuerySet[Self] = type(self)._base_manager.using(using or self._state.db).filter(pk=self.pk)
-        return rows
+        using = using or router.db_for_write(type(self), instance=self)
+        return models.QuerySet(type(self), using=using).filter(pk=self.pk)
 
-    def _stored(self, using: str | None) -> dict[str, Any]:
-        """Return the columns of soft delete as the row has them now; empty where there is no row."""
-        return self._row(using, "read").values(*_SOFT_DELETE_COLUMNS).first() or {}
-
-    def _show(self, columns: dict[str, Any]) -> None:
-        # No other field is touched: it may hold work that is not saved yet, or refuse assignment (django-fsm).
-        for name, value in columns.items():
-            setattr(self, name, value)
-        self._remember_is_deleted()
-
-    def _remember_is_deleted(self) -> None:
-        self._stored_is_deleted = self.__dict__.get("is_deleted", False)
-
-    def _is_deleted_was_changed(self) -> bool:
-        if "is_deleted" not in self.__dict__:  # deferred
-            return False
-        return bool(self.is_deleted != getattr(self, "_stored_is_deleted", False))
+    def _show(self, rows: models.QuerySet[Self], at: dt.datetime, counts: Counts, *, deleted: bool) -> None:
+        """Let the instance show what its row has now; where nothing was changed, it may be a stale copy."""
+        if counts[0]:
+            show(self, columns(owner_of(type(self)), at, deleted=deleted))
+        else:
+            show(self, rows.values(*_SOFT_DELETE_COLUMNS).first() or {})
 
 
 class BaseModel(UUIDModel, TimeStampedModel, SoftDeleteModel):

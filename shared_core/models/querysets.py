@@ -8,14 +8,19 @@ A visibility is one condition on ``is_deleted``, of a class of its own, in the q
       .with_deleted()              WHERE is_deleted                            ° taken out
 """
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
-from django.db import models
+from django.db import models, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 from django.db.models.sql.where import AND
 
 from shared_core.models import deletion, restore
+from shared_core.models.changes import align, is_changed, remember, timestamp
+from shared_core.models.statements import columns
 
 
 class _Visibility(Exact):
@@ -58,7 +63,7 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
             TypeError: The queryset is sliced, distinct by fields, or holds values instead of rows.
         """
         self._refuse_to_change("delete")
-        counts = deletion.soft_delete(self.active(), deletion.timestamp(), cascade=cascade)
+        counts = deletion.soft_delete(self._to_write(), timestamp(), cascade=cascade)
         self._result_cache = None
         return counts
 
@@ -69,10 +74,11 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
 
         Raises:
             ParentDeletedError: A row would come back under a parent that stays deleted. Nothing is restored.
+            RestoreConflictError: An active row has taken a unique value of one that would come back. As above.
             TypeError: The queryset is sliced, distinct by fields, or holds values instead of rows.
         """
         self._refuse_to_change("restore")
-        counts = restore.restore(self.deleted(), deletion.timestamp())
+        counts = restore.restore(self.with_deleted()._to_write(), timestamp())
         self._result_cache = None
         return counts
 
@@ -102,11 +108,61 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
 
         There is no cascade and there are no signals, as ever with `update`.
         """
-        if kwargs.get("is_deleted") in (True, False):
-            kwargs = deletion.columns(self.model, deletion.timestamp(), deleted=kwargs["is_deleted"]) | kwargs
+        is_deleted = kwargs.get("is_deleted")
+        if isinstance(is_deleted, bool):
+            values = columns(self.model, timestamp(), deleted=is_deleted)
+            if is_deleted:  # deleted rows keep the moment that tells what went along
+                values["deleted_at"] = Coalesce("deleted_at", Value(values["deleted_at"]))
+            kwargs = values | kwargs
+        elif is_deleted is not None and "deleted_at" not in kwargs:
+            raise TypeError("update(is_deleted=…) takes True or False, or deleted_at beside an expression.")
         return super().update(**kwargs)
 
     update.alters_data = True  # type: ignore[attr-defined]  # read by Django
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:  # Any: as Django's own
+        """Insert the rows; those made deleted get their ``deleted_at``.
+
+        Raises:
+            ValueError: ``unique_fields`` are unique among active rows only, which an upsert cannot target.
+        """
+        rows = list(objs)
+        if kwargs.get("update_conflicts"):
+            self._refuse_conditional_target(kwargs.get("unique_fields") or ())
+            if "is_deleted" in (kwargs.get("update_fields") or ()):
+                kwargs["update_fields"] = [*dict.fromkeys([*kwargs["update_fields"], "deleted_at"])]
+        for row in rows:
+            align(row)
+        made = super().bulk_create(rows, *args, **kwargs)
+        for row in rows:
+            remember(row)
+        return made
+
+    def bulk_update(self, objs: Iterable[M], fields: Iterable[str], batch_size: int | None = None) -> int:
+        """Update the rows, deleted ones too; ``is_deleted`` is written only where an instance changed it, as in `save`.
+
+        A change of it brings ``deleted_at`` and ``updated_at`` along.
+        """
+        rows, names = list(objs), list(fields)
+        everywhere = self.with_deleted()
+        if "is_deleted" not in names:
+            return super(SoftDeleteQuerySet, everywhere).bulk_update(rows, names, batch_size)
+        changed = [row for row in rows if is_changed(row)]
+        others = [name for name in names if name not in {"is_deleted", "deleted_at"}]
+        at = timestamp()
+        for row in changed:
+            align(row, at)
+            for name in columns(self.model, at, deleted=True).keys() - {"is_deleted", "deleted_at"}:
+                setattr(row, name, at)
+        along = [*dict.fromkeys([*names, *columns(self.model, at, deleted=True)])]
+        update = super(SoftDeleteQuerySet, everywhere).bulk_update
+        with transaction.atomic(using=everywhere._to_write().db):
+            number = update(changed, along, batch_size)
+            if others:
+                number += update([row for row in rows if not is_changed(row)], others, batch_size)
+        for row in changed:
+            remember(row)
+        return number
 
     def __and__(self, other: Self) -> Self:  # type: ignore[override]  # the stubs are invariant in the row
         """Combine with a queryset that shows the same kind of rows; TypeError for another."""
@@ -148,6 +204,31 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
             where.add(_Visibility(clone.query.resolve_ref("is_deleted"), is_deleted), AND)
         return clone
 
+    def _to_write(self) -> Self:
+        """Return the same rows, of the database that changes to them go to, by the routers unless `using` said it."""
+        clone = self._chain()  # type: ignore[attr-defined]  # as QuerySet.delete does
+        clone._for_write = True
+        written: Self = clone.using(clone.db)
+        return written
+
+    def _refuse_conditional_target(self, unique_fields: Iterable[str]) -> None:
+        names = {self.model._meta.get_field("id" if name == "pk" else name).name for name in unique_fields}
+        constraints = [one for one in self.model._meta.constraints if isinstance(one, models.UniqueConstraint)]
+        targets = [one for one in constraints if set(one.fields) == names]
+        if targets and all(one.condition is not None for one in targets):
+            raise ValueError(
+                f"bulk_create(update_conflicts=True) cannot target {targets[0].name}: it is unique under a condition "
+                f"only, and ON CONFLICT ({', '.join(sorted(names))}) asks for one without. Update the rows that "
+                "exist and create the others, or pass ignore_conflicts=True."
+            )
+
+    @classmethod
+    def as_manager(cls) -> Any:  # Any: a class made at run time
+        """Return a manager with this queryset's methods that shows active rows."""
+        manager = SoftDeleteManager.from_queryset(cls)()
+        manager._built_with_as_manager = True  # how Django writes it into migrations
+        return manager
+
     def _refuse_to_change(self, verb: str) -> None:
         """Raise for a queryset that does not say which rows to change, as Django does in `QuerySet.delete`."""
         self._not_support_combined_queries(verb)  # type: ignore[attr-defined]  # Django's own refusal
@@ -159,7 +240,10 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
             raise TypeError(f"Cannot call {verb}() after .values() or .values_list()")
 
 
-class SoftDeleteManager[M: models.Model](models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # a class made at run time
+_Manager = models.Manager.from_queryset(SoftDeleteQuerySet)
+
+
+class SoftDeleteManager[M: models.Model](_Manager[M]):
     """Shows active rows; ``active()``, ``deleted()`` and ``with_deleted()`` say otherwise.
 
     Mixes with other managers, in either order: ``class UserManager(SoftDeleteManager, BaseUserManager)``.
@@ -167,8 +251,9 @@ class SoftDeleteManager[M: models.Model](models.Manager.from_queryset(SoftDelete
 
     def get_queryset(self) -> SoftDeleteQuerySet[M]:
         """Return a queryset of the active rows."""
-        queryset: SoftDeleteQuerySet[M] = super().get_queryset()
-        return queryset.active()
+        queryset: Any = super().get_queryset()  # Any: the stubs don't see that it is one of ours
+        shown: SoftDeleteQuerySet[M] = queryset.active()
+        return shown
 
     @classmethod
     def from_queryset(cls, queryset_class: type[models.QuerySet[Any]], class_name: str | None = None) -> Any:
@@ -180,7 +265,7 @@ class SoftDeleteManager[M: models.Model](models.Manager.from_queryset(SoftDelete
         return super().from_queryset(_soft_deleting(queryset_class), class_name)
 
 
-class AllObjectsManager[M: models.Model](models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # a class made at run time
+class AllObjectsManager[M: models.Model](_Manager[M]):
     """Shows every row, deleted ones too; ``active()`` and ``deleted()`` narrow it."""
 
     @classmethod

@@ -5,31 +5,26 @@ earlier, or by itself, stays deleted.
 
     RestoreError
       ParentDeletedError     a row would come back under a parent that stays deleted
+      RestoreConflictError   an active row has taken a value that must be unique among active rows
+
+Both are found before anything is written. Rows are locked parents before children, beginning with parents that stay
+as they are, so that none of them is deleted meanwhile.
 """
 
 import datetime as dt
-from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import F
-from django.db.models.deletion import PROTECT, RESTRICT
 
-from shared_core.models.deletion import (
-    CASCADES,
-    Counts,
-    Rows,
-    as_counts,
-    batches,
-    columns,
-    is_soft_deletable,
-    key_batches,
-    lock,
-    record,
-    relations_to,
-    write_database,
-)
+from shared_core.models.changes import Change, Counts
+from shared_core.models.conflicts import conditional_constraints, holders
+from shared_core.models.deletion import Rows, mark_alone, mark_related, row_of
+from shared_core.models.graph import Cascade, Family, Relation, Row, family_of, owned, walk
+from shared_core.models.statements import AnyOf, Update, columns, lock, rows_of
 
 
 class RestoreError(Exception):
@@ -52,59 +47,167 @@ class ParentDeletedError(RestoreError):
     """A row would come back under a parent that stays deleted; ``objects`` are the parents to restore first."""
 
 
-def restore(rows: models.QuerySet[Any], at: dt.datetime) -> Counts:
-    """Bring back ``rows``, which are deleted, and what went with each, ``at`` now; see `SoftDeleteQuerySet.restore`."""
-    model, using = rows.model, write_database(rows)
-    with transaction.atomic(using=using):
-        coming = _collect(model, lock(rows, using).values_list("pk", flat=True), using)
-        if parents := _deleted_parents(coming, using):
-            names = ", ".join(f"{parent._meta.label} {parent.pk}" for parent in parents)
-            raise ParentDeletedError(f"Cannot restore {model._meta.label}: restore {names} first.", parents)
-        changed = {
-            model: sum(batch.update(**columns(model, at, deleted=False)) for batch in batches(model, keys, using))
-            for model, keys in coming.items()
-        }
-    counts = as_counts(changed)
-    record("Restored", model, counts)
-    return counts
+class RestoreConflictError(RestoreError):
+    """A unique value of a row that would come back is taken; ``objects`` are the rows that hold it."""
 
 
-def _collect(model: type[models.Model], keys: Iterable[Any], using: str) -> Rows:
-    """Return these rows and what went with them, breadth first, parents before children."""
-    coming: Rows = {model: set(keys)}
-    queue = deque([(model, coming[model])])
-    while queue:
-        parent, parent_keys = queue.popleft()
-        for relation in relations_to(parent):
-            child, link = relation.field.model, relation.field.name
-            if relation.on_delete not in CASCADES:
-                continue
-            new: set[Any] = set()
-            for some in key_batches(parent, parent_keys, using):
-                went_along = child._base_manager.using(using).filter(
-                    **{f"{link}__pk__in": some}, is_deleted=True, deleted_at=F(f"{link}__deleted_at")
-                )
-                new.update(went_along.values_list("pk", flat=True))
-            new -= coming.setdefault(child, set())
-            coming[child] |= new
-            if new:
-                queue.append((child, new))
-    return coming
+def restore(rows: Rows, at: dt.datetime, *, instance: models.Model | None = None) -> Counts:
+    """Bring back the deleted ones among ``rows``, and what went with each, ``at`` now.
+
+    Args:
+        rows: Rows of the database to write to.
+        at: The moment of the restore.
+        instance: The one row meant, where it is one.
+
+    Raises:
+        ParentDeletedError, RestoreConflictError: See there.
+    """
+    family = family_of(rows.model)
+    change = Change(rows.model, rows.db, at, deleted=False, instance=instance)
+    is_heard = change.is_heard(family.closure)
+    is_simple = not is_heard and _is_simple(family)
+    if is_simple and not family.cascades and not family.parents:
+        mark_alone(family, rows, change)
+        return change.done()
+    with transaction.atomic(using=rows.db):
+        if not is_simple or instance is None or not _mark(family, change, instance):
+            _collect(family, rows, change)
+            change.write()
+    return change.done()
 
 
-def _deleted_parents(coming: Rows, using: str) -> list[models.Model]:
-    """Return the deleted rows that these refer to by CASCADE, PROTECT or RESTRICT and that don't come back too."""
-    missing: dict[tuple[type[models.Model], Any], models.Model] = {}
-    for model, keys in coming.items():
-        for field in model._meta.concrete_fields:
-            if not isinstance(field, models.ForeignKey) or not is_soft_deletable(field.related_model):
-                continue
-            if field.remote_field.on_delete not in {*CASCADES, PROTECT, RESTRICT}:
-                continue
-            parent = field.related_model
-            for batch in batches(model, keys, using):
-                deleted = batch.filter(**{f"{field.name}__is_deleted": True}).values(f"{field.name}__pk")
-                for row in parent._base_manager.using(using).filter(pk__in=deleted):
-                    if row.pk not in coming.get(parent, ()):
-                        missing[parent, row.pk] = row
-    return list(missing.values())
+def _is_simple(family: Family) -> bool:
+    """Say whether nothing but a parent of the rows themselves can stand in the way of their restore."""
+    below = [relation.family for one in family.closure for relation in one.cascades]
+    return all(len(one.parents) == 1 for one in below) and not any(
+        list(conditional_constraints(one)) for one in family.closure
+    )
+
+
+def _mark(family: Family, change: Change, instance: models.Model) -> bool:
+    """Mark the row and, a statement a relation, what went with it; False where that takes a closer look."""
+    moment = getattr(instance, "deleted_at", None)
+    if moment is None:
+        return False
+    key = [getattr(instance, family.key.attname)]
+    for relation in sorted(family.parents, key=lambda one: one.parent.rank):
+        if any(parent.is_deleted for parent in lock(_parents(relation, key, change.using))):
+            return False
+    values = columns(family.owner, change.at, deleted=False)
+    row = row_of(instance, family, deleted_at=moment)
+    roots = Update.of_one(family.owner, change.using, values, row).rows(family.targets)
+    change.count(change.model, len(roots))
+
+    def take(relation: Cascade, parents: list[Row]) -> list[Row]:
+        # Whoever else would change these waits for their parent, so that they need no order.
+        return mark_related(relation, parents, change, locks=False, also={"deleted_at": moment})
+
+    walk(family, roots, take)
+    return bool(roots)
+
+
+def _collect(family: Family, rows: Rows, change: Change) -> None:
+    """Lock and collect the rows and what went with them; raise where something stands in the way."""
+    # Twice: what there is to lock is known only once it has been found, and what there is only once it is locked.
+    seen = replace(change, counts={}, rows={}, groups=[])
+    _find(family, rows, seen)
+    _lock(seen)
+    _find(family, rows, change, locked=seen)
+    deleted = [
+        parent
+        for one in change.rows
+        for relation in one.parents
+        for parent in _parents(relation, change.keys(one), change.using)
+        if parent.is_deleted and parent.pk not in change.rows.get(relation.parent, ())
+    ]
+    _raise_if_deleted(change, deleted)
+    for one in change.rows:
+        for constraint, found in holders(one, change.keys(one), change.using):
+            raise RestoreConflictError(
+                f"Cannot restore {change.model._meta.label}: {_names(found)} has the values that "
+                f"{constraint.name} wants unique.",
+                found,
+            )
+
+
+def _find(family: Family, rows: Rows, change: Change, *, locked: Change | None = None) -> None:
+    """Collect the deleted ones among the rows and what went with each, of what was ``locked``.
+
+    A row that was restored and deleted again meanwhile counts as active: that deletion came after this restore. To
+    lock it now would be out of order.
+    """
+
+    def still(one: Family, found: Iterable[Row]) -> list[Row]:
+        return [row for row in found if locked is None or locked.rows.get(one, {}).get(row[0]) == row]
+
+    def names(one: Family) -> list[str]:
+        return [*(field.attname for field in one.targets), "deleted_at"]
+
+    def take(relation: Cascade, parents: list[Row]) -> list[Row]:
+        moments: dict[Any, set[dt.datetime]] = {}  # {what the link holds: when such parents were deleted}
+        for value, parent in zip(relation.values(parents), parents, strict=True):
+            moments.setdefault(relation.link.to_python(value), set()).add(parent[-1])
+        at = AnyOf(F("deleted_at"), list(set().union(*moments.values())))
+        deleted = relation.rows(parents, change.using).filter(at)
+        link = relation.path or relation.link.attname
+        found = deleted.values_list(*names(relation.family), link)
+        went_along = (row[:-1] for row in found if row[-2] in moments.get(row[-1], ()))
+        return change.add(relation.child, relation.family, still(relation.family, went_along))
+
+    deleted = owned(rows, family).filter(is_deleted=True)
+    walk(family, change.add(rows.model, family, still(family, deleted.values_list(*names(family)))), take)
+
+
+def _lock(change: Change) -> None:
+    """Lock what was found, and the parents that it must not lose meanwhile."""
+    wanted: dict[Family, set[Any]] = {}
+    for one in change.rows:
+        wanted.setdefault(one, set()).update(change.keys(one))
+        for relation in one.parents:
+            parents = _parents(relation, change.keys(one), change.using).values_list("pk", flat=True)
+            wanted.setdefault(relation.parent, set()).update(parents)
+    for one in sorted(wanted, key=lambda family: (family.rank, family.owner._meta.label)):
+        if wanted[one]:
+            rows = rows_of(one.owner, change.using).filter(AnyOf(F("pk"), list(wanted[one])))
+            list(lock(rows).values_list("pk"))
+
+
+def _parents(relation: Relation, keys: list[Any], using: str) -> models.QuerySet[Any]:
+    """Return the rows that rows with these keys refer to by a relation."""
+    child, parent = relation.family, relation.parent
+    if child is None:
+        return rows_of(parent.owner, using).none()
+    children = rows_of(relation.child, using).filter(AnyOf(F(child.key.name), keys))
+    rows = rows_of(parent.owner, using)
+    if relation.generic:
+        children = children.filter(**relation.of_parent(using))
+        return rows.filter(AnyOf(F("pk"), _as_keys(parent, children.values_list(relation.link.attname, flat=True))))
+    if relation.path:
+        return rows.filter(pk__in=children.values(relation.path))
+    target = parent.targets[relation.target or 0]
+    return rows.filter(**{f"{target.name}__in": children.values(relation.link.attname)})
+
+
+def _as_keys(family: Family, values: Iterable[Any]) -> list[Any]:
+    """Return what a GenericForeignKey holds as keys of the model that it names; nothing where it cannot be one."""
+    keys = []
+    for value in values:
+        try:
+            keys.append(family.key.to_python(value))
+        except ValidationError:
+            continue
+    return keys
+
+
+def _raise_if_deleted(change: Change, parents: Iterable[Any]) -> None:
+    deleted = list({(type(parent), parent.pk): parent for parent in parents if parent.is_deleted}.values())
+    if deleted:
+        raise ParentDeletedError(
+            f"Cannot restore {change.model._meta.label}: restore {_names(deleted)} first.", deleted
+        )
+
+
+def _names(found: list[Any]) -> str:
+    """Return the rows' names for a message, the first few of them."""
+    names = ", ".join(f"{row._meta.label} {row.pk}" for row in found[:3])
+    return names if len(found) <= 3 else f"{names} and {len(found) - 3} more"

@@ -3,7 +3,23 @@ import logging
 import pytest
 from django.db.models import ProtectedError, RestrictedError
 
-from tests.library.models import Author, Book, Chapter, Loan, Shelf, Stamp
+from tests.library.models import (
+    Author,
+    Book,
+    Booking,
+    Chain,
+    Chapter,
+    Club,
+    Group,
+    Loan,
+    Person,
+    Reply,
+    Seal,
+    Shelf,
+    Stamp,
+    Tag,
+    Topic,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +75,37 @@ def test_an_active_protected_row_stops_it_before_anything_is_written(author, boo
     assert Book.objects.get() == book
 
 
+def test_what_would_go_along_may_be_protected_too():
+    group = Group.objects.create(club=Club.objects.create())
+    booking = Booking.objects.create(group=group)
+
+    with pytest.raises(ProtectedError, match=r"model 'Group' because they .* 'Booking.group'") as raised:
+        group.club.delete()
+    assert raised.value.protected_objects == {booking}
+    assert Club.objects.get() == group.club
+    booking.delete()
+    assert group.club.delete()[0] == 2
+
+
+@pytest.mark.parametrize(("link", "error"), [("restricting", RestrictedError), ("protecting", ProtectedError)])
+def test_a_row_that_cannot_be_soft_deleted_counts(link, error):
+    person = Person.objects.create(name="Ada")
+    seal = Seal.objects.create(**{link: person})
+
+    with pytest.raises(error, match=f"'Seal.{link}'"):
+        person.delete()
+    seal.delete()
+    assert person.delete() == (1, {"library.Person": 1})
+
+
+def test_all_that_protects_is_named(author, book):
+    loans = {Loan.objects.create(book=book) for _ in range(3)}
+
+    with pytest.raises(ProtectedError) as raised:
+        book.delete()
+    assert raised.value.protected_objects == loans
+
+
 def test_a_deleted_protected_row_does_not_stop_it(author, book):
     Loan.objects.create(book=book).delete()
 
@@ -95,6 +142,46 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(author, django_assert
     # chapters; one UPDATE each of authors, books and chapters; release of the savepoint.
     with django_assert_num_queries(12):
         assert author.delete()[0] == 221
+
+
+@pytest.mark.parametrize("replies", [1, 300])
+def test_a_tree_that_nothing_can_forbid_is_deleted_by_one_update_a_relation(replies, django_assert_num_queries):
+    topic = Topic.objects.create()
+    Reply.objects.bulk_create(Reply(topic=topic) for _ in range(replies))
+    Tag.objects.create(subject=topic)
+
+    # Savepoint; topic, tags, replies; release.
+    with django_assert_num_queries(5) as queries:
+        assert topic.delete()[0] == replies + 2
+    assert [query["sql"].split()[0] for query in queries] == ["SAVEPOINT", "UPDATE", "UPDATE", "UPDATE", "RELEASE"]
+
+
+@pytest.mark.parametrize("rows", [Topic.all_objects.all, Topic.objects.deleted, Topic.all_objects.distinct])
+def test_a_queryset_that_shows_deleted_rows_leaves_them_as_they_are(rows):
+    topic = Topic.objects.create()
+    Reply.objects.create(topic=topic)
+    topic.delete()
+
+    assert rows().delete() == (0, {})
+    assert Topic.all_objects.get().deleted_at == Reply.all_objects.get().deleted_at == topic.deleted_at
+
+
+def test_so_are_the_trees_of_a_queryset(django_assert_num_queries):
+    for _ in range(3):
+        Reply.objects.create(topic=Topic.objects.create())
+    Topic.objects.first().delete()
+
+    with django_assert_num_queries(5):
+        assert Topic.objects.filter(replies__isnull=False).distinct().delete()[0] == 4
+    assert len(set(Topic.all_objects.values_list("deleted_at", flat=True))) == 2
+
+
+def test_a_leaf_is_the_end_of_the_way(django_assert_num_queries):
+    chain = Chain.objects.create()
+
+    # Savepoint; chain; its restaurants, of which there is none, so that nobody asks for waiters; release.
+    with django_assert_num_queries(4):
+        assert chain.delete() == (1, {"library.Chain": 1})
 
 
 def test_each_deletion_and_restore_writes_one_record(author, book, caplog):

@@ -4,6 +4,8 @@ import time
 import uuid
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared_core.models import ids, uuid7
 
@@ -33,6 +35,26 @@ def test_ids_increase_while_the_clock_stands_still_or_is_set_back(monkeypatch):
 
         assert made > last
         last = made
+
+
+@given(st.lists(st.integers(1, 2**47), min_size=1, max_size=50))
+def test_whatever_the_clock_says_ids_increase_and_never_fall_behind_it(readings):
+    generator, seen = ids._Generator(), []
+    for now in readings:
+        seen.append(generator.next(now))
+
+        assert seen[-1][0] >= now
+        assert 0 <= seen[-1][1] < 1 << 42
+    assert seen == sorted(set(seen))
+
+
+def test_an_id_cannot_be_guessed_from_the_one_before():
+    """RFC 9562, section 6.9: the last 32 bits of each are random, and so is where each millisecond begins to count."""
+    tails = {uuid7().int & 0xFFFF_FFFF for _ in range(1000)}
+    starts = {ids._Generator().next(1)[1] for _ in range(1000)}
+
+    assert len(tails) > 990
+    assert len(starts) > 990
 
 
 def test_a_counter_that_is_full_moves_on_to_the_next_millisecond():

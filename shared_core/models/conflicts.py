@@ -1,0 +1,88 @@
+"""Which rows hold a unique value that a restored row would need?
+
+Only a constraint with a condition can stand in the way: a value that is unique among all rows is held by the deleted
+row itself. So the question is asked of each `UniqueConstraint` whose condition names ``is_deleted`` or ``deleted_at``,
+as the condition will read once the rows are active.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.expressions import BaseExpression
+
+from shared_core.models.graph import Family, Model
+from shared_core.models.statements import AnyOf, rows_of
+
+_ACTIVE = {"is_deleted": False, "is_deleted__exact": False, "deleted_at": None, "deleted_at__exact": None}
+_ALWAYS, _NEVER = Q(pk__isnull=False), Q(pk__isnull=True)
+
+
+def conditional_constraints(family: Family) -> Iterator[tuple[Model, models.UniqueConstraint]]:
+    """Yield what makes values unique among active rows only."""
+    for model in family.members:
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, models.UniqueConstraint) and constraint.condition is not None:
+                yield model, constraint
+
+
+def holders(family: Family, keys: list[Any], using: str) -> Iterator[tuple[models.UniqueConstraint, list[Any]]]:
+    """Yield each constraint that would be broken, and the rows that hold what the rows with these keys need.
+
+    Those rows are active, or come back too: then two of the coming rows need the same value.
+    """
+    key = family.key.name
+    for model, constraint in conditional_constraints(family):
+        if constraint.condition is None or not issubclass(model, family.owner):
+            continue
+        comes_back = AnyOf(F(key), keys) & _once_active(constraint.condition)
+        holds = Q(constraint.condition) | Q(comes_back)
+        values = _values(constraint)
+        rows = rows_of(model, using).annotate(**values)
+        same = _same(values, nulls_distinct=constraint.nulls_distinct is not False)
+        needing = rows.filter(comes_back).filter(same).exclude(**{key: OuterRef(key)})
+        if found := list(rows.filter(holds).filter(Exists(needing)).order_by("pk")):
+            yield constraint, found
+
+
+def _values(constraint: models.UniqueConstraint) -> dict[str, Any]:
+    expressions = getattr(constraint, "expressions", ())
+    values: Iterable[Any] = expressions or [F(name) for name in constraint.fields]
+    return {f"_unique_{number}": _plain(value) for number, value in enumerate(values)}
+
+
+def _plain(expression: Any) -> Any:
+    """Return an index's expression without what says only how the index is built: ordering, operator class."""
+    while isinstance(expression, BaseExpression) and type(expression).__name__ in {"OrderBy", "OpClass"}:
+        expression = expression.get_source_expressions()[0]
+    return expression
+
+
+def _same(values: Iterable[str], *, nulls_distinct: bool) -> Q:
+    same = Q()
+    for name in values:
+        equal = Q(**{name: OuterRef(name)})
+        if not nulls_distinct:
+            equal |= Q(**{f"{name}__isnull": True}) & Q(_both_null(name))
+        same &= equal
+    return same
+
+
+def _both_null(name: str) -> Any:
+    return models.lookups.IsNull(OuterRef(name), True)
+
+
+def _once_active(condition: Q) -> Q:
+    """Return the condition as it reads for a row that has been restored."""
+    done = Q(_connector=condition.connector, _negated=condition.negated)
+    for child in condition.children:
+        if isinstance(child, Q):
+            done.children.append(_once_active(child))
+        elif isinstance(child, tuple) and child[0] in _ACTIVE:
+            done.children.append(_ALWAYS if child[1] == _ACTIVE[child[0]] else _NEVER)
+        elif isinstance(child, tuple) and child[0] == "deleted_at__isnull":
+            done.children.append(_ALWAYS if child[1] else _NEVER)
+        else:
+            done.children.append(child)
+    return done

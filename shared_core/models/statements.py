@@ -1,0 +1,196 @@
+"""How is a set of rows marked by one statement that says which it marked?
+
+    UPDATE book SET is_deleted = true, deleted_at = …
+     WHERE id = ANY(ARRAY(SELECT id FROM book WHERE author_id = ANY(…) AND NOT is_deleted
+                          ORDER BY id FOR NO KEY UPDATE))
+    RETURNING id
+
+The inner SELECT locks in the order of the keys: an UPDATE by itself locks as it scans, so that two of them over the
+same rows could wait for each other. Its rows are not looked up by ``ctid``: a row that somebody changed meanwhile has
+another one. FOR NO KEY UPDATE lets rows that refer to these be inserted (PostgreSQL 16, section 13.3.2).
+
+Where a key or a moment says which rows are meant, ``is_deleted`` is not asked for in a way that an index could answer:
+with old statistics PostgreSQL believes that hardly any row is deleted, and reads all that are.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from django.db import connections, models
+from django.db.models import Lookup
+
+# Any: values of whatever types the columns have.
+type Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Several:
+    """The place in a statement's parameters that values of a field will take."""
+
+    field: Any  # Any: a field of whatever type
+
+    def filled(self, values: Sequence[Any], connection: Any) -> Any:  # Any: as the database takes it
+        """Return one parameter, whatever the number of values."""
+        prepared = [self.field.get_db_prep_value(value, connection) for value in values]
+        if connection.vendor == "sqlite":
+            return json.dumps(prepared, default=str)  # decimals and the like are stored as their text
+        if all(isinstance(value, int | uuid.UUID) for value in prepared):
+            # As the text of an array: a driver takes several times as long for a list of 10,000.
+            return "{" + ",".join(map(str, prepared)) + "}"
+        return prepared
+
+
+class AnyOf(Lookup):
+    """``column = ANY(values)``; without values, the statement is compiled for those to come."""
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:  # Any: Django's own
+        """Return the condition as PostgreSQL and SQLite understand it."""
+        column, parameters = self.process_lhs(compiler, connection)
+        several = Several(self.lhs.output_field)
+        values = several if self.rhs is None else several.filled(self.rhs, connection)
+        if connection.vendor == "sqlite":
+            return f"{column} IN (SELECT value FROM json_each(%s))", (*parameters, values)  # noqa: S608  # no input
+        return f"{column} = ANY(%s::{several.field.db_type(connection)}[])", (*parameters, values)
+
+
+def columns(owner: type[models.Model], at: dt.datetime, *, deleted: bool) -> Values:
+    """Return what an UPDATE sets on ``owner``'s rows to delete or restore them at a moment."""
+    values: Values = {"is_deleted": deleted, "deleted_at": at if deleted else None}
+    if any(getattr(field, "auto_now", False) and field.name == "updated_at" for field in owner._meta.local_fields):
+        values["updated_at"] = at
+    return values
+
+
+@dataclass(frozen=True)
+class Update:
+    """One UPDATE, not yet executed."""
+
+    owner: type[models.Model]
+    using: str
+    values: Values
+    where: str
+    parameters: list[Any]  # Any: as the database takes them, or `Several`
+
+    @classmethod
+    def of_one(cls, owner: type[models.Model], using: str, values: Values, conditions: Values) -> Self:
+        """Of the row that meets the conditions."""
+        connection = connections[using]
+        where = " AND ".join(f"{_column(owner, name, connection)} = %s" for name in conditions)
+        return cls(owner, using, values, where, _parameters(owner, conditions, connection))
+
+    @classmethod
+    def of_rows(cls, rows: models.QuerySet[Any], values: Values) -> Self:
+        """Of the owner's rows, locked in the order of their keys."""
+        owner, connection = rows.model, connections[rows.db]
+        sql, parameters = lock(rows).values("pk").query.get_compiler(rows.db).as_sql()
+        key = _column(owner, "pk", connection)
+        where = f"{key} IN ({sql})" if connection.vendor == "sqlite" else f"{key} = ANY(ARRAY({sql}))"
+        return cls(owner, rows.db, values, where, list(parameters))
+
+    @classmethod
+    def of_unlocked(cls, rows: models.QuerySet[Any], values: Values) -> Self:
+        """Of the owner's rows, locked as they are met."""
+        compiler = rows.query.get_compiler(rows.db)
+        compiler.setup_query()
+        where, parameters = compiler.compile(rows.query.where)
+        return cls(rows.model, rows.db, values, where, list(parameters))
+
+    @classmethod
+    def of_keys(cls, owner: type[models.Model], using: str, values: Values, keys: list[Any]) -> Self:
+        """Of the rows with these keys, which are locked already; but for those that are as they shall be."""
+        connection = connections[using]
+        field: Any = owner._meta.pk  # Any: a field of whatever type
+        condition = AnyOf(field.get_col(owner._meta.db_table), keys)
+        where, parameters = condition.as_sql(rows_of(owner, using).query.get_compiler(using), connection)
+        where += f" AND {_column(owner, 'is_deleted', connection)} <> %s"
+        new = {"is_deleted": values["is_deleted"]}
+        return cls(owner, using, values, where, [*parameters, *_parameters(owner, new, connection)])
+
+    def where_any(self, values: Sequence[Any], also: Values | None = None) -> "Update":
+        """Return the statement with these values for those to come, and further conditions."""
+        connection = connections[self.using]
+        where = [self.where, *(f"{_column(self.owner, name, connection)} = %s" for name in also or {})]
+        parameters = [one.filled(values, connection) if isinstance(one, Several) else one for one in self.parameters]
+        parameters += _parameters(self.owner, also or {}, connection)
+        return replace(self, where=" AND ".join(where), parameters=parameters)
+
+    def count(self) -> int:
+        """Execute it, and return the number of rows."""
+        with self._executed() as cursor:
+            return int(cursor.rowcount)
+
+    def rows(self, fields: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: fields, and what they hold
+        """Execute it, and return these fields of each row."""
+        connection = connections[self.using]
+        with self._executed(fields) as cursor:
+            return _converted(cursor.fetchall(), fields, connection)
+
+    def _executed(self, returning: Sequence[Any] = ()) -> Any:  # Any: a cursor of Django's
+        connection = connections[self.using]
+        quote = connection.ops.quote_name
+        changes = ", ".join(f"{_column(self.owner, name, connection)} = %s" for name in self.values)
+        sql = f"UPDATE {quote(self.owner._meta.db_table)} SET {changes} WHERE {self.where}"  # noqa: S608  # names are Django's
+        if returning:
+            sql += " RETURNING " + ", ".join(quote(field.column) for field in returning)
+        cursor = connection.cursor()
+        cursor.execute(sql, [*_parameters(self.owner, self.values, connection), *self.parameters])
+        return cursor
+
+
+def rows_of(model: type[models.Model], using: str) -> models.QuerySet[Any]:
+    """Return all rows of a model, whatever its managers hide."""
+    return models.QuerySet(model, using=using)
+
+
+def lock(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return the same rows, locked in the order of their keys when they are read."""
+    no_key = connections[rows.db].features.has_select_for_no_key_update
+    return rows.order_by("pk").select_for_update(no_key=no_key)
+
+
+def is_lockable(rows: models.QuerySet[Any]) -> bool:
+    """Say whether the rows can be locked by their own conditions, which are checked again after a wait.
+
+    FOR UPDATE is not allowed with DISTINCT, GROUP BY, windows or the nullable side of an outer join.
+    """
+    query = rows.query.chain()
+    query.get_initial_alias()
+    is_plain = not (query.distinct or query.group_by or query.annotations or query.extra)
+    return is_plain and query.count_active_tables() == 1
+
+
+def _converted(rows: list[tuple[Any, ...]], fields: Sequence[Any], connection: Any) -> list[tuple[Any, ...]]:
+    """Return the rows with values as models have them: SQLite, say, keeps a UUID as text."""
+    columns = [field.get_col(field.model._meta.db_table) for field in fields]
+    converters = [
+        [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)] for column in columns
+    ]
+    if not any(converters):
+        return rows
+    done = []
+    for row in rows:
+        values = list(row)
+        for place, (column, functions) in enumerate(zip(columns, converters, strict=True)):
+            for function in functions:
+                values[place] = function(values[place], column, connection)
+        done.append(tuple(values))
+    return done
+
+
+def _column(owner: type[models.Model], name: str, connection: Any) -> str:
+    field = owner._meta.pk if name == "pk" else owner._meta.get_field(name)
+    return str(connection.ops.quote_name(field.column))  # type: ignore[union-attr]  # columns are concrete fields
+
+
+def _parameters(owner: type[models.Model], values: Values, connection: Any) -> list[Any]:
+    fields = [owner._meta.pk if name == "pk" else owner._meta.get_field(name) for name in values]
+    return [
+        field.get_db_prep_save(value, connection)  # type: ignore[union-attr]  # as above
+        for field, value in zip(fields, values.values(), strict=True)
+    ]

@@ -1,0 +1,82 @@
+"""The order of locks, without a database."""
+
+import pytest
+from django.db import models
+from django.test.utils import isolate_apps
+
+from shared_core.models import SoftDeleteModel
+from shared_core.models.graph import family_of, walk
+from tests.library.models import Author, Place
+
+
+def make(name, *parents, on_delete=models.CASCADE, **fields):
+    links = {parent.__name__.lower(): models.ForeignKey(parent, on_delete, related_name="+") for parent in parents}
+    meta = type("Meta", (), {"app_label": "library"})
+    return type(name, (SoftDeleteModel,), {"__module__": __name__, "Meta": meta, **links, **fields})
+
+
+def taken(model):
+    """Return the relations of a walk in the order in which they are taken; each leads to a new row."""
+    order = []
+
+    def take(relation, parents):
+        order.append(f"{relation.child.__name__}.{relation.link.name}")
+        return [(len(order),)] if len(order) < 20 else []
+
+    walk(family_of(model), [(0,)], take)
+    return order
+
+
+@isolate_apps("tests.library")
+def test_a_child_is_taken_once_and_after_all_its_parents_however_near_one_of_them_is():
+    a = make("A")
+    x = make("X", a)
+    b = make("B", x)
+    make("D", a, b)
+
+    assert taken(a) == ["X.a", "B.x", "D.a", "D.b"]
+
+
+@isolate_apps("tests.library")
+def test_models_that_do_not_refer_to_each_other_are_taken_in_one_order_from_wherever_one_comes():
+    a, b = make("A"), make("B")
+    make("Y", b, a)
+    make("X", a, b)
+
+    assert taken(a) == ["X.a", "Y.a"]
+    assert taken(b) == ["X.b", "Y.b"]
+
+
+@isolate_apps("tests.library")
+def test_a_cycle_is_taken_level_by_level():
+    a = make("A", other=models.ForeignKey("B", models.CASCADE, null=True, related_name="+"))
+    b = make("B", a)
+    make("C", b)
+
+    order = taken(a)
+    assert order[:4] == ["B.a", "A.other", "B.a", "A.other"]
+    assert set(order[20:]) == {"C.b"}
+    assert family_of(a).rank == family_of(b).rank
+
+
+@isolate_apps("tests.library")
+def test_a_model_defined_later_is_seen():
+    a = make("A")
+    assert taken(a) == []
+
+    make("B", a)
+    assert taken(a) == ["B.a"]
+
+
+@pytest.mark.parametrize("model", [Author, Place])
+def test_parents_come_before_children_in_the_order_of_all_locks(model):
+    family = family_of(model)
+
+    assert all(family.rank < relation.family.rank for relation in family.cascades if relation.family is not family)
+
+
+def test_heirs_of_a_table_are_one_family():
+    family = family_of(Place)
+
+    assert [member.__name__ for member in family.members] == ["Place", "Restaurant"]
+    assert {relation.name for relation in family.cascades} == {"'Waiter.restaurant'", "'Review.place'"}

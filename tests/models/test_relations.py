@@ -1,0 +1,194 @@
+"""Which rows go along, by relations that are less common than a foreign key to a primary key."""
+
+import django
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError, connection, models, transaction
+from django.db.models import ProtectedError
+from django.test.utils import isolate_apps
+
+from shared_core.models import ParentDeletedError, SoftDeleteModel
+from shared_core.models.graph import family_of, owned
+from tests.library.models import Book, Chain, City, Item, Loan, Place, Restaurant, Review, Tag, Topic, Vase, Waiter
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def city():
+    return City.objects.create(code="LIS")
+
+
+class TestGenericRelations:
+    def test_rows_that_refer_by_a_generic_foreign_key_go_along_and_come_back(self):
+        topic, other = Topic.objects.create(), Topic.objects.create()
+        tag, stranger = Tag.objects.create(subject=topic), Tag.objects.create(subject=other)
+
+        assert topic.delete() == (2, {"library.Topic": 1, "library.Tag": 1})
+        assert Tag.objects.get() == stranger
+        assert topic.restore() == (2, {"library.Topic": 1, "library.Tag": 1})
+        assert set(Tag.objects.all()) == {tag, stranger}
+
+    def test_a_row_of_another_model_with_the_same_key_stays(self):
+        topic = Topic.objects.create()
+        City.objects.create(pk=topic.pk, code="LIS")
+        Tag.objects.create(subject=City.objects.get())
+
+        assert topic.delete() == (1, {"library.Topic": 1})
+
+    def test_a_row_does_not_come_back_under_a_subject_that_stays_deleted(self):
+        topic = Topic.objects.create()
+        tag = Tag.objects.create(subject=topic)
+        topic.delete()
+
+        with pytest.raises(ParentDeletedError) as raised:
+            Tag.all_objects.get(pk=tag.pk).restore()
+        assert raised.value.objects == (topic,)
+
+    def test_a_key_that_is_none_does_not_keep_a_row_from_coming_back(self):
+        tag = Tag.objects.create(subject=Topic.objects.create())
+        Tag.objects.update(object_id="nonsense")
+        tag.delete()
+
+        assert tag.restore() == (1, {"library.Tag": 1})
+
+
+class TestMultiTableInheritance:
+    @pytest.fixture
+    def restaurant(self, city):
+        return Restaurant.objects.create(city=city, chain=Chain.objects.create())
+
+    def test_the_table_that_owns_the_columns_is_written(self, restaurant):
+        place = Place.objects.get()
+
+        assert restaurant.delete() == (1, {"library.Restaurant": 1})
+        assert restaurant.is_deleted
+        assert not Place.objects.exists()
+        assert not Restaurant.objects.exists()
+        assert Restaurant.objects.deleted().get().deleted_at == restaurant.deleted_at
+        place.refresh_from_db()
+        assert place.restore() == (1, {"library.Place": 1})
+        assert Restaurant.objects.get() == restaurant
+
+    @pytest.mark.parametrize("model", [Place, Restaurant])
+    def test_what_refers_to_either_table_goes_along(self, restaurant, model):
+        Waiter.objects.create(restaurant=restaurant)
+        Review.objects.create(place=restaurant)
+
+        total, counts = model.objects.get().delete()
+        assert (total, counts["library.Waiter"], counts["library.Review"]) == (3, 1, 1)
+        assert model.objects.deleted().get().restore()[0] == 3
+        assert (Waiter.objects.count(), Review.objects.count()) == (1, 1)
+
+    def test_a_link_of_the_child_table_marks_the_parents(self, restaurant):
+        waiter = Waiter.objects.create(restaurant=restaurant)
+
+        assert Chain.objects.get().delete()[0] == 3
+        assert not Place.objects.exists()
+        assert Chain.objects.deleted().get().restore()[0] == 3
+        assert Waiter.objects.get() == waiter
+
+    def test_a_link_to_a_field_other_than_the_key_is_followed(self, restaurant, city):
+        Waiter.objects.create(restaurant=restaurant)
+        elsewhere = Place.objects.create(city=City.objects.create(code="OPO"))
+
+        assert city.delete()[1] == {"library.City": 1, "library.Place": 1, "library.Waiter": 1}
+        assert Place.objects.get() == elsewhere
+        assert city.restore()[0] == 3
+
+    def test_a_queryset_of_children_deletes_and_restores(self, restaurant, city):
+        Place.objects.create(city=city)
+        Review.objects.create(place=restaurant)
+
+        assert Restaurant.objects.filter(chain__isnull=False).delete()[0] == 2
+        assert Place.objects.count() == 1
+        assert Restaurant.objects.all().restore()[0] == 2
+
+    def test_a_row_that_inherits_a_link_from_a_plain_parent_goes_along(self, city):
+        vase = Vase.objects.create(city=city)
+        plain = Item.objects.create(city=city)
+
+        assert city.delete() == (2, {"library.City": 1, "library.Vase": 1})
+        assert not Vase.objects.exists()
+        assert set(Item.objects.all()) == {vase.item_ptr, plain}
+        assert city.restore()[0] == 2
+
+
+class TestModelsThatAreNoTables:
+    @pytest.fixture
+    def root(self):
+        """Return a model with a table, to which an unmanaged one without refers."""
+        with isolate_apps("tests.library"):
+
+            class Root(SoftDeleteModel):
+                class Meta:
+                    app_label = "library"
+
+            class Ghost(SoftDeleteModel):
+                root = models.ForeignKey(Root, models.CASCADE, db_constraint=False)
+
+                class Meta:
+                    app_label = "library"
+                    managed = False
+
+            with connection.schema_editor() as editor:
+                editor.create_model(Root)
+            yield Root
+
+    @pytest.mark.postgresql
+    def test_a_table_that_is_not_there_is_djangos_error_with_the_model_and_the_field(self, root):
+        row = root.objects.create()
+
+        with pytest.raises(ProgrammingError, match="library_ghost") as raised, transaction.atomic():
+            row.delete()
+        assert raised.value.__notes__ == ["This came up on the way along library.Ghost.root."]
+        assert root.objects.get() == row
+        assert not row.is_deleted
+        assert row.soft_delete(cascade=False) == (1, {"library.Root": 1})
+
+    @pytest.mark.skipif(django.VERSION < (5, 2), reason="Django 5.2 brought composite keys")
+    @isolate_apps("tests.library")
+    def test_a_key_of_several_columns_is_refused_with_the_model(self):
+        class Root(SoftDeleteModel):
+            class Meta:
+                app_label = "library"
+
+        class Line(SoftDeleteModel):
+            pk = models.CompositePrimaryKey("root", "number")
+            root = models.ForeignKey(Root, models.CASCADE)
+            number = models.IntegerField()
+
+            class Meta:
+                app_label = "library"
+
+        root = family_of(Root)
+        with pytest.raises(ImproperlyConfigured, match=r"library.Line has a composite primary key"):
+            owned(root.cascades[0].rows([(1,)], "default"), root.cascades[0].family)
+
+    @isolate_apps("tests.library")
+    def test_a_model_that_was_swapped_for_another_refers_to_nothing(self, settings):
+        settings.TEST_SWAPPED = "library.Topic"
+
+        class Root(SoftDeleteModel):
+            class Meta:
+                app_label = "library"
+
+        class Swapped(SoftDeleteModel):
+            root = models.ForeignKey(Root, models.CASCADE, related_name="swapped")
+
+            class Meta:
+                app_label = "library"
+                swappable = "TEST_SWAPPED"
+
+        assert family_of(Root).cascades == []
+        with pytest.raises(AttributeError, match=r"'library.Swapped' has been swapped"):
+            Swapped.objects.all()
+
+    def test_a_hard_delete_that_is_protected_is_djangos_error(self, author, book):
+        Loan.objects.create(book=book).delete()
+
+        with pytest.raises(ProtectedError):
+            book.hard_delete()
+        with pytest.raises(ProtectedError):
+            Book.objects.all().hard_delete()
+        assert Book.objects.get() == book
