@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest bench lint format docker-test fleet clean venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 test-lowest: ## the suite, but for the journeys, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
 	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py $(ARGS)
+
+bench: venv ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
+	@.venv/bin/python -m tests.benchmarks.soft_deletion $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .

@@ -1,0 +1,141 @@
+"""How do two pieces of code compare, measured in turn on fresh rows, and does the ratio keep its bound?"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+# What frames a transaction is no statement to who counts what a method costs.
+FRAME = frozenset({"BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK"})
+COLUMNS = "{:<34} {:>9} {:>10}  {:<14} {:>12} {:>12}  {}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of the table."""
+
+    case: str
+    figure: str
+    bound: str = ""
+    spread: str = ""  # the middle half of the runs
+    queries: str = ""  # ours and the floor's
+    floor: str = ""  # a hint: absolute times are noise
+    misses: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        verdict = "" if not self.bound else "MISSED" if self.misses else "holds"
+        return COLUMNS.format(
+            self.case, self.figure, self.bound, self.spread, self.queries, self.floor, verdict
+        ).rstrip()
+
+
+HEADING = COLUMNS.format("case", "figure", "bound", "middle half", "queries", "floor", "")
+
+
+@dataclass
+class Figure:
+    """What one piece of code took."""
+
+    seconds: list[float] = field(default_factory=list)
+    queries: int = 0
+    has_transaction: bool = False
+
+    @property
+    def median(self) -> float:
+        """The median of the runs, in seconds."""
+        return statistics.median(self.seconds)
+
+
+class WrongResultError(Exception):
+    """What was measured did not do what it is measured for."""
+
+
+def in_turn[T](
+    prepare: Callable[[], T],
+    floor: Callable[[T], object],
+    ours: Callable[[T], object],
+    *,
+    left: Callable[[T], int],
+    runs: int,
+) -> tuple[Figure, Figure]:
+    """Measure floor, ours, floor, ours …, each run on fresh rows.
+
+    Args:
+        prepare: Returns what the code works on, and is not measured.
+        floor: What the ratio is to.
+        ours: What is measured.
+        left: Returns how many rows the code should have changed and has not.
+        runs: Of each.
+
+    Raises:
+        WrongResultError: There are such rows.
+    """
+    figures = Figure(), Figure()
+    for code, figure in zip((floor, ours), figures, strict=True):
+        # Not timed: it fills caches, counts queries, and shows that both do the same.
+        rows = prepare()
+        with CaptureQueriesContext(connection) as captured:
+            code(rows)
+        statements = [query["sql"].split()[0].rstrip(";") for query in captured]
+        figure.queries = sum(statement not in FRAME for statement in statements)
+        figure.has_transaction = len(statements) > figure.queries
+        if number := left(rows):
+            raise WrongResultError(f"{'floor' if code is floor else 'ours'} left {number} rows as they were")
+    for _ in range(runs):
+        for code, figure in zip((floor, ours), figures, strict=True):
+            rows = prepare()
+            start = time.perf_counter()
+            code(rows)
+            figure.seconds.append(time.perf_counter() - start)
+    return figures
+
+
+def compared(case: str, floor: Figure, ours: Figure, *, bound: float, queries: range, may_begin: bool = True) -> Line:
+    """Return the line of a case, with what it misses.
+
+    Args:
+        case: Its name.
+        floor: What was measured of the floor.
+        ours: Likewise.
+        bound: The ratio of the medians that must not be passed.
+        queries: How many ours may take.
+        may_begin: Whether ours may open a transaction.
+    """
+    ratio = ours.median / floor.median
+    pairs = [one / other for one, other in zip(ours.seconds, floor.seconds, strict=True)]
+    misses = []
+    if ratio > bound:
+        misses.append(f"{ratio:.2f}x of the floor, bound {bound}x")
+    if ours.queries not in queries:
+        misses.append(f"{ours.queries} queries, bound {_either(queries)}")
+    if ours.has_transaction and not may_begin:
+        misses.append("it opens a transaction")
+    return Line(
+        case=case,
+        figure=f"{ratio:.2f}x",
+        bound=f"<= {bound}x",
+        spread=spread(pairs),
+        queries=f"{ours.queries} (floor {floor.queries})",
+        floor=milliseconds(floor.median),
+        misses=misses,
+    )
+
+
+def spread(ratios: Sequence[float]) -> str:
+    """Return the first and the third quartile: where they lie astride a bound, the verdict is a matter of chance."""
+    if len(ratios) < 2:
+        return ""
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return f"{low:.2f} to {high:.2f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time for people."""
+    return f"{seconds * 1000:.2f} ms"
+
+
+def _either(queries: range) -> str:
+    return f"{queries[0]}" if len(queries) == 1 else f"{queries[0]} to {queries[-1]}"
