@@ -2,9 +2,8 @@
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import Q
 
-from shared_core.models import BaseModel, SoftDeleteManager
+from shared_core.models import BaseModel, SoftDeleteManager, UniqueActiveConstraint
 
 
 class Department(BaseModel):
@@ -38,7 +37,7 @@ class User(AbstractBaseUser, BaseModel):
     class Meta:
         constraints = [
             # A deleted user does not keep an address from being used again.
-            models.UniqueConstraint(fields=["email"], condition=Q(is_deleted=False), name="unique_active_email"),
+            UniqueActiveConstraint(fields=["email"], name="unique_active_email"),
         ]
 
     def __str__(self):

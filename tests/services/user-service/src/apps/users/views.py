@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.users.forms import DepartmentForm, UserForm
 from apps.users.models import Department, User
+from shared_core.models import RestoreConflictError
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +35,14 @@ def users(request):
     if request.method == "GET":
         return page(request, User.objects.order_by("pk"), show)
     form = read_form(UserForm, request)
+    if form.has_error("email", code="unique"):
+        return taken()
     if not form.is_valid():
         return invalid(form)
     try:
         with transaction.atomic():
             user = User.objects.create_user(**form.cleaned_data)
-    except IntegrityError:
+    except IntegrityError:  # by somebody at the same moment
         return taken()
     logger.info("User created", extra={"user_id": user.pk})
     return JsonResponse(show(user), status=201)
@@ -68,7 +71,7 @@ def restore(request, pk):
     found = get_object_or_404(User.all_objects, pk=pk)
     try:
         found.restore()
-    except IntegrityError:
+    except RestoreConflictError:
         return taken()
     return JsonResponse(show(found))
 
