@@ -61,7 +61,8 @@ def mark_alone(family: Family, rows: Rows, change: Change) -> None:
         row = row_of(change.instance, family, is_deleted=not change.deleted)
         number = Update.of_one(family.owner, change.using, values, row).count()
     else:
-        number = models.QuerySet.update(owned(rows.filter(is_deleted=not change.deleted), family), **values)
+        others = owned(rows, family).filter(is_deleted=not change.deleted)
+        number = models.QuerySet.update(others, **values)
     change.count(rows.model, number)
 
 

@@ -20,6 +20,7 @@ from django.db.models.sql.where import AND
 
 from shared_core.models import deletion, restore
 from shared_core.models.changes import align, is_changed, remember, timestamp
+from shared_core.models.graph import owner_of
 from shared_core.models.statements import columns
 
 
@@ -110,7 +111,7 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         """
         is_deleted = kwargs.get("is_deleted")
         if isinstance(is_deleted, bool):
-            values = columns(self.model, timestamp(), deleted=is_deleted)
+            values = columns(owner_of(self.model), timestamp(), deleted=is_deleted)
             if is_deleted:  # deleted rows keep the moment that tells what went along
                 values["deleted_at"] = Coalesce("deleted_at", Value(values["deleted_at"]))
             kwargs = values | kwargs
@@ -152,9 +153,9 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         at = timestamp()
         for row in changed:
             align(row, at)
-            for name in columns(self.model, at, deleted=True).keys() - {"is_deleted", "deleted_at"}:
+            for name in columns(owner_of(self.model), at, deleted=True).keys() - {"is_deleted", "deleted_at"}:
                 setattr(row, name, at)
-        along = [*dict.fromkeys([*names, *columns(self.model, at, deleted=True)])]
+        along = [*dict.fromkeys([*names, *columns(owner_of(self.model), at, deleted=True)])]
         update = super(SoftDeleteQuerySet, everywhere).bulk_update
         with transaction.atomic(using=everywhere._to_write().db):
             number = update(changed, along, batch_size)

@@ -80,6 +80,21 @@ class TestMultiTableInheritance:
         assert model.objects.deleted().get().restore()[0] == 3
         assert (Waiter.objects.count(), Review.objects.count()) == (1, 1)
 
+    def test_changes_by_hand_bring_the_columns_of_the_other_table_along(self, restaurant):
+        before = restaurant.updated_at
+        Restaurant.objects.update(is_deleted=True)
+        deleted = Place.objects.deleted().get()
+        assert deleted.updated_at == deleted.deleted_at > before
+
+        deleted.is_deleted = False
+        assert Place.objects.bulk_update([deleted], ["is_deleted"]) == 1
+        restored = Restaurant.objects.get()
+        assert restored.deleted_at is None
+        assert restored.updated_at > before
+        restored.is_deleted = True
+        restored.save()
+        assert Place.objects.deleted().get().deleted_at == restored.deleted_at
+
     def test_a_link_of_the_child_table_marks_the_parents(self, restaurant):
         waiter = Waiter.objects.create(restaurant=restaurant)
 

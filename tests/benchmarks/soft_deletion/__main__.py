@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tests.benchmarks.soft_deletion.database import configure, database
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-def _lines(options: argparse.Namespace, name: str) -> Iterator:
+def _lines(options: argparse.Namespace, name: str) -> Iterator[Any]:  # Any: `Line`, whose module needs Django set up
     from tests.benchmarks.soft_deletion import deletes, rows
     from tests.benchmarks.soft_deletion.keys import keys
     from tests.benchmarks.soft_deletion.latency import latency

@@ -7,6 +7,7 @@ splits pages that are full. A server that writes full pages to its log pays for 
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection
 
@@ -59,7 +60,7 @@ def keys(rows: int) -> list[Line]:
     ]
 
 
-def _size_of_key(cursor: object, table: str) -> int:
+def _size_of_key(cursor: Any, table: str) -> int:  # Any: a cursor of Django's
     cursor.execute("SELECT pg_relation_size(%s)", [f"{table}_pkey"])
     size: int = cursor.fetchone()[0]
     return size

@@ -14,7 +14,7 @@ from django.db import connection
 
 from tests.benchmarks.soft_deletion import by_hand, deletes, rows
 from tests.benchmarks.soft_deletion.database import analyze, make_tables
-from tests.benchmarks.soft_deletion.measure import FRAME
+from tests.benchmarks.soft_deletion.measure import FRAME, timed
 from tests.benchmarks.soft_deletion.models import Author, Note
 from tests.benchmarks.soft_deletion.packages import PACKAGES, Models, labels, models_of, plain_models
 
@@ -122,10 +122,7 @@ def _measure(subjects: list[Subject], runs: int) -> None:
     for run in range(runs):
         for subject in subjects:
             if not subject.failure and (run < RUNS_OF_SLOW or not subject.is_slow):
-                what = subject.prepare()
-                start = time.perf_counter()
-                subject.delete(what)
-                subject.seconds.append(time.perf_counter() - start)
+                subject.seconds.append(timed(subject.delete, subject.prepare()))
 
 
 class _Counter:
