@@ -80,3 +80,14 @@ def test_heirs_of_a_table_are_one_family():
 
     assert [member.__name__ for member in family.members] == ["Place", "Restaurant"]
     assert {relation.name for relation in family.cascades} == {"'Waiter.restaurant'", "'Review.place'"}
+
+
+@pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
+@isolate_apps("tests.library")
+def test_what_the_database_does_at_a_hard_delete_means_what_its_twin_means():
+    a = make("A")
+    make("B", a, on_delete=models.DB_CASCADE)
+    make("C", other=models.ForeignKey(a, models.DB_SET_NULL, null=True, related_name="+"))
+
+    assert taken(a) == ["B.a"]
+    assert family_of(a).vetoes == []
