@@ -12,7 +12,7 @@ from shared_core.models.changes import Counts, align, is_changed, remember, show
 from shared_core.models.graph import owner_of
 from shared_core.models.ids import uuid7
 from shared_core.models.querysets import AllObjectsManager, SoftDeleteManager
-from shared_core.models.statements import columns
+from shared_core.models.statements import columns, rows_of
 
 _SOFT_DELETE_COLUMNS = frozenset({"is_deleted", "deleted_at"})
 
@@ -114,7 +114,7 @@ class SoftDeleteModel(models.Model):
             django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
             ValueError: The instance has no key.
         """
-        at, rows = timestamp(), self._row(using, "deleted")
+        at, rows = timestamp(), self._rows(using, "deleted")
         counts = deletion.soft_delete(rows, at, cascade=cascade, instance=self)
         self._show(rows, at, counts, deleted=True)
         return counts
@@ -129,7 +129,7 @@ class SoftDeleteModel(models.Model):
             RestoreConflictError: An active row has taken a unique value of one that would come back. As above.
             ValueError: The instance has no key.
         """
-        at, rows = timestamp(), self._row(using, "restored")
+        at, rows = timestamp(), self._rows(using, "restored")
         counts = restore.restore(rows, at, instance=self)
         self._show(rows, at, counts, deleted=False)
         return counts
@@ -166,20 +166,19 @@ class SoftDeleteModel(models.Model):
 
     ahard_delete.alters_data = True  # type: ignore[attr-defined]  # as above
 
-    def _row(self, using: str | None, done: str) -> models.QuerySet[Self]:
-        """Return the queryset of this one row, whatever its state."""
+    def _rows(self, using: str | None, done: str) -> models.QuerySet[Self]:
+        """Return all rows of the model, in the database of this one."""
         if self.pk is None:
             name = self._meta.object_name
             raise ValueError(f"{name} object can't be {done} because its {self._meta.pk.attname} attribute is None.")
-        using = using or router.db_for_write(type(self), instance=self)
-        return models.QuerySet(type(self), using=using).filter(pk=self.pk)
+        return rows_of(type(self), using or router.db_for_write(type(self), instance=self))
 
     def _show(self, rows: models.QuerySet[Self], at: dt.datetime, counts: Counts, *, deleted: bool) -> None:
         """Let the instance show what its row has now; where nothing was changed, it may be a stale copy."""
         if counts[0]:
             show(self, columns(owner_of(type(self)), at, deleted=deleted))
         else:
-            show(self, rows.values(*_SOFT_DELETE_COLUMNS).first() or {})
+            show(self, rows.filter(pk=self.pk).values(*_SOFT_DELETE_COLUMNS).first() or {})
 
 
 class BaseModel(UUIDModel, TimeStampedModel, SoftDeleteModel):

@@ -33,7 +33,7 @@ def soft_delete(rows: Rows, at: dt.datetime, *, cascade: bool = True, instance: 
         rows: Rows of the database to write to.
         at: The moment that identifies the deletion.
         cascade: False marks ``rows`` and nothing else.
-        instance: The one row meant, where it is one.
+        instance: The one row meant of these, where it is one.
 
     Raises:
         ProtectedError, RestrictedError: As Django's own deletion raises them.
@@ -102,6 +102,11 @@ def row_of(instance: models.Model, family: Family, **conditions: object) -> Valu
     return {family.key.name: getattr(instance, family.key.attname), **conditions}
 
 
+def meant(rows: Rows, family: Family, change: Change) -> Rows:
+    """Return the rows, or the one of them that is meant: Django takes as long to say that as to delete it."""
+    return rows if change.instance is None else rows.filter(**row_of(change.instance, family))
+
+
 def _mark(family: Family, rows: Rows, change: Change) -> None:
     """Mark the rows and, a statement a relation, what refers to them."""
     values = columns(family.owner, change.at, deleted=True)
@@ -123,7 +128,7 @@ def _mark(family: Family, rows: Rows, change: Change) -> None:
 def _collect(family: Family, rows: Rows, change: Change, *, cascade: bool) -> None:
     """Lock and collect the rows and what goes along; ProtectedError or RestrictedError where something forbids it."""
     restricted: list[tuple[Relation, models.Model]] = []
-    active = lock(owned(rows, family).filter(is_deleted=False))
+    active = lock(owned(meant(rows, family, change), family).filter(is_deleted=False))
     roots = change.add(rows.model, family, active.values_list(*(field.attname for field in family.targets)))
     if not cascade:
         return

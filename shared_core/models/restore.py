@@ -22,7 +22,7 @@ from django.db.models import F
 
 from shared_core.models.changes import Change, Counts
 from shared_core.models.conflicts import conditional_constraints, holders
-from shared_core.models.deletion import Rows, mark_alone, mark_related, row_of
+from shared_core.models.deletion import Rows, mark_alone, mark_related, meant, row_of
 from shared_core.models.graph import Cascade, Family, Relation, Row, family_of, owned, walk
 from shared_core.models.statements import AnyOf, Update, columns, lock, rows_of
 
@@ -57,7 +57,7 @@ def restore(rows: Rows, at: dt.datetime, *, instance: models.Model | None = None
     Args:
         rows: Rows of the database to write to.
         at: The moment of the restore.
-        instance: The one row meant, where it is one.
+        instance: The one row meant of these, where it is one.
 
     Raises:
         ParentDeletedError, RestoreConflictError: See there.
@@ -154,7 +154,7 @@ def _find(family: Family, rows: Rows, change: Change, *, locked: Change | None =
         went_along = (row[:-1] for row in found if row[-2] in moments.get(row[-1], ()))
         return change.add(relation.child, relation.family, still(relation.family, went_along))
 
-    deleted = owned(rows, family).filter(is_deleted=True)
+    deleted = owned(meant(rows, family, change), family).filter(is_deleted=True)
     walk(family, change.add(rows.model, family, still(family, deleted.values_list(*names(family)))), take)
 
 
