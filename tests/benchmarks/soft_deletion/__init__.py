@@ -13,7 +13,8 @@
 
 Figures are ratios to a floor that is measured in the same run, in turn with ours, through PgBouncer, in a database of
 the run; the floor's time is printed as a hint, and says more about the machine. The exit status is 1, and a line names
-it, where a bound is missed.
+it, where a bound is missed. ``by chance?`` stands where the middle half of the runs lies astride the bound: other work
+on the machine disturbed them, and only a quiet one will tell.
 
 ``--others`` sets other packages and Django's own delete beside; what is not installed is listed as such:
 

@@ -59,7 +59,7 @@ def database() -> Iterator[str]:
 
 
 def make_tables(wanted: Iterable[type[models.Model]]) -> None:
-    """Make tables, which autovacuum leaves alone: it would come in the middle of some measurement."""
+    """Make tables, which autovacuum leaves alone: it would come in the middle of some measurement; see `analyze`."""
     with connection.schema_editor() as editor:
         for model in wanted:
             if not model._meta.auto_created:  # those come with the model they belong to
