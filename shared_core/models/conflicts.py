@@ -1,8 +1,8 @@
 """Which rows hold a unique value that a restored row would need?
 
 Only a constraint with a condition can stand in the way: a value that is unique among all rows is held by the deleted
-row itself. So the question is asked of each `UniqueConstraint` whose condition names ``is_deleted`` or ``deleted_at``,
-as the condition will read once the rows are active.
+row itself. So the question is asked of each `UniqueConstraint` with one, as the condition will read once the rows are
+active.
 """
 
 from collections.abc import Iterable, Iterator
