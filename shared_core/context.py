@@ -11,6 +11,7 @@ import contextvars
 import functools
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,9 +23,57 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 # W3C Trace Context, version 00: https://www.w3.org/TR/trace-context/#traceparent-header. All zeros are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 
+# X-Request-Deadline: the seconds that the caller will still wait, decimal. Not a time of day: clocks differ.
+_SECONDS_LEFT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+
 _bound: contextvars.ContextVar[Mapping[str, object]] = contextvars.ContextVar(
     "shared_core.context", default=MappingProxyType({})
 )
+
+
+class Inbound:
+    """What the request being served brought along for the calls that are made for it, and that no log line tells.
+
+    Args:
+        deadline: Its X-Request-Deadline; counts from here. What is no decimal number of seconds is ignored.
+        authorization: Its Authorization.
+    """
+
+    def __init__(self, deadline: str | None = None, authorization: str | None = None) -> None:
+        self._ends = time.monotonic() + float(match[0]) if (match := _SECONDS_LEFT.fullmatch(deadline or "")) else None
+        self._authorization = authorization or None
+
+    def end(self) -> None:
+        """Forget it all, also for threads and tasks that outlive the request: nobody waits for them any more."""
+        self._ends = self._authorization = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the caller will still wait, 0 and below where he has gone; None where he did not say."""
+        return None if self._ends is None else self._ends - time.monotonic()
+
+    @property
+    def authorization(self) -> str | None:
+        """The caller's own Authorization header."""
+        return self._authorization
+
+
+_inbound: contextvars.ContextVar[Inbound | None] = contextvars.ContextVar("shared_core.inbound", default=None)
+
+
+@contextmanager
+def serve(inbound: Inbound) -> Iterator[None]:
+    """Make ``inbound`` the request being served, for the length of the block."""
+    token = _inbound.set(inbound)
+    try:
+        yield
+    finally:
+        _inbound.reset(token)
+
+
+def inbound() -> Inbound | None:
+    """Return what the request being served brought along, or None outside of one."""
+    return _inbound.get()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -22,7 +22,8 @@ _PROBES = "shared_core.health"
 class RequestContextMiddleware:
     """Binds ``request_id``, ``trace_id`` and ``span_id`` to all that is logged and asked of others for a request.
 
-    A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. When the
+    A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. Calls that
+    `shared_core.clients` make for it end by its X-Request-Deadline, the seconds that its caller still waits. When the
     body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
     and db_ms and db_queries under WSGI. Successful probes of `shared_core.health` write none.
 
@@ -42,18 +43,18 @@ class RequestContextMiddleware:
         """Serve ``request``."""
         if self._is_async:
             return self._serve_async(request)
-        ids, access = _ids(request), _Access(request)
-        with context.bind(**ids), ExitStack() as wrappers:
+        served = _Served(request)
+        with served.bound(), ExitStack() as wrappers:
             for connection in connections.all():
-                wrappers.enter_context(connection.execute_wrapper(access.time_query))
+                wrappers.enter_context(connection.execute_wrapper(served.access.time_query))
             response: HttpResponseBase = self._get_response(request)
-            return _finish(request, response, ids, access)
+            return _finish(request, response, served)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        ids, access = _ids(request), _Access(request)
-        with context.bind(**ids):
+        served = _Served(request)
+        with served.bound():
             response: HttpResponseBase = await self._get_response(request)
-            return _finish(request, response, ids, access)
+            return _finish(request, response, served)
 
 
 class _Access:
@@ -89,15 +90,37 @@ class _Access:
         logger.info("%s answered with %s", self._request.method, status, extra=fields)
 
 
-def _ids(request: HttpRequest) -> dict[str, str]:
-    given = request.headers.get("X-Request-ID", "")
-    request_id = given if context.is_request_id(given) else context.new_request_id()
-    return {"request_id": request_id, **context.trace_fields(request.headers.get("traceparent"))}
+class _Served:
+    """What is bound while one request is served: the ids that its log lines bear, and what it brought along."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        headers = request.headers
+        given = headers.get("X-Request-ID", "")
+        self.request_id = given if context.is_request_id(given) else context.new_request_id()
+        self._ids = {"request_id": self.request_id, **context.trace_fields(headers.get("traceparent"))}
+        self._inbound = context.Inbound(headers.get("X-Request-Deadline"), headers.get("Authorization"))
+        self.access = _Access(request)
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Bind it for the length of the block, and for good no longer where that raises."""
+        with context.bind(**self._ids), context.serve(self._inbound):
+            try:
+                yield
+            except BaseException:
+                self._inbound.end()
+                raise
+
+    def end(self, status: int) -> None:
+        """Write the access line; what came with the request is not known any more, to whichever thread."""
+        self._inbound.end()
+        with context.bind(**self._ids):
+            self.access.write(status)
 
 
-def _finish(request: HttpRequest, response: HttpResponseBase, ids: dict[str, str], access: _Access) -> HttpResponseBase:
-    """Return ``response`` with its id; the access line is written now, or when its stream has ended."""
-    response.headers["X-Request-ID"] = ids["request_id"]
+def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -> HttpResponseBase:
+    """Return ``response`` with its id; the request ends now, or when its stream has ended."""
+    response.headers["X-Request-ID"] = served.request_id
     if response.status_code >= 400:
         # Django's handler writes this very record, but once the middleware is done and nothing is bound any more; it
         # marks the response, and so is not written twice.
@@ -109,37 +132,33 @@ def _finish(request: HttpRequest, response: HttpResponseBase, ids: dict[str, str
             request=request,
         )
     if not response.streaming:
-        access.write(response.status_code)
+        served.end(response.status_code)
         return response
 
-    def ended() -> None:
-        with context.bind(**ids):
-            access.write(response.status_code)
-
     # Servers close a response once its body has been sent, or the client has gone.
-    response._resource_closers.append(ended)  # type: ignore[attr-defined]  # as FileResponse does with its file
+    response._resource_closers.append(lambda: served.end(response.status_code))  # type: ignore[attr-defined]  # as FileResponse does with its file
     # A file is sent by the server itself (wsgi.file_wrapper); whatever else makes the body may log.
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         chunks: Any = response.streaming_content
-        response.streaming_content = _bound_async(chunks, ids) if response.is_async else _bound(chunks, ids)
+        response.streaming_content = _bound_async(chunks, served) if response.is_async else _bound(chunks, served)
     return response
 
 
-def _bound(chunks: Iterator[Any], ids: dict[str, str]) -> Iterator[Any]:
+def _bound(chunks: Iterator[Any], served: _Served) -> Iterator[Any]:
     # Bound while a chunk is made, and not between two: there the server runs, perhaps for another request.
     end = object()
     while True:
-        with context.bind(**ids):
+        with served.bound():
             chunk = next(chunks, end)
         if chunk is end:
             return
         yield chunk
 
 
-async def _bound_async(chunks: AsyncIterator[Any], ids: dict[str, str]) -> AsyncIterator[Any]:
+async def _bound_async(chunks: AsyncIterator[Any], served: _Served) -> AsyncIterator[Any]:
     end = object()
     while True:
-        with context.bind(**ids):
+        with served.bound():
             chunk = await anext(chunks, end)
         if chunk is end:
             return
