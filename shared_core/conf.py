@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever the service wrote
@@ -16,13 +17,30 @@ def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever th
     A script that runs without Django settings (``DJANGO_SETTINGS_MODULE`` unset, ``settings.configure()`` not called)
     gets the default for all of them.
     """
-    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+    if not is_configured():
         return default
     return getattr(settings, name, default)
 
 
+def is_on(name: str) -> bool:
+    """Say whether the switch ``name`` is on: it is, unless the service has written False.
+
+    Raises:
+        ImproperlyConfigured: It is neither True nor False.
+    """
+    value = get(name, True)
+    if not isinstance(value, bool):
+        raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def ending_with(suffix: str) -> dict[str, Any]:
     """Return the settings whose names end in ``suffix``, by name."""
-    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+    if not is_configured():
         return {}
     return {name: getattr(settings, name) for name in dir(settings) if name.endswith(suffix)}
+
+
+def is_configured() -> bool:
+    """Say whether there are settings to be read."""
+    return bool(settings.configured or os.environ.get("DJANGO_SETTINGS_MODULE"))

@@ -33,6 +33,10 @@ NAMES = {
     ],
     "shared_core.clients": [
         "Attempt",
+        "CallEvent",
+        "CallInsideTransaction",
+        "CircuitBreaker",
+        "CircuitOpen",
         "ClientCredentials",
         "ClientError",
         "Conflict",
@@ -41,8 +45,10 @@ NAMES = {
         "HTTPClient",
         "InvalidResponse",
         "NotFound",
+        "OriginStats",
         "RateLimited",
         "ResponseTooLarge",
+        "RetryBudget",
         "RetryPolicy",
         "ServerError",
         "ServiceClient",
@@ -51,10 +57,12 @@ NAMES = {
         "ServiceError",
         "ServiceHTTPError",
         "ServiceTimeout",
+        "ServiceToken",
         "TokenError",
         "TooManyRedirects",
         "Unauthorized",
         "UnsafeURL",
+        "forward_user",
     ],
     "shared_core.logging_config": ["get_logging_config"],
     "shared_core.log_format": ["parse_line"],
@@ -62,7 +70,7 @@ NAMES = {
     "shared_core.middleware": ["RequestContextMiddleware"],
     "shared_core.databases": ["get_database_config"],
     "shared_core.health": ["health", "ready"],
-    "shared_core.testing": ["PoolerTestRunner"],
+    "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route"],
 }
 
 SIGNATURES = {
@@ -85,7 +93,9 @@ SIGNATURES = {
     "shared_core.models.SoftDeleteQuerySet.hard_delete": "(self)",
     "shared_core.clients.HTTPClient": (
         "(base_url=None, *, service=None, token=None, timeout=None, retry=None, deadline=None, headers=None, "
-        "verify=True, proxies=None, max_response_bytes=10000000, pool_maxsize=32, transport=None)"
+        "verify=True, proxies=None, max_response_bytes=10000000, pool_maxsize=32, "
+        "breaker=CircuitBreaker(failures=5, rest=10.0), budget=RetryBudget(ratio=0.2, reserve=10.0), on_event=None, "
+        "transport=None)"
     ),
     "shared_core.clients.HTTPClient.request": "(self, method, url, *, data=None, json=None, **options)",
     "shared_core.clients.HTTPClient.get": "(self, url, **options)",
@@ -98,7 +108,17 @@ SIGNATURES = {
     "shared_core.clients.HTTPClient.post_json": "(self, url, json=None, **options)",
     "shared_core.clients.HTTPClient.put_json": "(self, url, json=None, **options)",
     "shared_core.clients.HTTPClient.patch_json": "(self, url, json=None, **options)",
+    "shared_core.clients.HTTPClient.stats": "(self)",
+    "shared_core.clients.CircuitBreaker": "(*, failures=5, rest=10.0)",
+    "shared_core.clients.RetryBudget": "(*, ratio=0.2, reserve=10.0)",
+    "shared_core.clients.ServiceToken": "(issuer, audience, key, *, algorithm='HS256', lifetime=300.0)",
+    "shared_core.clients.forward_user": "()",
     "shared_core.clients.ClientCredentials": "(token_url, client_id, client_secret, scope=None)",
+    "shared_core.testing.FakeService": "(service)",
+    "shared_core.testing.FakeService.on": "(self, method, path)",
+    "shared_core.testing.Route.reply": "(self, status=200, *, json=None, body=None, headers=None, times=None)",
+    "shared_core.testing.Route.fail": "(self, how='refused', *, times=None)",
+    "shared_core.testing.Route.delay": "(self, seconds)",
     "shared_core.logging_config.get_logging_config": (
         "(service=None, *, environment=None, level=None, format=None, log_file=None, log_file_max_bytes=0, "
         "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536)"

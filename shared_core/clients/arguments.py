@@ -1,5 +1,6 @@
 """Is what a caller passed usable? Each check raises at the call, names the argument, and shows no secret."""
 
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -84,3 +85,32 @@ def check_header_value(name: str, value: object) -> None:
     except UnicodeEncodeError:
         # From None: the original would show the value.
         raise ValueError(f"{name} holds a character outside of latin-1") from None
+
+
+def check_proxies(proxies: Any) -> dict[str, str]:  # Any: the caller's, not yet known to be a mapping
+    """Return a copy of ``proxies``, as requests takes them, where each can be used."""
+    if proxies is None:
+        return {}
+    if not isinstance(proxies, Mapping) or not all(isinstance(part, str) for pair in proxies.items() for part in pair):
+        raise TypeError('proxies must be a mapping such as {"https": "http://proxy:3128"}')
+    # urllib3 has pools of its own for SOCKS, whose waits have no limit.
+    if any(proxy.lower().startswith("socks") for proxy in proxies.values()):
+        raise ValueError("proxies: SOCKS is not supported, only http and https proxies are")
+    return dict(proxies)
+
+
+def check_verify(verify: Any) -> bool | str:  # Any: the caller's
+    """Return ``verify`` where it is whether to verify certificates, or the path of a file or folder of them."""
+    if isinstance(verify, bool):
+        return verify
+    if not isinstance(verify, str | os.PathLike):
+        raise TypeError(f"verify must be True, False or a path, not {verify!r}")
+    return os.fspath(verify)
+
+
+def check_cert(cert: Any) -> Any:  # Any: the caller's
+    """Return ``cert`` where it is the path of a client's certificate, or a pair with that of its key."""
+    paths = cert if isinstance(cert, tuple) and len(cert) == 2 else (cert,)
+    if cert is not None and not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise TypeError(f"cert must be a path, or a pair of a certificate's and a key's, not {cert!r}")
+    return cert if cert is None or not isinstance(cert, tuple) else tuple(map(os.fspath, cert))

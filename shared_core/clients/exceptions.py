@@ -4,7 +4,8 @@ Each error is also the `requests` exception that a caller of `requests` would ex
 
     ServiceError                      requests.RequestException
     ├── ServiceConnectionError        requests.ConnectionError     refused, unreachable, broken off
-    │   └── ServiceConnectTimeout     requests.ConnectTimeout      and a ServiceTimeout
+    │   ├── ServiceConnectTimeout     requests.ConnectTimeout      and a ServiceTimeout
+    │   └── CircuitOpen                                            not tried: the calls before it failed
     ├── ServiceTimeout                requests.Timeout             one attempt took too long
     │   ├── ServiceConnectTimeout
     │   └── DeadlineExceeded                                       the whole call took too long
@@ -20,7 +21,8 @@ Each error is also the `requests` exception that a caller of `requests` would ex
     ├── ResponseTooLarge                                           more bytes than the client reads
     ├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
     ├── UnsafeURL                     requests InvalidURL, ValueError   refused before a byte was sent
-    └── TokenError                                                 the token service failed, not the service
+    ├── TokenError                                                 the token service failed, not the service
+    └── CallInsideTransaction                                      refused: the settings forbid it
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,8 +111,12 @@ class ServiceConnectionError(ServiceError, requests.ConnectionError):
     """The service could not be reached, or the connection broke before its answer was complete."""
 
 
+class CircuitOpen(ServiceConnectionError):  # noqa: N818  the field's word
+    """The last calls to the service failed in a row, so this one was not tried; ``retry_after`` says for how long."""
+
+
 class ServiceTimeout(ServiceError, requests.Timeout):  # noqa: N818  requests says Timeout
-    """An attempt took longer than its timeout."""
+    """An attempt took longer than its timeout, however slowly its bytes dripped in."""
 
 
 class ServiceConnectTimeout(ServiceConnectionError, ServiceTimeout, requests.ConnectTimeout):  # noqa: N818  requests says ConnectTimeout
@@ -181,6 +187,13 @@ class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  af
 
 class TokenError(ServiceError):
     """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called."""
+
+
+class CallInsideTransaction(ServiceError):  # noqa: N818  says what was done
+    """Inside ``transaction.atomic``, where it would keep a database connection from everybody else; nothing was sent.
+
+    Call before the block or after it, or from ``transaction.on_commit``.
+    """
 
 
 _BY_STATUS: Mapping[int, type[ServiceHTTPError]] = {

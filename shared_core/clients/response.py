@@ -1,9 +1,44 @@
 """What does an answer hold?"""
 
 import json
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import requests
+import urllib3
+
+from shared_core.clients.exceptions import ServiceError
+
+
+class StreamedResponse(requests.Response):
+    """A response whose body is read by the caller, and ends within the call's limits or with a ServiceError."""
+
+    _error_of: Callable[[Exception], ServiceError]
+
+    @classmethod
+    def of(cls, response: requests.Response, error_of: Callable[[Exception], ServiceError]) -> Self:
+        """Return ``response`` as one whose reading fails with what ``error_of`` makes of the failure."""
+        streamed = cls()
+        streamed.__dict__.update(response.__dict__, _error_of=error_of)
+        return streamed
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        """Iterate over the body, as `requests.Response.iter_content`; ``iter_lines``, ``content`` and ``json`` use it.
+
+        Raises:
+            ServiceConnectionError: The service broke off.
+            ServiceTimeout: A read took longer than the timeout; or the call longer than its deadline.
+        """
+        parts = super().iter_content(chunk_size, decode_unicode)
+        while True:
+            try:
+                part = next(parts, None)
+            except (OSError, urllib3.exceptions.HTTPError) as exc:  # requests' own errors are OSErrors
+                self.close()
+                raise self._error_of(exc) from None
+            if part is None:
+                return
+            yield part
 
 
 def whole(response: requests.Response) -> requests.Response:

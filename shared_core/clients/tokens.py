@@ -1,101 +1,41 @@
 """Which token goes with a call, where does it come from, and may it go there?
 
-A token is a text, or a provider: `ClientCredentials`, or a callable. What a provider gives is kept, process-wide,
-until shortly before it expires; one thread at a time fetches it, and the others wait for what that one gets.
+A token is a text, or a provider's. What a provider gives is kept, process-wide, until shortly before it expires; one
+thread at a time fetches it, and the others wait for what that one gets.
 """
 
 import functools
 import logging
-import re
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-from urllib.parse import quote_plus
 
 import requests
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from shared_core import conf
-from shared_core.clients.arguments import check_seconds
-from shared_core.clients.exceptions import ServiceError, TokenError, UnsafeURL
+from shared_core import conf, context
+from shared_core.clients.arguments import check_header_value
+from shared_core.clients.credentials import (
+    SENDABLE,
+    ClientCredentials,
+    ForwardUser,
+    Grant,
+    PostForm,
+    ServiceToken,
+    grant_of,
+)
+from shared_core.clients.exceptions import DeadlineExceeded, ServiceError, TokenError, UnsafeURL
 from shared_core.clients.urls import Origin, is_internal, origin_of
 
 logger = logging.getLogger("shared_core.http")
 
-# What a token lives where nobody says how long, in seconds.
-DEFAULT_LIFETIME = 300.0
-
-# What a header can carry after "Bearer ": no space, no line break (RFC 6750 §2.1 asks for less than this).
-_SENDABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
-
 # Providers whose tokens are kept at once; the one that was not asked for longest makes room.
 _MAX_CACHES = 256
 
-
-class Grant(NamedTuple):
-    """A token, and for how many seconds from its request it is good."""
-
-    token: str
-    seconds: float = DEFAULT_LIFETIME
-
-
-class PostForm(Protocol):
-    """How a token service is asked: a form is sent by POST, and a call's errors are raised."""
-
-    def __call__(self, url: str, form: dict[str, str], auth: tuple[str, str]) -> requests.Response:
-        """Return the answer, status below 400."""
-
-
-@dataclass(frozen=True)
-class ClientCredentials:
-    """A token from an OAuth 2 token service, for the service itself (RFC 6749 §4.4, client_secret_basic).
-
-    Raises:
-        TypeError: A value is no text.
-        ValueError: ``token_url`` is no http or https URL, or ``client_id`` is empty.
-    """
-
-    token_url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("client_id", "client_secret"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} must be a text, not {type(getattr(self, name)).__name__}")
-        if not self.client_id:
-            raise ValueError("client_id is empty")
-        if self.scope is not None and not isinstance(self.scope, str):
-            raise TypeError("scope must be a text, its parts separated by spaces")
-        origin_of(self.token_url)
-
-    def fetch(self, post: PostForm) -> Grant:
-        """Ask the token service.
-
-        Raises:
-            ServiceError: It did not answer, or not with a token.
-        """
-        form = {"grant_type": "client_credentials"} | ({"scope": self.scope} if self.scope else {})
-        # RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
-        auth = (quote_plus(self.client_id), quote_plus(self.client_secret))
-        response = post(self.token_url, form, auth)
-        try:
-            answer = response.json()
-            lifetime, kind = answer.get("expires_in"), answer.get("token_type", "Bearer")
-            # RFC 6749 §7.1: a client does not use a token of a type that it does not know.
-            token = answer["access_token"] if kind.lower() == "bearer" else None
-            return _grant((token, DEFAULT_LIFETIME if lifetime is None else float(lifetime)))
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-            # From None: their texts may quote the answer.
-            raise TokenError("the token service's answer holds no bearer token", url=self.token_url) from None
-
-
-type Provider = ClientCredentials | Callable[[], str | tuple[str, float]]
+type Provider = ClientCredentials | ServiceToken | Callable[[], str | tuple[str, float]]
 type Token = str | Provider
 
 
@@ -122,21 +62,31 @@ class TokenCache:
         Raises:
             TokenError: There is none, or not in time.
         """
-        with self._lock:
-            if self._token is not None and self._token != stale and monotonic() < self._fresh_until:
-                return self._token
-            under_way = self._flight
-            flight: Future[str] = under_way or Future()
-            self._flight = flight
-        if under_way is not None:
-            return _result(under_way, patience)
+        ends = monotonic() + patience
+        while True:
+            with self._lock:
+                if self._token is not None and self._token != stale and monotonic() < self._fresh_until:
+                    return self._token
+                under_way = self._flight
+                flight: Future[str] = under_way or Future()
+                self._flight = flight
+            if under_way is None:
+                break
+            try:
+                return _result(under_way, ends - monotonic())
+            except TokenError as error:
+                # That thread's time was up, or it was stopped; which says nothing of the token service.
+                if not (isinstance(error.__cause__, DeadlineExceeded) or _is_interruption(error.__cause__)):
+                    raise
         began = monotonic()
         try:
             grant = fetch()
         except BaseException as exc:
             with self._lock:
                 self._flight = None
-            flight.set_exception(exc if isinstance(exc, TokenError) else TokenError("fetching it was interrupted"))
+            failure = exc if isinstance(exc, TokenError) else TokenError("fetching it was interrupted")
+            failure.__cause__ = exc.__cause__ if failure is exc else exc
+            flight.set_exception(failure)
             raise
         with self._lock:
             self._token, self._flight = grant.token, None
@@ -158,6 +108,16 @@ def cache_of(provider: Provider) -> TokenCache:
         if len(_caches) > _MAX_CACHES:
             del _caches[next(iter(_caches))]
         return cache
+
+
+def _forget() -> None:
+    global _caches_lock  # noqa: PLW0603  # another thread of the parent may have held it
+    _caches.clear()
+    _caches_lock = threading.Lock()
+
+
+# What a thread of the parent was fetching never arrives in the child.
+os.register_at_fork(after_in_child=_forget)
 
 
 def fetch(provider: Provider, post: PostForm) -> Grant:
@@ -182,41 +142,58 @@ def fetch(provider: Provider, post: PostForm) -> Grant:
                 retry_after=exc.retry_after,
                 request_id=exc.request_id,
             ) from exc
+    if isinstance(provider, ServiceToken):
+        return provider.mint()
     name = f"{getattr(provider, '__module__', '')}.{getattr(provider, '__qualname__', type(provider).__qualname__)}"
     try:
-        return _grant(provider())
+        return grant_of(provider())
     except Exception as exc:
         raise TokenError(f"no token: it raised {type(exc).__name__}", service=name) from exc
 
 
 def check_token(token: object, name: str = "token") -> None:
     """Raise where ``token`` is none: neither None, False, a text that can be sent, nor a provider."""
-    if token is None or token is False or isinstance(token, ClientCredentials):
+    if token is None or token is False or isinstance(token, ClientCredentials | ServiceToken | ForwardUser):
         return
     if callable(token):
         if type(token).__hash__ is None:
             raise TypeError(f"{name} must be hashable: what it gives is kept under it")
         return
     if not isinstance(token, str):
-        raise TypeError(f"{name} must be a text, a callable or ClientCredentials, not {type(token).__name__}")
-    if not _SENDABLE.fullmatch(token):
+        raise TypeError(
+            f"{name} must be a text, a callable, ClientCredentials, ServiceToken or forward_user(), "
+            f"not {type(token).__name__}"
+        )
+    if not SENDABLE.fullmatch(token):
         raise ValueError(f"{name} is empty, or holds a space, a line break or another character that cannot be sent")
 
 
-def choose_token(*given: str | bool | Provider | None, origin: Origin, named: bool) -> Token | None:
-    """Return the token that goes with a call, or None.
+def token_for(
+    request: requests.PreparedRequest, given: str | bool | Provider | ForwardUser | None, *, origin: Origin, named: bool
+) -> tuple[Token | None, str]:
+    """Return the token that goes with a call, or None, and the header that it goes in.
 
     Args:
-        given: What was given by hand, that of the call first; False means none.
+        request: Where `forward_user` was given, the user's own Authorization is put on it.
+        given: What was given by hand; False means none.
         origin: Where the call goes.
         named: Whether the client was made for that origin: then the settings' token may go to it.
 
     Raises:
         ImproperlyConfigured: A setting holds what is no token.
     """
-    for token in given:
-        if token is not None:
-            return None if isinstance(token, bool) else token
+    if not isinstance(given, ForwardUser):
+        if given is not None:
+            return (None if isinstance(given, bool) else given), "Authorization"
+        return _own_token(origin, named=named), "Authorization"
+    inbound = context.inbound()
+    if inbound is not None and inbound.authorization and (named or is_trusted(origin)):
+        check_header_value("the Authorization of the request being served", inbound.authorization)
+        request.headers.setdefault("Authorization", inbound.authorization)
+    return _own_token(origin, named=named), "X-Service-Authorization"
+
+
+def _own_token(origin: Origin, *, named: bool) -> Token | None:
     token = _from_settings()
     if token is None or named or is_trusted(origin):
         return token
@@ -274,12 +251,8 @@ def _is_at(url: object, origin: Origin) -> bool:
         return False
 
 
-def _grant(given: object) -> Grant:
-    """Read what a provider gave: a token, or a token and its seconds."""
-    token, seconds = given if isinstance(given, tuple) else (given, DEFAULT_LIFETIME)
-    if not isinstance(token, str) or not _SENDABLE.fullmatch(token):
-        raise ValueError("what the provider gave is no token")
-    return Grant(token, check_seconds("the token's lifetime", seconds))
+def _is_interruption(cause: BaseException | None) -> bool:
+    return cause is not None and not isinstance(cause, Exception)
 
 
 def _result(flight: Future[str], patience: float) -> str:

@@ -1,18 +1,19 @@
 """What does one exchange of a request for a response come to: the response, read, or a `Failure` that says why not?
 
-The adapter keeps the connections. It neither retries nor follows redirects: a call does both itself.
+It neither retries nor follows redirects: a call does both itself.
 """
 
-import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from http.client import HTTPException
 from ssl import SSLCertVerificationError
 from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.hooks import dispatch_hook
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -23,7 +24,9 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from shared_core.clients.adapter import PooledAdapter, TLSFilesError
 from shared_core.clients.exceptions import (
+    DeadlineExceeded,
     InvalidResponse,
     ResponseTooLarge,
     ServiceConnectionError,
@@ -31,14 +34,25 @@ from shared_core.clients.exceptions import (
     ServiceError,
     ServiceTimeout,
 )
-
-# Small, because time and size are looked at between pieces, and because deflate packs up to 1032 bytes into one:
-# urllib3 before 2.6 unpacks a piece whole, here to 2 MB at most.
-_PIECE = 2048
+from shared_core.clients.limits import Limit
+from shared_core.clients.quick import QuickBody
+from shared_core.clients.wire import NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
 ACCEPT_ENCODING = "gzip, deflate"
-_CODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+_UNCODED = frozenset({"", "identity"})
+
+# Bytes read at once. Of what is packed few, because deflate packs up to 1032 bytes into one and urllib3 before 2.6
+# unpacks a piece whole, here to 2 MB at most.
+_PIECE = 65_536
+_PACKED_PIECE = 2048
+
+# What stops an exchange; requests' own errors are OSErrors.
+_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError)
+
+_CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
+_TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
 
 
 @dataclass(frozen=True)
@@ -51,118 +65,89 @@ class Failure:
     response: requests.Response | None = None
     retriable: bool = True  # the same request might fare better later
     nothing_sent: bool = False  # not a byte was written: the server cannot have acted
-
-
-class _WaitingHTTPPool(urllib3.HTTPConnectionPool):
-    """A pool that waits for a free connection only as long as the caller waits for a new one."""
-
-    def urlopen(self, *args: Any, **kwargs: Any) -> Any:  # Any: urllib3's own signature, passed on
-        kwargs["pool_timeout"] = kwargs["timeout"].connect_timeout
-        return super().urlopen(*args, **kwargs)
-
-
-class _WaitingHTTPSPool(_WaitingHTTPPool, urllib3.HTTPSConnectionPool):
-    """The same over TLS."""
-
-
-_POOLS = {"http": _WaitingHTTPPool, "https": _WaitingHTTPSPool}
-
-
-class PooledAdapter(HTTPAdapter):
-    """At most ``pool_maxsize`` connections to each origin, kept alive between calls; safe to share between threads."""
-
-    def __init__(self, pool_maxsize: int) -> None:
-        super().__init__(pool_maxsize=pool_maxsize, pool_block=True, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # Any: requests' own signature
-        """Make the manager, with pools that wait."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # Any: requests' own signature
-        """Make or find a proxy's manager, with pools that wait."""
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-
-def trust_store(verify: bool | str) -> bool | str:
-    """Return what to verify certificates against: where ``verify`` is just True, the environment may name a bundle."""
-    if verify is not True:
-        return verify
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+    is_outage: bool = False  # the service's doing, and no single request's
 
 
 def exchange(
     adapter: BaseAdapter,
     request: requests.PreparedRequest,
     *,
-    timeout: tuple[float, float],
-    ends: float,
+    limit: Limit,
     max_bytes: int | None,
     stream: bool,
     options: Mapping[str, Any],
-    monotonic: Callable[[], float],
 ) -> requests.Response | Failure:
     """Send ``request`` once and read what comes back.
 
     Args:
         adapter: What connects, sends and receives.
         request: What to send.
-        timeout: Seconds for connecting, and for each read.
-        ends: When reading the body ends, by ``monotonic``.
+        limit: Until when to wait.
         max_bytes: How much of the decoded body is read; None for all of it.
         stream: Leave the body of a success unread, to the caller.
         options: ``verify``, ``cert`` and ``proxies`` as requests takes them.
-        monotonic: The clock.
     """
-    sending = {"stream": True, "timeout": timeout, **options}
-    began = monotonic()
+    began = time.perf_counter()
     try:
-        response = adapter.send(request, **sending)
-    except (OSError, urllib3.exceptions.HTTPError) as exc:  # requests' own errors are OSErrors
-        return failure_of(exc)
-    response.elapsed = timedelta(seconds=monotonic() - began)
+        # Any other transport knows requests' (connect, read) only.
+        timeout: Any = limit if isinstance(adapter, PooledAdapter) else limit.as_pair()
+        response = adapter.send(request, stream=True, timeout=timeout, **options)
+    except _ERRORS as exc:
+        return failure_of(exc, limit)
+    response.elapsed = timedelta(seconds=time.perf_counter() - began)
     # A transport of the caller's own may leave these out.
     response.request, response.url = response.request or request, response.url or str(request.url)
     while True:
-        if not (stream and response.status_code < 300):
-            failure = _read(response, ends=ends, max_bytes=max_bytes, monotonic=monotonic)
+        if stream and response.status_code < 300:
+            limit.streaming()
+        else:
+            failure = _read(response, limit=limit, max_bytes=max_bytes)
             # An error's body only explains the error: what came of it stays, whatever stopped the rest.
             if failure is not None and response.status_code < 400:
                 return failure
-        hooked = dispatch_hook("response", request.hooks, response, **sending)  # type: ignore[no-untyped-call]  # requests'
+        if not request.hooks["response"]:
+            return response
+        hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
         if hooked is response or hooked is None:
             return response
         # A hook may answer for the response with another that it fetched (HTTP Digest does).
         response, request = hooked, requests.PreparedRequest()
+        request.hooks = {"response": []}
 
 
-def failure_of(exc: Exception) -> Failure:
-    """Return what an exception of requests or urllib3 means, without the URL that its text may hold."""
+def failure_of(exc: Exception, limit: Limit) -> Failure:
+    """Return what an exception of the transport means, without the URL that its text may hold."""
+    sent = not isinstance(exc, NotConnectedError)
     cause = _cause(exc)
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = text or type(reason).__name__
-    # EmptyPoolError: all connections stayed busy. NewConnectionError is a timeout by descent only.
-    if isinstance(cause, EmptyPoolError):
-        return Failure(ServiceConnectTimeout, "no connection of the pool came free in time", cause, nothing_sent=True)
+    # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
-        return Failure(ServiceConnectionError, text, cause, nothing_sent=True)
-    if isinstance(cause, ConnectTimeoutError) or isinstance(exc, requests.ConnectTimeout):
-        return Failure(ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True)
-    if isinstance(cause, ReadTimeoutError) or isinstance(exc, requests.Timeout):
-        return Failure(ServiceTimeout, "no answer in time", cause)
+        return Failure(ServiceConnectionError, text, cause, nothing_sent=True, is_outage=True)
+    if isinstance(cause, _TIMEOUTS):
+        return _timed_out(cause, limit, sent=sent and not isinstance(cause, _CONNECT_TIMEOUTS))
     if isinstance(cause, DecodeError):
         return Failure(InvalidResponse, "the body's content coding is broken", cause, retriable=False)
-    # A bare OSError is how requests says that a CA bundle or a client's certificate is not there.
-    permanent = isinstance(reason, SSLCertVerificationError | ValueError) or type(exc) is OSError
-    return Failure(ServiceConnectionError, text, cause, retriable=not permanent)
+    # A bare OSError is how requests' own adapter says that a CA bundle or a client's certificate is not there.
+    missing = isinstance(cause, TLSFilesError) or (type(cause) is OSError and cause.errno is None and sent)
+    permanent = missing or isinstance(reason, SSLCertVerificationError | ValueError)
+    return Failure(
+        ServiceConnectionError, text, cause, retriable=not permanent, nothing_sent=not sent, is_outage=not permanent
+    )
 
 
-def _read(
-    response: requests.Response, *, ends: float, max_bytes: int | None, monotonic: Callable[[], float]
-) -> Failure | None:
+def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:
+    if limit.is_cut:
+        return Failure(DeadlineExceeded, "the deadline has passed", cause, retriable=False, nothing_sent=not sent)
+    if isinstance(cause, EmptyPoolError):  # this process's own calls keep all of them busy
+        return Failure(ServiceConnectTimeout, "no connection of the pool came free in time", cause, nothing_sent=True)
+    if not sent:
+        return Failure(ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True, is_outage=True)
+    return Failure(ServiceTimeout, "no whole answer in time", cause, is_outage=True)
+
+
+def _read(response: requests.Response, *, limit: Limit, max_bytes: int | None) -> Failure | None:
     """Read and decode the body into ``response``; close the connection where it is not read to its end."""
     if isinstance(response._content, bytes) or response.raw is None:  # a transport's, that never was a stream
         return None
@@ -170,12 +155,17 @@ def _read(
     failure = None
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     try:
-        if coding not in _CODINGS:
-            failure = Failure(InvalidResponse, "the body has a content coding that was not asked for", retriable=False)
+        if coding in _UNCODED and (whole := _read_whole(response, max_bytes)) is not None:
+            body += whole
+        elif coding in _UNCODED:
+            failure = _collect(response, body, piece=_PIECE, limit=limit, max_bytes=max_bytes)
+        elif coding in _CODINGS:
+            failure = _collect(response, body, piece=_PACKED_PIECE, limit=limit, max_bytes=max_bytes)
         else:
-            failure = _collect(response, body, ends=ends, max_bytes=max_bytes, monotonic=monotonic)
-    except (OSError, urllib3.exceptions.HTTPError) as exc:
-        failure = failure_of(exc)
+            reason = "the body has a content coding that was not asked for"
+            failure = Failure(InvalidResponse, reason, response=response, retriable=False)
+    except _ERRORS as exc:
+        failure = failure_of(exc, limit)
     if failure is not None:
         response.close()
     # What requests itself does once a body is read; it has no public way to say so.
@@ -184,26 +174,31 @@ def _read(
 
 
 def _collect(
-    response: requests.Response,
-    body: bytearray,
-    *,
-    ends: float,
-    max_bytes: int | None,
-    monotonic: Callable[[], float],
+    response: requests.Response, body: bytearray, *, piece: int, limit: Limit, max_bytes: int | None
 ) -> Failure | None:
-    for piece in response.iter_content(_PIECE):
-        if max_bytes is not None and len(body) + len(piece) > max_bytes:
-            return Failure(ResponseTooLarge, f"the body is larger than {max_bytes} bytes", retriable=False)
-        body += piece
-        if monotonic() > ends:
-            return Failure(ServiceTimeout, "the body did not end in time")
+    for part in response.iter_content(piece):
+        if max_bytes is not None and len(body) + len(part) > max_bytes:
+            body.clear()  # half of it is of no use, and an error may be kept for long
+            reason = f"the body is larger than {max_bytes} bytes"
+            return Failure(ResponseTooLarge, reason, response=response, retriable=False)
+        body += part
+        limit.left()  # a transport of the caller's own need not look
     return None
+
+
+def _read_whole(response: requests.Response, max_bytes: int | None) -> bytes | None:
+    """Return a body that is known to be small, past what requests and urllib3 do for streams."""
+    if not isinstance(response.raw, QuickBody):
+        return None
+    return response.raw.read_whole(_PIECE if max_bytes is None else min(_PIECE, max_bytes))
 
 
 def _cause(exc: Exception) -> Exception:
     """Unwrap what requests and urllib3 wrapped around the failure: their texts quote the URL with its query."""
     while True:
-        if isinstance(exc, MaxRetryError) and exc.reason is not None:
+        if isinstance(exc, NotConnectedError) and isinstance(exc.__cause__, Exception):
+            exc = exc.__cause__
+        elif isinstance(exc, MaxRetryError) and exc.reason is not None:
             exc = exc.reason
         elif isinstance(exc, urllib3.exceptions.ProxyError):
             exc = exc.original_error

@@ -5,6 +5,7 @@ base path (``..``, however it is encoded), not past a parser that reads the text
 line breaks). What might is refused, never repaired.
 """
 
+import functools
 import ipaddress
 import re
 from typing import NamedTuple
@@ -23,6 +24,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _HOST = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 # inet_aton reads a number without dots as an address: 3627734734 is 216.58.206.206.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+
+# A path, perhaps with a query, in which nothing is encoded, climbs, or is read in two ways: most of them.
+_PLAIN = re.compile(r"/?[A-Za-z0-9_~-][A-Za-z0-9_.~/-]*(\?[A-Za-z0-9_.~=&-]*)?", re.ASCII)
 
 _INTERNAL_SUFFIXES = (".local", ".internal", ".svc")
 _INTERNAL_NETWORKS = [
@@ -55,6 +59,12 @@ def origin_of(url: str) -> Origin:
         UnsafeURL: It is none, carries userinfo, or might be read in two ways.
     """
     return _parse(url)[1]
+
+
+@functools.lru_cache(maxsize=256)
+def base_origin(base: str) -> Origin:
+    """Return the origin of a client's base URL, remembered."""
+    return origin_of(base)
 
 
 def check_base(url: str) -> str:
@@ -101,6 +111,11 @@ def join(base: str | None, url: str) -> str:
     if not path:
         return base + url
     return f"{base.rstrip('/')}/{url.removeprefix('/')}"
+
+
+def is_plain(url: str) -> bool:
+    """Say whether ``url`` is a path that is sent as it stands: the quick way round what `join` and requests look at."""
+    return _PLAIN.fullmatch(url) is not None and "/." not in url
 
 
 def is_internal(host: str) -> bool:

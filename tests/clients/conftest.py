@@ -4,6 +4,7 @@ import contextlib
 import io
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,59 @@ def refusing() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def deaf() -> Iterator[tuple[list[str], int]]:
+    """Four addresses, and a port on each, that never say whether they take a connection: their queues are full."""
+    hosts = [f"127.0.0.{last}" for last in range(2, 6)]
+    with contextlib.ExitStack() as stack:
+        port = 0
+        for host in hosts:
+            listener = stack.enter_context(socket.socket())
+            listener.bind((host, port))
+            listener.listen(0)
+            port = listener.getsockname()[1]
+            for _ in range(3):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    waiting.connect((host, port))
+        yield hosts, port
+
+
+@pytest.fixture
+def tunnel() -> Iterator[str]:
+    """The URL of a proxy that opens one tunnel."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def serve() -> None:
+            near = stack.enter_context(listener.accept()[0])
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += near.recv(1)
+            host, _, port = head.split(b" ")[1].decode().partition(":")
+            far = stack.enter_context(socket.create_connection((host, int(port))))
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=pump, args=(source, target), daemon=True).start()
+
+        def pump(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):  # the test is over
+                while data := source.recv(65_536):
+                    target.sendall(data)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture

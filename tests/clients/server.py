@@ -6,6 +6,7 @@ of the connection and the request, and returns whether the connection stays open
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -38,7 +39,10 @@ def answer(status: int = 200, body: bytes | str = b"", **headers: str) -> Reply:
 
     def reply(connection: socket.socket, request: Received) -> bool:
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        connection.sendall(head if request.method == "HEAD" else head + data)
+        if request.method == "HEAD" or len(data) > 100_000:  # a copy of much would be counted as the client's
+            connection.sendall(head)
+        if request.method != "HEAD":
+            connection.sendall(data if len(data) > 100_000 else head + data)
         return True
 
     return reply
@@ -84,6 +88,16 @@ def silent(seconds: float) -> Reply:
     return reply
 
 
+def late(seconds: float, then: Reply) -> Reply:
+    """Think for ``seconds`` and reply as ``then`` does."""
+
+    def reply(connection: socket.socket, request: Received) -> bool:
+        time.sleep(seconds)
+        return then(connection, request)
+
+    return reply
+
+
 def slow_chunks(count: int, pause: float) -> Reply:
     """Send a body in ``count`` chunks with a pause after each."""
 
@@ -99,6 +113,49 @@ def slow_chunks(count: int, pause: float) -> Reply:
     return reply
 
 
+def dripping(at_once: bytes, drop_by_drop: bytes, *, pause: float) -> Reply:
+    """Send some bytes at once, the others one by one with a pause before each; or one pause where there are none."""
+
+    def reply(connection: socket.socket, request: Received) -> bool:
+        with contextlib.suppress(OSError):  # the client may leave early
+            connection.sendall(at_once)
+            for drop in drop_by_drop or b"\0":
+                if _is_gone(connection, pause):
+                    return False
+                connection.sendall(bytes([drop]) if drop_by_drop else b"")
+        return False
+
+    return reply
+
+
+def never_reading(seconds: float, *, sip: int = 0, pause: float = 0.1) -> Reply:
+    """Read nothing of the body for ``seconds``, or a sip after each pause; or until the client leaves."""
+
+    def reply(connection: socket.socket, request: Received) -> bool:
+        ends = time.monotonic() + seconds
+        left = select.poll()
+        left.register(connection, select.POLLRDHUP)
+        with contextlib.suppress(OSError):
+            while time.monotonic() < ends and not left.poll(pause * 1000):
+                if sip and not connection.recv(sip):
+                    break
+        return False
+
+    return reply
+
+
+def _is_gone(connection: socket.socket, pause: float) -> bool:
+    """Wait for ``pause``, or until the client closes."""
+    connection.settimeout(pause)
+    try:
+        if connection.recv(65_536) == b"":
+            return True
+    except TimeoutError:
+        return False
+    time.sleep(pause)
+    return False
+
+
 class Server:
     """Listens on a free port of 127.0.0.1 until it is closed, over TLS where ``tls`` is given."""
 
@@ -106,6 +163,9 @@ class Server:
         self._tls = tls
         self.received: list[Received] = []
         self.replies: list[Reply] = [answer()]
+        self.handshake_after = 0.0  # seconds
+        self._before_body: Reply | None = None
+        self._before_head: Reply | None = None
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -117,6 +177,14 @@ class Server:
     def script(self, *replies: Reply) -> None:
         self.replies = list(replies)
 
+    def script_before_body(self, reply: Reply) -> None:
+        """Reply when a request's head has come, before its body is read, and close."""
+        self._before_body = reply
+
+    def script_before_head(self, reply: Reply) -> None:
+        """Reply as soon as a connection is there, and close."""
+        self._before_head = reply
+
     @property
     def paths(self) -> list[str]:
         return [request.path for request in self.received]
@@ -124,6 +192,15 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self._connections)
+
+    def is_alone(self) -> bool:
+        """Say whether clients have closed all connections, or do so within five seconds."""
+        ends = time.monotonic() + 5
+        while time.monotonic() < ends:
+            if not any(thread.is_alive() for thread in self._threads[1:]):
+                return True
+            time.sleep(0.01)
+        return False
 
     def close(self) -> None:
         # Shut down, not only closed: a thread inside accept or recv wakes up.
@@ -156,9 +233,13 @@ class Server:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             stack.enter_context(connection)
             if self._tls is not None:
+                time.sleep(self.handshake_after)
                 connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
                 self._connections[number - 1] = connection
-            for request in _requests(connection, number):
+            if self._before_head is not None:
+                self._before_head(connection, Received("", "", Message(), b"", number))
+                return
+            for request in _requests(connection, number, self._before_body):
                 with self._lock:
                     self.received.append(request)
                     reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -166,7 +247,7 @@ class Server:
                     return
 
 
-def _requests(connection: socket.socket, number: int) -> Iterator[Received]:
+def _requests(connection: socket.socket, number: int, before_body: Reply | None) -> Iterator[Received]:
     with connection.makefile("rb") as stream:
         while line := stream.readline():
             method, path, _ = line.decode("latin-1").split(" ", 2)
@@ -174,6 +255,9 @@ def _requests(connection: socket.socket, number: int) -> Iterator[Received]:
             while (header := stream.readline()) not in {b"\r\n", b""}:
                 lines.append(header)
             headers = BytesHeaderParser().parsebytes(b"".join(lines))
+            if before_body is not None:
+                before_body(connection, Received(method, path, headers, b"", number))
+                return
             yield Received(method, path, headers, _body(stream, headers), number)
 
 

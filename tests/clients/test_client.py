@@ -16,6 +16,7 @@ from shared_core.clients import (
     InvalidResponse,
     NotFound,
     ResponseTooLarge,
+    RetryPolicy,
     ServerError,
     ServiceClient,
     ServiceConnectionError,
@@ -136,6 +137,20 @@ def test_headers_of_the_call_win_over_the_clients_and_none_takes_one_away(make, 
     assert (headers["X-One"], headers["X-Two"], headers["Accept"]) == ("call", None, "text/plain")
 
 
+def test_a_client_that_says_what_it_accepts_asks_for_that_json(make, server):
+    server.script(answer_json({}))
+    make(server.url, token=False, headers={"accept": "application/vnd.hdms+json"}).get_json("/x")
+
+    assert server.received[0].headers.get_all("Accept") == ["application/vnd.hdms+json"]
+
+
+@pytest.mark.parametrize(("verb", "length"), [("post", "0"), ("put", "0"), ("delete", "0"), ("get", None)])
+def test_a_request_without_a_body_says_so_where_it_could_have_one(client, server, verb, length):
+    getattr(client, verb)("/x")
+
+    assert server.received[0].headers["Content-Length"] == length
+
+
 def test_cookies_of_one_call_do_not_go_out_with_the_next(client, server):
     server.script(answer(200, Set_Cookie="session=abc"), answer())
     response = client.get("/x", cookies={"mine": "1"})
@@ -184,6 +199,15 @@ def test_the_environment_may_name_who_vouches_for_certificates(make, secure, no_
 
 def test_the_caller_may_name_who_vouches_for_certificates(make, secure, no_bundle):
     assert make(secure.url, token=False, verify=str(CERTIFICATE)).get("/x").status_code == 200
+
+
+@pytest.mark.parametrize("trusting", [False, str(CERTIFICATE)])
+def test_a_call_that_verifies_does_not_take_the_connection_of_one_that_does_not(make, secure, no_bundle, trusting):
+    client = make(secure.url, token=False, retry=RetryPolicy(retries=0))
+    client.get("/x", verify=trusting)
+
+    with pytest.raises(ServiceConnectionError, match="certificate verify failed"):
+        client.get("/x")
 
 
 def test_the_environment_does_not_turn_verification_on_again(make, recorder, monkeypatch):
@@ -252,6 +276,12 @@ def test_a_way_to_authenticate_that_leads_elsewhere_is_refused(client, server, o
         ({"json": float("nan")}, ValueError, "json"),
         ({"json": {}, "data": b""}, TypeError, "json"),
         ({"no_such_option": 1}, TypeError, "no_such_option"),
+        ({"proxies": "http://proxy"}, TypeError, "proxies"),
+        ({"proxies": {"http": 3128}}, TypeError, "proxies"),
+        ({"proxies": {"https": "socks5h://proxy"}}, ValueError, "proxies: SOCKS"),
+        ({"verify": 5}, TypeError, "verify"),
+        ({"cert": ("a", 5)}, TypeError, "cert"),
+        ({"cert": ("a", "b", "c")}, TypeError, "cert"),
         ({"cookies": {"a": "s3cret\r\n"}}, ValueError, "Cookie"),
     ],
 )
@@ -281,6 +311,10 @@ def test_a_method_must_be_one(client, server, method):
         ({"max_response_bytes": 0}, ValueError, "max_response_bytes"),
         ({"retry": 3}, TypeError, "retry"),
         ({"token": 42}, TypeError, "token"),
+        ({"service": 42}, TypeError, "service"),
+        ({"transport": object()}, TypeError, "transport"),
+        ({"verify": None}, TypeError, "verify"),
+        ({"proxies": {"http": "SOCKS4://proxy"}}, ValueError, "proxies"),
         ({"headers": {"A": "\n"}}, ValueError, "headers"),
         ({"base_url": "user-service:8000"}, ValueError, "http://"),
         ({"base_url": "http://anna:s3cret@user"}, ValueError, "userinfo"),
@@ -357,7 +391,7 @@ def test_a_body_above_the_limit_is_not_read_on(make, server):
     assert len(client.get("/x").content) == 1000
     with pytest.raises(ResponseTooLarge, match="larger than 1000 bytes") as raised:
         client.get("/x")
-    assert raised.value.attempts == 1
+    assert (raised.value.attempts, raised.value.limit, raised.value.response.status_code) == (1, 1000, 200)
 
 
 def test_a_gzip_bomb_costs_little_memory(make, server):
@@ -542,6 +576,15 @@ def test_connections_are_kept_alive(client, server):
         client.get("/x")
 
     assert server.connections == 1
+
+
+def test_a_client_that_was_closed_has_no_connection_and_connects_anew(client, server):
+    client.get("/x")
+    client.close()
+
+    assert server.is_alone()
+    client.get("/x")
+    assert server.connections == 2
 
 
 def test_threads_share_a_client_and_open_no_more_connections_than_its_pool_holds(make, server):

@@ -6,6 +6,8 @@ import requests
 
 from shared_core.clients import (
     Attempt,
+    CallInsideTransaction,
+    CircuitOpen,
     ClientError,
     Conflict,
     DeadlineExceeded,
@@ -115,7 +117,19 @@ def test_an_error_survives_pickling_without_what_was_sent(make, server):
         assert secret not in data
 
 
-@pytest.mark.parametrize("kind", [ServiceConnectTimeout, DeadlineExceeded, InvalidResponse, UnsafeURL, TokenError])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ServiceConnectTimeout,
+        CircuitOpen,
+        DeadlineExceeded,
+        ResponseTooLarge,
+        InvalidResponse,
+        UnsafeURL,
+        TokenError,
+        CallInsideTransaction,
+    ],
+)
 def test_an_error_without_a_response_survives_pickling(kind):
     error = kind("it failed", url="http://user/x", method="GET", service="user", retry_after=1.5, request_id="id-12345")
     copied = pickle.loads(pickle.dumps(error))

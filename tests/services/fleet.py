@@ -88,7 +88,7 @@ class Service:
         """Return once ``/ready/`` answers 200; FleetError where it does not in time."""
         assert self.process is not None
         end = time.monotonic() + _START_WITHIN
-        with HTTPClient(self.url, token=False, timeout=2) as client:
+        with HTTPClient(self.url, token=False, timeout=2, breaker=None) as client:
             while True:
                 try:
                     client.get("/ready/", retry_attempts=0)

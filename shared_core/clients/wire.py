@@ -1,0 +1,256 @@
+"""How is every wait on a socket bounded by a `Limit`?
+
+A socket's timeout bounds one system call, so that a peer which drips a byte at a time holds a caller for ever. Here
+the timeout is set anew, to what is left, before each: while connecting (a share for each address), in the TLS
+handshake, while sending, and while reading header and body. Only `socket.getaddrinfo` cannot be bounded.
+
+This is the one module that leans on what urllib3 and http.client keep private; tests/clients/test_wire.py fails where
+an upgrade moves it:
+
+    urllib3.HTTPConnectionPool    _get_conn, _put_conn, _prepare_proxy      check out, put back, open a tunnel
+    urllib3.HTTPConnection        _new_conn, _dns_host                      make the socket
+    urllib3.HTTPResponse          _fp                                       read a body whole (in quick.py)
+    requests' CaseInsensitiveDict _store                                    copy headers (in quick.py)
+    http.client.HTTPConnection    _tunnel, response_class                   read from the socket
+"""
+
+import contextlib
+import io
+import os
+import queue
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from http.client import HTTPConnection as PlainConnection
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import allowed_gai_family
+from urllib3.util.proxy import connection_requires_http_tunnel
+
+from shared_core.clients.limits import Limit
+from shared_core.clients.quick import QuickBody, QuickHeaders, QuickResponse, headers_of
+
+
+class NotConnectedError(Exception):
+    """There was no connection to send anything over; ``__cause__`` says why."""
+
+
+class _Reader(io.RawIOBase):
+    """Reads from a socket within a limit."""
+
+    def __init__(self, sock: socket.socket, limit: Limit) -> None:
+        self._sock, self._limit = sock, limit
+        # Unbuffered: it reads when it is asked to. Until it is closed the socket stays open.
+        self._file = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # Any: typeshed's WriteableBuffer exists for checkers only
+        self._sock.settimeout(self._limit.left())
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _LimitedSocket:
+    """As much of a socket as http.client's response asks for."""
+
+    def __init__(self, sock: socket.socket, limit: Limit) -> None:
+        self._sock, self._limit = sock, limit
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # always "rb"
+        return io.BufferedReader(_Reader(self._sock, self._limit))
+
+
+class _Limited(HTTPConnection):
+    """A connection whose waits end with ``limit``, that of the exchange it is used for."""
+
+    limit: Limit
+
+    def _new_conn(self) -> socket.socket:
+        sock = _connect(self._dns_host, self.port, self.source_address, self.socket_options or (), self.limit)
+        sys.audit("http.client.connect", self, self.host, self.port)
+        sock.settimeout(self.limit.left())  # for the TLS handshake, which OpenSSL waits for as a whole
+        return sock
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        self.sock.settimeout(self.limit.left())  # as above
+
+    def answer(self, method: str, pool: urllib3.HTTPConnectionPool) -> QuickBody:
+        """Return the response, its body unread; the connection is put back into ``pool`` after that."""
+        plain = PlainConnection.getresponse(self)
+        return QuickBody(
+            body=plain,
+            headers=headers_of(plain),
+            status=plain.status,
+            version=plain.version,
+            reason=plain.reason,
+            preload_content=False,
+            original_response=plain,
+            request_method=method,
+            pool=pool,
+            connection=self,
+        )
+
+    def ask(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+        """Send a request without the looks that `urllib3.HTTPConnection.request` takes at bodies of other kinds."""
+        self.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding="Accept-Encoding" in headers)
+        for name, value in headers.pairs() if isinstance(headers, QuickHeaders) else headers.items():
+            PlainConnection.putheader(self, name, value)
+        self.endheaders(body)
+
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> QuickResponse:  # type: ignore[override]
+        return QuickResponse(_LimitedSocket(sock, self.limit), *args, **kwargs)  # type: ignore[arg-type]  # Any: passed on
+
+    def send(self, data: Any) -> None:  # Any: bytes, from urllib3
+        # sendall waits for all of it together, over TLS as well.
+        self.sock.settimeout(self.limit.left())
+        super().send(data)
+
+
+class _LimitedHTTPS(_Limited, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Slots(queue.LifoQueue[Any]):  # Any: a connection, or None where one may be made
+    """A pool's connections, of which a forked child has none: it begins with free slots and open locks."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        _slots.add(self)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        try:
+            super().put(item, block, timeout)
+        except queue.Full:  # a stream that was open across a fork, and has no slot here
+            item.close()
+
+    def renew(self) -> None:
+        super().__init__(self.maxsize)
+        self.queue += [None] * self.maxsize
+
+
+_slots: weakref.WeakSet[_Slots] = weakref.WeakSet()
+
+
+def _renew_slots() -> None:
+    for slots in list(_slots):
+        slots.renew()
+
+
+os.register_at_fork(after_in_child=_renew_slots)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Limited
+    QueueCls = _Slots  # type: ignore[assignment]  # urllib3's is generic
+
+
+class _PoolHTTPS(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _LimitedHTTPS
+    QueueCls = _Slots  # type: ignore[assignment]  # urllib3's is generic
+
+
+# For a PoolManager: the kind of pool by scheme.
+POOLS = {"http": _Pool, "https": _PoolHTTPS}
+
+
+def exchange(
+    pool: urllib3.HTTPConnectionPool,
+    method: str,
+    target: str,
+    *,
+    body: Any,  # Any: what requests prepares: bytes, text, a file, an iterable
+    headers: Mapping[str, str],
+    limit: Limit,
+) -> QuickBody:
+    """Send a request over a connection of ``pool`` and return the response, its body unread.
+
+    The connection goes back to the pool once the body is read, or the response is closed.
+
+    Args:
+        pool: One of `POOLS`.
+        method: The HTTP method.
+        target: The path and query; the whole URL where a proxy forwards it.
+        body: Sent in chunks where ``headers`` holds no Content-Length.
+        headers: All of them, but for Host.
+        limit: Bounds each wait, also those for the body.
+
+    Raises:
+        NotConnectedError: There is no connection: nothing was sent.
+        OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: The exchange failed.
+    """
+    connection = _checkout(pool, limit)
+    try:
+        # Where the service has closed its end early, it has said why (413, for example).
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if body is None or isinstance(body, bytes):
+                connection.ask(method, target, body, headers)
+            else:
+                chunked = "Content-Length" not in headers
+                connection.request(method, target, body=body, headers=headers, chunked=chunked)
+        return connection.answer(method, pool)
+    except BaseException:
+        connection.close()
+        pool._put_conn(connection)
+        raise
+
+
+def _checkout(pool: urllib3.HTTPConnectionPool, limit: Limit) -> _Limited:
+    """Take a connection that is ready to be written to: an idle one that the service has not closed, or a new one."""
+    limit.connecting()
+    connection: Any = None  # a _Limited: pools do not say
+    try:
+        connection = pool._get_conn(timeout=limit.left())
+        connection.limit = limit
+        if connection.is_closed:
+            if pool.proxy and connection_requires_http_tunnel(pool.proxy, pool.proxy_config, pool.scheme):
+                pool._prepare_proxy(connection)
+            else:
+                connection.connect()
+    except BaseException as exc:
+        if connection is not None:
+            connection.close()
+            pool._put_conn(connection)
+        if isinstance(exc, Exception):
+            raise NotConnectedError from exc
+        raise
+    limit.connected()
+    return connection  # type: ignore[no-any-return]  # as above
+
+
+def _connect(
+    host: str, port: int, source: tuple[str, int] | None, options: Any, limit: Limit
+) -> socket.socket:  # Any: setsockopt's arguments
+    """Return a socket connected to one of the addresses of ``host``; each gets its share of the time that is left."""
+    began = time.monotonic()
+    addresses = socket.getaddrinfo(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
+    looked_up = time.monotonic()
+    limit.extend(looked_up - began)
+    ends = looked_up + limit.left()
+    failure: OSError | None = None
+    for remaining, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            for option in options:
+                sock.setsockopt(*option)
+            sock.settimeout(max(ends - time.monotonic(), 0.001) / remaining)
+            if source:
+                sock.bind(source)
+            sock.connect(address)
+        except OSError as exc:
+            failure = exc
+            if sock is not None:
+                sock.close()
+        else:
+            return sock
+    raise failure or OSError("the name has no address")

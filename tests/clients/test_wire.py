@@ -1,0 +1,356 @@
+"""Time, on the wire: whatever drips, hangs or is not read, an attempt ends when its timeout says so."""
+
+import contextlib
+import http.client
+import inspect
+import io
+import socket
+import time as real_time
+
+import pytest
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from shared_core.clients import (
+    ClientError,
+    DeadlineExceeded,
+    HTTPClient,
+    InvalidResponse,
+    ServiceConnectionError,
+    ServiceConnectTimeout,
+    ServiceTimeout,
+)
+from tests.clients.conftest import CERTIFICATE
+from tests.clients.server import answer, broken_off, dripping, late, never_reading, redirect, silent, slow_chunks
+
+# What a bound of 0.4 s may take on a busy machine; without the bound each of these would take 3 s and more.
+GENEROUS = 2.0
+
+
+@contextlib.contextmanager
+def ends_soon():
+    began = real_time.monotonic()
+    yield
+    assert real_time.monotonic() - began < GENEROUS
+
+
+def give_up(kind, url, **options):
+    """Return the error, of ``kind``, of a call of one attempt that ends soon, whatever the server does."""
+    with HTTPClient(url, **options) as client, ends_soon(), pytest.raises(kind) as caught:
+        client.get("/x", retry_attempts=0)
+    return caught.value
+
+
+@pytest.fixture
+def quick(server):
+    """A client that gives an attempt 0.4 s, and makes one."""
+    with HTTPClient(server.url, token=False, timeout=0.4) as client:
+        yield lambda *args, **kwargs: client.request(*args, retry_attempts=0, **kwargs)
+
+
+@pytest.fixture
+def quick_tls(secure):
+    with HTTPClient(secure.url, token=False, timeout=0.4, verify=str(CERTIFICATE)) as client:
+        yield lambda *args, **kwargs: client.request(*args, retry_attempts=0, **kwargs)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        dripping(b"", HEAD + b"x" * 40, pause=0.1),
+        dripping(HEAD, b"x" * 40, pause=0.1),
+        dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + HEAD, pause=0.05),
+        slow_chunks(40, 0.1),
+        silent(4),
+    ],
+    ids=["header", "body", "interim answers", "chunks", "silence"],
+)
+def test_a_server_that_drips_is_given_up_after_the_timeout(quick, server, reply):
+    server.script(reply)
+
+    with ends_soon(), pytest.raises(ServiceTimeout):
+        quick("GET", "/x")
+
+
+@pytest.mark.parametrize(
+    "reply", [dripping(b"", HEAD + b"x" * 40, pause=0.1), dripping(HEAD, b"x" * 40, pause=0.1), silent(4)]
+)
+def test_a_server_that_drips_over_tls_is_given_up_too(quick_tls, secure, reply):
+    secure.script(reply)
+
+    with ends_soon(), pytest.raises(ServiceTimeout):
+        quick_tls("GET", "/x")
+
+
+@pytest.mark.parametrize("body", [b"x" * 50_000_000, io.BytesIO(b"x" * 50_000_000)], ids=["bytes", "file"])
+def test_an_upload_that_is_not_read_is_given_up(quick, server, body):
+    server.script_before_body(never_reading(4))
+
+    with ends_soon(), pytest.raises(ServiceTimeout):
+        quick("PUT", "/x", data=body)
+
+
+def test_an_upload_that_is_not_read_over_tls_is_given_up(quick_tls, secure):
+    secure.script_before_body(never_reading(4))
+
+    with ends_soon(), pytest.raises(ServiceTimeout):
+        quick_tls("PUT", "/x", data=b"x" * 50_000_000)
+
+
+def test_an_upload_that_is_read_slowly_but_steadily_is_given_up(quick_tls, secure):
+    # Each record gets through in time; all of them do not.
+    secure.script_before_body(never_reading(4, sip=1 << 18, pause=0.05))
+
+    with ends_soon(), pytest.raises(ServiceTimeout):
+        quick_tls("PUT", "/x", data=b"x" * 50_000_000)
+
+
+def test_a_tls_handshake_that_drips_is_given_up(server):
+    # A TLS record that promises 16 kB of handshake, byte by byte.
+    server.script_before_head(dripping(b"", b"\x16\x03\x03\x40\x00" + b"\x02" * 40, pause=0.1))
+    error = give_up(ServiceConnectTimeout, server.url.replace("http:", "https:"), token=False, timeout=0.4)
+
+    assert error.attempts == 1
+
+
+def test_dead_addresses_share_one_timeout(deaf, monkeypatch):
+    hosts, port = deaf
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts],
+    )
+    error = give_up(ServiceConnectTimeout, f"http://four.addresses.test:{port}", token=False, timeout=0.8)
+
+    assert error.attempts == 1
+
+
+def test_a_dead_address_leaves_time_for_the_next_one(deaf, server, monkeypatch):
+    hosts, port = deaf
+    addresses = [(hosts[0], port), (hosts[1], port), ("127.0.0.1", server.port)]
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses],
+    )
+    with HTTPClient("http://three.addresses.test", token=False, timeout=1.2) as client:
+        response = client.get("/x", retry_attempts=0)
+
+    assert response.status_code == 200
+
+
+def test_a_handshake_has_all_the_time_that_connecting_left_over(secure, monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", secure.port))] * 5
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    secure.handshake_after = 0.6
+    with HTTPClient(secure.url, token=False, timeout=1.5, verify=str(CERTIFICATE)) as client:
+        response = client.get("/x", retry_attempts=0)
+
+    assert response.status_code == 200
+
+
+def test_a_name_without_addresses_is_a_connection_error(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+    error = give_up(ServiceConnectionError, "http://no.addresses.test", token=False)
+
+    assert "no address" in str(error)
+
+
+def test_looking_up_a_name_is_not_counted_as_the_services_time(server, monkeypatch):
+    look_up = socket.getaddrinfo
+
+    def slowly(*args, **kwargs):
+        real_time.sleep(0.5)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with HTTPClient(server.url, token=False, timeout=0.4) as client:
+        response = client.get("/x", retry_attempts=0)
+
+    assert response.status_code == 200
+
+
+def test_a_pair_is_for_connecting_and_for_all_that_follows(server, deaf):
+    server.script(dripping(HEAD, b"x" * 40, pause=0.1))
+    slow = give_up(ServiceTimeout, server.url, token=False, timeout=(9, 0.4))
+    hosts, port = deaf
+    dead = give_up(ServiceTimeout, f"http://{hosts[0]}:{port}", token=False, timeout=(0.4, 9))
+
+    assert (type(slow), type(dead)) == (ServiceTimeout, ServiceConnectTimeout)
+
+
+@pytest.mark.parametrize("where", ["dripping", "deaf"])
+def test_an_attempt_has_one_timeout_whatever_it_is_redirected_to(server, deaf, where):
+    hosts, port = deaf
+    target = f"http://{hosts[0]}:{port}/" if where == "deaf" else "/elsewhere"
+    server.script(late(1.0, redirect(target)), dripping(HEAD, b"x" * 40, pause=0.1))
+    began = real_time.monotonic()
+    with HTTPClient(server.url, token=False, timeout=1.5) as client, pytest.raises(ServiceTimeout):
+        client.get("/x", retry_attempts=0)
+
+    assert real_time.monotonic() - began < 2.2
+
+
+def test_a_connection_that_is_closed_after_the_answer_is_read_to_its_end(secure):
+    secure.script(answer(200, b"x" * 300_000, Connection="close"))
+    with HTTPClient(secure.url, token=False, verify=str(CERTIFICATE)) as client:
+        bodies = [client.get("/x").content, b"".join(client.get("/x", stream=True).iter_content(1000))]
+
+    assert bodies == [b"x" * 300_000] * 2
+
+
+def test_a_transport_of_the_callers_own_is_bounded_from_piece_to_piece(server):
+    server.script(slow_chunks(40, 0.1))
+    error = give_up(ServiceTimeout, server.url, token=False, timeout=0.4, transport=HTTPAdapter())
+
+    assert error.attempts == 1
+
+
+def test_the_deadline_ends_an_attempt_that_drips(server):
+    server.script(dripping(HEAD, b"x" * 40, pause=0.1))
+    error = give_up(DeadlineExceeded, server.url, token=False, deadline=0.4)
+
+    assert "the deadline of 0.4 s has passed" in str(error)
+
+
+def test_a_stream_may_last_longer_than_the_timeout_while_each_read_is_in_time(server):
+    server.script(slow_chunks(8, 0.1))
+    with HTTPClient(server.url, token=False, timeout=0.4) as client:
+        body = b"".join(client.get("/x", stream=True).iter_content(1))
+
+    assert body == b"x" * 8
+
+
+def test_a_stream_that_falls_silent_is_a_timeout_with_the_facts(server, caplog):
+    server.script(dripping(HEAD + b"12345", b"", pause=4))
+    with HTTPClient(server.url, service="file", token=False, timeout=0.4) as client:
+        response = client.get("/x", stream=True)
+        with ends_soon(), pytest.raises(ServiceTimeout) as caught:
+            b"".join(response.iter_content(5))
+
+    assert (caught.value.service, caught.value.method, caught.value.attempts) == ("file", "GET", 1)
+    assert caplog.records[-1].getMessage() == "Call to file failed"
+
+
+def test_a_stream_ends_with_the_deadline_however_steadily_it_comes(server):
+    server.script(slow_chunks(60, 0.05))
+    with HTTPClient(server.url, token=False, deadline=0.6) as client:
+        response = client.get("/x", stream=True)
+        with ends_soon(), pytest.raises(DeadlineExceeded):
+            b"".join(response.iter_content(1))
+
+
+def test_the_readers_own_time_does_not_count_against_a_stream(server):
+    server.script(answer(200, b"x" * 200_000))
+    with HTTPClient(server.url, token=False, timeout=0.3) as client:
+        parts = client.get("/x", stream=True).iter_content(100_000)
+        first = next(parts)
+        real_time.sleep(0.5)
+        rest = b"".join(parts)
+
+    assert len(first + rest) == 200_000
+
+
+def test_a_stream_that_breaks_off_is_a_connection_error_and_gives_its_connection_back(server):
+    server.script(broken_off, answer(200, "well"))
+    with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
+        with pytest.raises(ServiceConnectionError):
+            b"".join(client.get("/x", stream=True).iter_content(5))
+        text = client.get("/x").text
+
+    assert text == "well"
+
+
+def test_a_stream_that_cannot_be_unpacked_is_an_error_and_gives_its_connection_back(server):
+    server.script(answer(200, b"no gzip" * 10, Content_Encoding="gzip"), answer(200, "well"))
+    with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
+        response = client.get("/x", stream=True)
+        with pytest.raises(InvalidResponse):
+            b"".join(response.iter_content(5))
+        text = client.get("/x").text
+
+    assert text == "well"
+
+
+def test_a_connection_that_does_not_come_about_leaves_its_place_in_the_pool(refusing):
+    with (
+        HTTPClient(refusing, token=False, pool_maxsize=1, timeout=1) as client,
+        pytest.raises(ServiceConnectionError) as caught,
+    ):
+        client.get("/x", retry_attempts=2)
+
+    assert "refused" in str(caught.value)
+
+
+def test_a_stream_that_is_closed_early_gives_its_connection_back(server):
+    server.script(answer(200, b"x" * 5_000_000), answer(200, "well"))
+    with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
+        with client.get("/x", stream=True) as response:
+            next(response.iter_content(10))
+        text = client.get("/x").text
+
+    assert text == "well"
+
+
+def test_an_early_answer_to_an_upload_is_read(server):
+    server.script_before_body(answer(413, "too large", Connection="close"))
+    with HTTPClient(server.url, token=False, timeout=5) as client, pytest.raises(ClientError) as caught:
+        client.put("/x", data=b"x" * 20_000_000)
+
+    assert caught.value.response.status_code == 413
+
+
+def test_a_generator_is_sent_in_chunks(server):
+    with HTTPClient(server.url, token=False) as client:
+        client.post("/x", data=(part for part in [b"ab", b"cd"]))
+
+    assert (server.received[0].body, server.received[0].headers["Transfer-Encoding"]) == (b"abcd", "chunked")
+
+
+def test_a_caller_may_name_the_host(server):
+    with HTTPClient(server.url, token=False) as client:
+        client.get("/x", headers={"Host": "tenant.example.org"})
+
+    assert server.received[0].headers.get_all("Host") == ["tenant.example.org"]
+
+
+def test_proxied_calls_end_in_time_too(server, other):
+    # A proxy that takes the tunnel's CONNECT and drips its answer.
+    other.script(dripping(b"", b"HTTP/1.1 200 Connection established\r\n" + b"X: y\r\n" * 9 + b"\r\n", pause=0.1))
+    error = give_up(
+        ServiceConnectTimeout, "https://127.0.0.1:9", token=False, timeout=0.4, proxies={"https": other.url}
+    )
+
+    assert error.attempts == 1
+    assert other.received[0].method == "CONNECT"
+
+
+def test_a_tunnel_through_a_proxy_carries_tls(secure, tunnel):
+    secure.script(answer(200, "through"))
+    with HTTPClient(secure.url, token=False, verify=str(CERTIFICATE), proxies={"https": tunnel}) as client:
+        text = client.get("/x").text
+
+    assert text == "through"
+
+
+def test_what_urllib3_and_http_client_keep_private_is_where_it_was():
+    pool = urllib3.HTTPConnectionPool
+    signatures = {
+        pool._get_conn: ["self", "timeout"],
+        pool._put_conn: ["self", "conn"],
+        pool._prepare_proxy: ["self", "conn"],
+        urllib3.connection.HTTPConnection._new_conn: ["self"],
+        http.client.HTTPConnection._tunnel: ["self"],
+    }
+
+    for method, parameters in signatures.items():
+        assert list(inspect.signature(method).parameters) == parameters, method
+    assert urllib3.connection.HTTPConnection("four.test.")._dns_host == "four.test."
+    assert http.client.HTTPConnection.response_class is http.client.HTTPResponse
+    assert urllib3.HTTPResponse(io.BytesIO(b"x"), preload_content=False)._fp.read() == b"x"
+    assert list(CaseInsensitiveDict({"Accept": "*/*"})._store.items()) == [("accept", ("Accept", "*/*"))]
+    assert {"queue", "mutex"} <= vars(pool("127.0.0.1").pool).keys()
