@@ -1,6 +1,12 @@
+import time
+
 import pytest
 from django.db import OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
+
+from shared_core.clients import CircuitBreaker
+from shared_core.clients.circuits import Verdict, ledger
+from shared_core.clients.urls import origin_of
 
 
 def test_health_touches_nothing(client):
@@ -15,6 +21,19 @@ def test_a_service_whose_database_answers_is_ready(client):
     response = client.get("/ready/")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_with_debug_ready_tells_what_is_known_of_the_services_called(client, settings):
+    settings.DEBUG = True
+    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1))
+    circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
+    response = client.get("/ready/")
+
+    assert response.status_code == 200  # another service's outage makes this one no less ready
+    origin = response.json()["origins"]["http://user-service:8000"]
+    assert 9 < origin.pop("retry_after") <= 10
+    assert origin == {"circuit": "open", "failures": 1, "retries_left": None}
 
 
 @pytest.mark.django_db(databases="__all__")
