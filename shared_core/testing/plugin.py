@@ -1,5 +1,7 @@
 """The pytest plugin: loaded by itself where the shared core is installed, and idle where Django is not set up."""
 
+import sys
+
 import django.conf
 import pytest
 
@@ -11,3 +13,10 @@ def pytest_sessionstart() -> None:
         from shared_core.testing.databases import drop_test_databases_with_force  # noqa: PLC0415  # needs Django set up
 
         drop_test_databases_with_force()
+
+
+@pytest.fixture(autouse=True)
+def _shared_core_forgets_origins() -> None:
+    """Begin each test with closed circuits and full budgets: the last one's servers say nothing of this one's."""
+    if (circuits := sys.modules.get("shared_core.clients.circuits")) is not None:
+        circuits.ledger.forget()
