@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest bench lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest bench bench-calls lint format docker-test fleet clean venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test-lowest: ## the suite, but for the journeys, on the lowest versions that set
 
 bench: venv ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
 	@.venv/bin/python -m tests.benchmarks.soft_deletion $(ARGS)
+
+bench-calls: venv ## calls beside requests, httpx, urllib3 and http.client; ARGS="get --runs 50"
+	@.venv/bin/python -m tests.benchmarks.calls $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .

@@ -1,0 +1,82 @@
+"""How many calls a second, and for how much CPU?"""
+
+import statistics
+from collections.abc import Mapping
+
+from tests.benchmarks.calls.clients import OURS, REQUESTS, URLLIB3, clients, has_httpx
+from tests.benchmarks.calls.figures import Bound, Ratios, Result
+from tests.benchmarks.calls.server import Running, serving
+from tests.benchmarks.calls.service import HEADERS, serving_a_request
+from tests.benchmarks.calls.turns import Taken, WrongResultError, crew, in_turn
+
+THREADS = (1, 8)
+RATE, CPU = 1.8, 1.1  # requests/s beside requests.Session; CPU beside urllib3.PoolManager
+COLUMNS = "  {:<34} {:<22} {:<26} {:<22} {}"
+
+
+def get(runs: int, calls: int) -> Result:
+    """Measure with each number of threads; they share one client, but for http.client, whose connections they own.
+
+    Args:
+        runs: Rounds.
+        calls: Of each client in each round, by all threads together.
+    """
+    lines: list[str] = []
+    bounds: list[Bound] = []
+    if not has_httpx():
+        lines += ["httpx is not installed, and left out: pip install -r tests/benchmarks/calls/requirements.txt", ""]
+    with serving() as server, serving_a_request():
+        _check_headers(server)
+        for threads in THREADS:
+            each = max(calls // threads, 1)
+            with clients(server, threads) as gets, crew(threads) as callers:
+                taken = in_turn(server, gets, callers, calls=each, runs=runs)
+            by = "1 thread" if threads == 1 else f"{threads} threads"
+            lines.append(f"get, {by}, {runs} rounds of {each * threads} calls each; median (lowest to highest):")
+            lines += _ratios(taken, by, bounds)
+            lines += ["", *_absolute(taken, each * threads), ""]
+    return Result("get", lines, bounds)
+
+
+def _check_headers(server: Running) -> None:
+    """Make sure that all clients send the same.
+
+    Raises:
+        WrongResultError: One does not.
+    """
+    expected = {(name.lower(), value) for name, value in HEADERS.items()}
+    with clients(server, 1) as gets:
+        for client, send in gets.items():
+            pairs = [line.partition(": ") for line in send("/head").decode().split("\r\n")[1:]]
+            if missing := expected - {(name.lower(), value) for name, _, value in pairs}:
+                raise WrongResultError(f"{client} does not send {', '.join(sorted(name for name, _ in missing))}")
+
+
+def _ratios(taken: Mapping[str, Taken], by: str, bounds: list[Bound]) -> list[str]:
+    """Return the table of ours beside each, and add to ``bounds`` what is bound."""
+    lines = [COLUMNS.format("ours beside", "requests/s", "", "CPU", "")]
+    ours = taken[OURS]
+    for name, theirs in taken.items():
+        if name == OURS:
+            continue
+        rate, cpu = Ratios(theirs.wall, ours.wall), Ratios(ours.cpu, theirs.cpu)
+        said = ["", ""]
+        if name == REQUESTS:
+            bounds.append(rate.bound(f"requests/s, {by},", RATE, at_least=True))
+            said[0] = f"{bounds[-1].rule} {bounds[-1].verdict}"
+        if name == URLLIB3:
+            bounds.append(cpu.bound(f"CPU, {by},", CPU))
+            said[1] = f"{bounds[-1].rule} {bounds[-1].verdict}"
+        lines.append(COLUMNS.format(name, str(rate), said[0], str(cpu), said[1]))
+    return lines
+
+
+def _absolute(taken: Mapping[str, Taken], calls: int) -> list[str]:
+    """Return the table of medians, which say more about the machine."""
+    columns = "  {:<34} {:>10} {:>12} {:>12} {:>12}"
+    lines = [columns.format("this machine's medians, a call", "requests/s", "wall", "CPU", "connections")]
+    for name, one in taken.items():
+        wall, cpu = statistics.median(one.wall) / calls, statistics.median(one.cpu) / calls
+        times = f"{wall * 1e6:,.0f} us", f"{cpu * 1e6:,.0f} us"
+        lines.append(columns.format(name, f"{1 / wall:,.0f}", *times, one.seen.connections))
+    return lines
