@@ -1,0 +1,81 @@
+"""The code on docs/clients.md runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared_core.testing import FakeService
+
+PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
+
+
+@pytest.fixture
+def page(settings):
+    """What the page's code defines, run as one module."""
+    settings.USER_SERVICE_URL = "http://user-service.invalid"
+    settings.FILE_SERVICE_URL = "http://file-service.invalid"
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, str(PAGE), "exec"), names)  # the project's own page
+    return names
+
+
+def test_the_tests_on_the_page_pass(page):
+    tests = [name for name in page if name.startswith("test_")]
+    for name in tests:
+        page[name]()
+
+    assert len(tests) == 2
+
+
+def test_every_page_of_a_list_is_asked_for(page):
+    with FakeService("user") as users:
+        users.on("GET", "/api/v1/users?page_size=200").reply(
+            json={"results": [1, 2], "next": "http://user-service.invalid/api/v1/users?page=2"}
+        )
+        users.on("GET", "/api/v1/users?page=2").reply(json={"results": [3], "next": None})
+        found = list(page["every_user"](page["users"]))
+
+    assert found == [1, 2, 3]
+
+
+class TestFiles:
+    @pytest.fixture
+    def files(self, page):
+        class FileClient(page["ServiceClient"]):
+            service = "file"
+
+        return FileClient()
+
+    def test_a_download_is_whole(self, page, files, tmp_path):
+        with FakeService("file") as fake:
+            fake.on("GET", "/api/v1/files/1").reply(body=b"x" * 3_000_000)
+            page["download"](files, "1", str(tmp_path / "file"))
+
+        assert (tmp_path / "file").read_bytes() == b"x" * 3_000_000
+
+    def test_a_download_that_fails_leaves_nothing(self, page, files, tmp_path):
+        with FakeService("file") as fake:
+            fake.on("GET", "/api/v1/files/1").reply(404)
+            with pytest.raises(page["NotFound"]):
+                page["download"](files, "1", str(tmp_path / "file"))
+
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_upload_is_sent_again_whole(self, page, files, tmp_path):
+        (tmp_path / "file").write_bytes(b"content")
+        with FakeService("file") as fake:
+            fake.on("PUT", "/api/v1/files/1").reply(503, times=1).reply(204)
+            page["upload"](files, "1", str(tmp_path / "file"))
+
+        assert [call.body for call in fake.calls] == [b"content", b"content"]
+
+
+def test_calls_are_counted(page):
+    with FakeService("user") as fake:
+        fake.on("GET", "/api/v1/users/1").reply(json={})
+        page["counted"].find("1")
+        page["counted"].find("1")
+
+    assert page["calls"] == {("user", 200): 2}
