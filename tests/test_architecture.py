@@ -32,7 +32,7 @@ FLOORS = [
     # Django looks for it by name
     ["apps", "health", "urls", "management"],
     # run by people, imported by nothing
-    ["testing"],
+    ["testing", "logs"],
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
@@ -79,6 +79,7 @@ ROOMS = {
         "",
     ],
     "testing": ["databases", "services", "plugin", ""],
+    "logs": ["lines", "filters", "sources", "trace", "draw", "__main__", ""],
 }
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

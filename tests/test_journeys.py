@@ -304,6 +304,7 @@ class TestTheDemosVerdict:
             monkeypatch.setattr(demo, "Fleet", lambda folder, progress: nullcontext())
             monkeypatch.setattr(demo.Story, "steps", lambda story: [("a step", step)])
             monkeypatch.setattr(demo.Story, "records", lambda story: [])
+            monkeypatch.setattr(demo, "_show_request", lambda fleet, story: None)
             return demo.main()
 
         monkeypatch.delenv("KEEP", raising=False)

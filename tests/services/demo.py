@@ -6,6 +6,7 @@ Exit status: 0 where everything held, 1 where something differed or could not be
 import logging.config
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,8 +46,8 @@ def main() -> int:
                     checks += step()
                 except ServiceError as error:
                     checks.append(Check(title, "no error", str(error)))
-            _show_request(story)
             _show_table(checks)
+            _show_request(fleet, story)
             failed = sum(not check.holds for check in checks)
             print(f"\n{len(checks)} checks, {failed} failed. The logs are in {folder}")
             if os.environ.get("KEEP", "") not in {"", "0"}:
@@ -69,13 +70,12 @@ def _keep(fleet: Fleet) -> None:
         signal.pause()
 
 
-def _show_request(story: Story) -> None:
-    print(f"\nRequest {story.request_id}, from four logs:\n")
-    for record in story.records():
-        fields = record["fields"]
-        shown = " ".join(f"{key}={fields[key]}" for key in ("method", "path", "status", "ms") if key in fields)
-        moment = record["time"].strftime("%H:%M:%S.%f")[:-3]
-        print(f"  {moment}  {fields['service']:<14} {record['logger']:<22} {record['message']}  {shown}")
+def _show_request(fleet: Fleet, story: Story) -> None:
+    """Draw the request that opened the ticket, from the services' own files, with the program that users have."""
+    logs = [str(service.log_file) for service in fleet]
+    command = ["python", "-m", "shared_core.logs", *logs, "--request-id", str(story.request_id), "--trace"]
+    print(f"\n$ {' '.join(command)}\n", flush=True)
+    subprocess.run([sys.executable, *command[1:]], check=True)
 
 
 def _show_table(checks: list[Check]) -> None:

@@ -1,0 +1,1 @@
+"""Who reads the logs: ``python -m shared_core.logs``."""

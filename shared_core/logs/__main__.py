@@ -1,0 +1,122 @@
+"""Merge the logs of several services in time, choose among their records, and follow one request through all of them.
+
+python -m shared_core.logs *.log --level WARNING --since 1h
+python -m shared_core.logs *.log --request-id 0f8fad5b --trace
+docker compose logs --follow | python -m shared_core.logs --logger apps --where ticket_id=42
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from shared_core.logs.draw import as_svg, as_text
+from shared_core.logs.filters import Filter, moment, pair
+from shared_core.logs.lines import FOREIGN, Line
+from shared_core.logs.sources import STDIN, followed, merged
+from shared_core.logs.trace import TraceError, trace
+
+# Status of a program that could not do what it was asked, and of one that was interrupted (128 + SIGINT).
+_FAILED, _INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, BrokenPipeError):  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"shared_core.logs: {exc}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    now = dt.datetime.now(dt.UTC)
+    asked = Filter(
+        request_id=options.request_id,
+        level=options.level,
+        logger=options.logger,
+        since=moment(options.since, now) if options.since else "",
+        until=moment(options.until, now) if options.until else "",
+        where=tuple(map(pair, options.where)),
+    )
+    names = options.files or [STDIN]
+    if options.follow and (options.trace or options.svg):
+        raise ValueError("a request is drawn when it is over: leave out --follow")
+    if options.follow and STDIN not in names:
+        _print(filter(asked.passes, followed(names)), as_json=options.json)
+        return 0
+    lines = filter(asked.passes, merged(names, asked.wanted))
+    if not (options.trace or options.svg):
+        _print(lines, as_json=options.json)
+        return 0
+    try:
+        drawn = trace(lines)
+    except TraceError as exc:
+        print(f"shared_core.logs: {exc}", file=sys.stderr)
+        return 1
+    if options.svg:
+        Path(options.svg).write_text(as_svg(drawn), encoding="utf-8")
+    if options.trace:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for text in as_text(drawn, width=shutil.get_terminal_size((120, 0)).columns, colour=colour):
+            print(text)
+    return 0
+
+
+def _print(lines: Iterable[Line], *, as_json: bool) -> None:
+    for text in _as_json(lines) if as_json else _as_is(lines):
+        sys.stdout.write(f"{text}\n")
+        if sys.stdout.isatty():
+            sys.stdout.flush()
+    sys.stdout.flush()
+
+
+def _as_is(lines: Iterable[Line]) -> Iterator[str]:
+    for line in lines:
+        yield line.text if line.is_record else FOREIGN + line.text
+
+
+def _as_json(lines: Iterable[Line]) -> Iterator[str]:
+    for line in lines:
+        try:
+            record = line.parsed() if line.is_record else None
+        except ValueError:
+            record = None
+        if record is None:
+            yield json.dumps({"foreign": line.text})
+            continue
+        head = {"level": line.level, "time": f"{record['time']:%Y-%m-%dT%H:%M:%S}.{line.time[20:]}Z"}
+        yield json.dumps({**head, "logger": line.logger, "msg": record["message"], **record["fields"]})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m shared_core.logs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="logs, .gz too; - or none: standard input")
+    parser.add_argument("--request-id", default="", metavar="ID", help="of this request; its beginning will do")
+    levels = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    parser.add_argument("--level", default="", type=str.upper, choices=levels, help="this level and above")
+    parser.add_argument("--logger", default="", metavar="NAME", help="this logger and those below it")
+    parser.add_argument("--since", default="", metavar="TIME", help="10m, 2h, 1d, or ISO 8601 (UTC)")
+    parser.add_argument("--until", default="", metavar="TIME", help="likewise")
+    parser.add_argument("--where", default=[], action="append", metavar="KEY=VALUE", help="a field; may be repeated")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    parser.add_argument("--json", action="store_true", help="one JSON object a record")
+    parser.add_argument("--trace", action="store_true", help="draw the request as a timeline")
+    parser.add_argument("--svg", metavar="FILE", help="draw it as a picture")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What does a line of a log say: a record of ours, as text or as JSON, or something else that stands beside it?"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared_core.log_format import parse_line
+
+# As log_format writes it.
+_TEXT = re.compile(r'([A-Z][A-Z0-9_]*) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([^\s="]+)(?= |$)', re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+# "ticket-service-1  | ", as `docker compose logs` writes before each.
+_COMPOSE = re.compile(r"[A-Za-z0-9._-]+ +\| ")
+
+# Beside a line that is no record, which could otherwise pass for one.
+FOREIGN = "? "
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a log.
+
+    One that is no record, of a traceback say, has the time of the one before it, so that it stays there.
+    """
+
+    text: str  # without the line feed, and printable
+    time: str  # "2025-11-20 10:30:45,123", UTC; "" before the first record
+    level: str = ""
+    logger: str = ""
+    is_record: bool = True
+
+    def parsed(self) -> dict[str, Any]:  # Any: what was logged
+        """Return the record, as `shared_core.log_format.parse_line` does.
+
+        Raises:
+            ValueError: It is none after all.
+        """
+        if not self.text.startswith("{"):
+            return parse_line(self.text)
+        said = json.loads(self.text)
+        head = {name: said.pop(name) for name in ("level", "time", "logger", "msg")}
+        text = f"{head['level']} {self.time} {head['logger']} -"
+        return parse_line(text) | {"message": head["msg"], "fields": said}
+
+
+def read(raw: Iterable[bytes], wanted: bytes = b"") -> Iterator[Line]:
+    """Yield the lines that contain ``wanted``; with none, all of them.
+
+    Args:
+        raw: The lines of one log, in the order of their time.
+        wanted: What a line must contain: looked for before anything is parsed, for that takes ten times as long.
+    """
+    time = ""
+    for data in raw:
+        if wanted not in data:
+            continue
+        line = read_line(data, time)
+        time = line.time
+        yield line
+
+
+def read_line(data: bytes, time: str = "") -> Line:
+    """Return what one line says; ``time`` is that of the line before it."""
+    text = data.decode("utf-8", "replace").rstrip("\r\n")
+    if (prefix := _COMPOSE.match(text)) is not None:
+        text = text[prefix.end() :]
+    if (head := _TEXT.match(text)) is not None:
+        return Line(_printable(text), head[2], head[1], head[3])
+    if text.startswith("{") and (line := _json(text)) is not None:
+        return line
+    return Line(_printable(text), time, is_record=False)
+
+
+def _json(text: str) -> Line | None:
+    try:
+        said = json.loads(text)
+        level, time, logger, message = (said[name] for name in ("level", "time", "logger", "msg"))
+    except (ValueError, KeyError, RecursionError):
+        return None
+    if not all(isinstance(part, str) for part in (level, time, logger, message)) or not _TIME.fullmatch(time):
+        return None
+    return Line(text, f"{time[:10]} {time[11:19]},{time[20:23]}", level, logger)
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with what a terminal would obey written as it is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)

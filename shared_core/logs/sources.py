@@ -1,0 +1,103 @@
+"""Where do the lines come from? Files and standard input, merged by time, and what is written to them later."""
+
+import contextlib
+import gzip
+import heapq
+import operator
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from shared_core.logs.lines import Line, read, read_line
+
+STDIN = "-"
+
+# Seconds between two looks at the files that are followed.
+_LOOK_EVERY = 0.2
+
+
+def merged(names: Sequence[str], wanted: bytes = b"") -> Iterator[Line]:
+    """Yield the lines of all files, in time; one line a file is held at once.
+
+    Args:
+        names: Files, gzipped ones too (``.gz``), or ``-`` for standard input.
+        wanted: What each line must contain.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        logs = [read(stack.enter_context(_opened(name)), wanted) for name in names]
+        yield from heapq.merge(*logs, key=operator.attrgetter("time"))
+
+
+def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if name == STDIN:
+        return contextlib.nullcontext(sys.stdin.buffer)
+    if name.endswith(".gz"):
+        return gzip.open(name)  # type: ignore[return-value]  # it reads as a file does
+    return Path(name).open("rb")
+
+
+class Followed:
+    """A file from its present end on, also where it is moved away and made anew."""
+
+    def __init__(self, name: str) -> None:
+        self._path = Path(name)
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        with contextlib.suppress(FileNotFoundError):
+            self._file = self._path.open("rb")
+            self._file.seek(0, os.SEEK_END)
+
+    def new(self) -> Iterator[Line]:
+        """Yield the lines that were written since, but for one that is not complete."""
+        if self._file is not None:
+            yield from self._lines(self._file)
+        if self._is_elsewhere():
+            with contextlib.suppress(FileNotFoundError):
+                anew = self._path.open("rb")
+                self.close()
+                self._file = anew
+                yield from self._lines(anew)
+
+    def _lines(self, file: BinaryIO) -> Iterator[Line]:
+        if os.fstat(file.fileno()).st_size < file.tell():  # cut short, as `> file` does
+            file.seek(0)
+        *whole, self._rest = (self._rest + file.read()).split(b"\n")
+        last = ""
+        for data in whole:
+            line = read_line(data, last)
+            last = line.time
+            yield line
+
+    def _is_elsewhere(self) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        if self._file is None:
+            return True
+        here = os.fstat(self._file.fileno())
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+
+
+def followed(names: Sequence[str], sleep: Callable[[float], object] = time.sleep) -> Iterator[Line]:
+    """Yield what is written to the files from now on; what came between two looks, in time."""
+    files = [Followed(name) for name in names]
+    try:
+        while True:
+            yield from sorted((line for file in files for line in file.new()), key=operator.attrgetter("time"))
+            sleep(_LOOK_EVERY)
+    finally:
+        for file in files:
+            file.close()

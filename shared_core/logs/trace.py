@@ -1,0 +1,142 @@
+"""What happened in one request, in all services: which call led to which answer, when, how long, and what failed?"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared_core.logs.lines import Line
+
+# A picture of more would show nothing, and hold all of it in memory.
+MAX_RECORDS = 5_000
+
+# Milliseconds by which the clocks of two machines may differ, and by which a line is written after what it tells.
+_SLACK = 50.0
+
+
+@dataclass
+class Step:
+    """A stretch of time in a service, or a moment, where ``ms`` is None."""
+
+    kind: str  # "answer", "call" or "record"
+    service: str
+    start: float  # ms since the first step
+    ms: float | None
+    label: str
+    outcome: str
+    failed: bool
+    peer: str = ""  # of a call, the called service
+    steps: list["Step"] = field(default_factory=list)  # what happened meanwhile and because of it
+
+    @property
+    def end(self) -> float:
+        """Milliseconds since the first step."""
+        return self.start + (self.ms or 0.0)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One request."""
+
+    request_id: str
+    began: dt.datetime
+    ms: float
+    steps: list[Step]  # those that nothing in the logs led to
+
+    def walk(self) -> Iterator[tuple[int, Step]]:
+        """Yield each step with its depth, in the order in which to read them."""
+        waiting = [(0, step) for step in reversed(self.steps)]
+        while waiting:
+            depth, step = waiting.pop()
+            yield depth, step
+            waiting += [(depth + 1, inner) for inner in reversed(step.steps)]
+
+    @property
+    def services(self) -> list[str]:
+        """Their names, in the order in which the request came to them."""
+        return list(dict.fromkeys(step.service for _, step in self.walk()))
+
+    @property
+    def failures(self) -> int:
+        """How many steps failed."""
+        return sum(step.failed for _, step in self.walk())
+
+
+class TraceError(ValueError):
+    """The records are not those of one request."""
+
+
+def trace(lines: Iterable[Line]) -> Trace:
+    """Return what the records of one request tell.
+
+    Raises:
+        TraceError: There are none, they are of several requests, or there are too many.
+    """
+    records = []
+    seen: set[str] = set()
+    for line in lines:
+        try:
+            record = line.parsed()
+        except ValueError:
+            continue
+        # The same may stand in the file of a service and in what its console said.
+        if "request_id" in record["fields"] and line.text not in seen:
+            seen.add(line.text)
+            records.append(record)
+        if len(records) > MAX_RECORDS:
+            raise TraceError(f"more than {MAX_RECORDS} records; narrow them down with --since, --until or --level")
+    ids = list(dict.fromkeys(str(record["fields"]["request_id"]) for record in records))
+    if not ids:
+        raise TraceError("no record has such a request_id")
+    if len(ids) > 1:
+        some = ", ".join(ids[:3])
+        raise TraceError(f"the records are of {len(ids)} requests; choose one with --request-id, such as {some}")
+    began = min(record["time"] - dt.timedelta(milliseconds=_ms(record) or 0.0) for record in records)
+    steps = sorted((_step(record, began) for record in records), key=lambda step: (step.start, -(step.ms or 0.0)))
+    return Trace(ids[0], began, max(step.end for step in steps), _nested(steps))
+
+
+def _ms(record: Mapping[str, Any]) -> float | None:
+    """Return the duration that an access line or a call's line tells."""
+    ms = record["fields"].get("ms")
+    tells = record["logger"] in {"shared_core.access", "shared_core.http"} and "method" in record["fields"]
+    return float(ms) if tells and isinstance(ms, int | float) and not isinstance(ms, bool) and ms >= 0 else None
+
+
+def _step(record: Mapping[str, Any], began: dt.datetime) -> Step:
+    fields, ms = record["fields"], _ms(record)
+    at = (record["time"] - began) / dt.timedelta(milliseconds=1)
+    service = str(fields.get("service", "?"))
+    if ms is None:
+        failed = record["level"] in {"ERROR", "CRITICAL"}
+        return Step("record", service, at, None, f"{record['logger']}: {record['message']}", record["level"], failed)
+    status, error = fields.get("status"), fields.get("error")
+    label = f"{fields['method']} {fields.get('path', '')}"
+    if record["logger"] == "shared_core.access":
+        return Step("answer", service, at - ms, ms, label, str(status), isinstance(status, int) and status >= 500)
+    attempts = fields.get("attempts", 1)
+    outcome = str(error or status) + (f" after {attempts} attempts" if attempts not in {0, 1} else "")
+    return Step("call", service, at - ms, ms, label, outcome, bool(error), peer=str(fields.get("peer_service", "?")))
+
+
+def _nested(steps: list[Step]) -> list[Step]:
+    """Put each step into the one that it happened in: an answer into the call for it, the rest into their answer."""
+    roots: list[Step] = []
+    calls: dict[str, list[Step]] = {}  # {service that is called: [call]}
+    answers: dict[str, list[Step]] = {}  # {service that answers: [answer]}
+    for step in steps:
+        around = (calls if step.kind == "answer" else answers).get(step.service, [])
+        within = next((other for other in reversed(around) if _holds(other, step)), None)
+        (roots if within is None else within.steps).append(step)
+        if step.kind == "call":
+            calls.setdefault(step.peer, []).append(step)
+        elif step.kind == "answer":
+            answers.setdefault(step.service, []).append(step)
+    return roots
+
+
+def _holds(outer: Step, inner: Step) -> bool:
+    if not (outer.start - _SLACK <= inner.start and inner.end <= outer.end + _SLACK):
+        return False
+    # A call has one answer at a time: those to its attempts come one after the other.
+    return inner.kind != "answer" or all(same.end <= inner.start for same in outer.steps if same.kind == "answer")

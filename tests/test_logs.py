@@ -1,0 +1,340 @@
+"""The reader of logs: python -m shared_core.logs."""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from shared_core.logs import sources
+from shared_core.logs.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+ID, OTHER = "0f8fad5b-aaaa", "7c9e6679-bbbb"
+
+
+def line(second, text, level="INFO", logger="apps.tickets", **fields):
+    said = "".join(f" {key}={value}" for key, value in fields.items())
+    return f"{level} 2025-11-20 10:30:{second:06.3f}".replace(".", ",") + f" {logger} {text}{said}"
+
+
+def call(second, peer, ms, status=200, **fields):
+    fields = {"method": "GET", "peer_service": peer, "path": "/api/v1/x", "status": status, "ms": ms} | fields
+    level, text = ("WARNING", f"Call to {peer} failed") if "error" in fields else ("INFO", f"Called {peer}")
+    return line(second, text, level, "shared_core.http", **fields)
+
+
+def access(second, ms, status=200, **fields):
+    fields = {"method": "POST", "path": "/api/v1/tickets", "status": status, "ms": ms} | fields
+    return line(second, f"POST answered with {status}", "INFO", "shared_core.access", **fields)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *lines):
+        path = tmp_path / name
+        path.write_text("".join(f"{text}\n" for text in lines))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        seen = capsys.readouterr()
+        return status, seen.out.splitlines(), seen.err
+
+    return run
+
+
+def test_logs_are_merged_in_time(write, run):
+    a = write("a.log", line(1, "one"), line(3, "three"))
+    b = write("b.log", line(2, "two"), line(4, "four"))
+
+    assert run(a, b) == (0, [line(1, "one"), line(2, "two"), line(3, "three"), line(4, "four")], "")
+
+
+def test_what_is_no_record_is_marked_and_stays_where_it_stood(write, run):
+    a = write("a.log", "Booting", line(1, "one"), "Traceback (most recent call last):", '  File "x"', line(3, "three"))
+    b = write("b.log", line(2, "two"))
+
+    assert run(a, b)[1] == [
+        "? Booting",
+        line(1, "one"),
+        "? Traceback (most recent call last):",
+        '?   File "x"',
+        line(2, "two"),
+        line(3, "three"),
+    ]
+
+
+def test_what_a_terminal_would_obey_is_escaped(write, run):
+    path = write("a.log", "\x1b[2J\x07 gone")
+
+    assert run(path)[1] == ["? \\x1b[2J\\x07 gone"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--level", "warning"], ["warned", "failed"]),
+        (["--logger", "apps.tickets"], ["opened", "warned"]),
+        (["--logger", "apps"], ["opened", "warned", "odd"]),
+        (["--request-id", ID], ["opened", "failed"]),
+        (["--request-id", ID[:8]], ["opened", "failed"]),
+        (["--since", "2025-11-20T10:30:02"], ["warned", "failed", "odd"]),
+        (["--until", "2025-11-20 11:30:02+01:00"], ["opened", "warned"]),
+        (["--where", "ticket_id=42"], ["opened"]),
+        (["--where", "ticket_id=42", "--where", f"request_id={OTHER}"], []),
+        (["--where", "note=a b"], ["warned"]),
+        (["--where", "done=true"], ["odd"]),
+        (["--level", "ERROR", "--request-id", ID], ["failed"]),
+    ],
+)
+def test_records_are_chosen(write, run, arguments, found):
+    path = write(
+        "a.log",
+        line(1, "opened", ticket_id=42, request_id=ID),
+        line(2, "warned", "WARNING", note='"a b"', request_id=OTHER),
+        line(3, "failed", "ERROR", "django.request", request_id=ID, trace='"a\\nb"'),
+        line(4, "odd", "DEBUG", "apps.ticketsystem", done="true"),
+        "no record at all",
+    )
+
+    assert [text.split(" ")[4].split("=")[0] for text in run(path, *arguments)[1]] == found
+
+
+def test_a_request_id_that_stands_elsewhere_in_a_line_is_none(write, run):
+    assert run(write("a.log", line(1, "mentioned", note=ID)), "--request-id", ID)[1] == []
+
+
+def test_since_may_be_so_long_ago(write, run):
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    path = write("a.log", line(1, "old"), f"INFO {now},000 apps new")
+
+    assert run(path, "--since", "10m")[1] == [f"INFO {now},000 apps new"]
+
+
+def test_json_lines_are_read_and_written(write, run):
+    written = {"level": "INFO", "time": "2025-11-20T10:30:01.500Z", "logger": "apps", "msg": "a=b", "n": 1, "t": "x y"}
+    path = write("a.log", json.dumps(written), line(2, "text", n=2), '{"level": "INFO"}', "{")
+
+    _, out, _ = run(path, "--json")
+
+    assert [json.loads(text) for text in out] == [
+        written,
+        {"level": "INFO", "time": "2025-11-20T10:30:02.000Z", "logger": "apps.tickets", "msg": "text", "n": 2},
+        {"foreign": '{"level": "INFO"}'},
+        {"foreign": "{"},
+    ]
+    assert run(path, "--where", "n=1")[1] == [json.dumps(written)]
+
+
+def test_the_prefix_of_docker_compose_is_taken_off(write, run):
+    assert run(write("a.log", f"ticket-service-1  | {line(1, 'one')}"))[1] == [line(1, "one")]
+
+
+def test_gzipped_logs_and_standard_input_are_read(tmp_path, run, monkeypatch):
+    (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(f"{line(1, 'one')}\n".encode()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{line(2, 'two')}\n".encode())))
+
+    assert run(tmp_path / "a.log.1.gz", "-")[1] == [line(1, "one"), line(2, "two")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "soon"], "'soon' is no time: write 10m"),
+        (["--where", "novalue"], "'novalue' is no key=value"),
+        (["no-such.log"], "No such file or directory: 'no-such.log'"),
+        (["--follow", "--trace"], "leave out --follow"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, arguments, said):
+    status, out, err = run(*arguments)
+
+    assert (status, out) == (2, [])
+    assert said in err
+
+
+@pytest.fixture
+def story(write):
+    """One request through three services: ticket asks user, once in vain, and file, which is down."""
+    return [
+        write(
+            "ticket.log",
+            line(10.010, "Opening", ticket_id=42, service="ticket", request_id=ID),
+            call(10.300, "user", 280, attempts=2, service="ticket", request_id=ID),
+            call(10.400, "file", 90, 503, error="ServerError", attempts=1, service="ticket", request_id=ID),
+            access(10.410, 410, 503, service="ticket", request_id=ID),
+            line(11, "unrelated", request_id=OTHER),
+        ),
+        write(
+            "user.log",
+            access(10.060, 20, 503, service="user", request_id=ID),
+            access(10.290, 50, 200, service="user", request_id=ID),
+        ),
+        write("file.log", line(10.350, "Disk is full", "ERROR", service="file", request_id=ID)),
+    ]
+
+
+def test_a_request_is_drawn_as_a_timeline_through_all_services(story, run):
+    status, (head, *rows), _ = run(*story, "--request-id", ID, "--trace")
+
+    assert status == 0
+    assert head == f"request {ID}  2025-11-20 10:30:10 UTC  410 ms  3 services  4 failures"
+    # mark, start, service and what, how long
+    assert [
+        (row[0], row[1:7].strip(), " ".join(row.split("|")[0][12:].split()), " ".join(row.split("|")[2].split()))
+        for row in rows
+    ] == [
+        ("!", "0", "ticket POST /api/v1/tickets", "410 ms 503"),
+        (" ", "10", "ticket · apps.tickets: Opening", ""),
+        (" ", "20", "ticket -> user GET /api/v1/x", "280 ms 200 after 2 attempts"),
+        ("!", "40", "user POST /api/v1/tickets", "20 ms 503"),
+        (" ", "240", "user POST /api/v1/tickets", "50 ms 200"),
+        ("!", "310", "ticket -> file GET /api/v1/x", "90 ms ServerError"),
+        ("!", "350", "file · apps.tickets: Disk is full", "ERROR"),
+    ]
+    assert len({len(row.split("|")[1]) for row in rows}) == 1
+
+
+def test_a_record_that_stands_in_two_logs_is_drawn_once(story, run):
+    once = run(*story, "--request-id", ID, "--trace")[1]
+
+    assert run(*story, *story, "--request-id", ID, "--trace")[1] == once
+
+
+def test_the_bars_stand_where_the_time_went(story, run):
+    rows = run(*story, "--request-id", ID, "--trace")[1][1:]
+    bars = [row.split("|")[1] for row in rows]
+
+    assert set(bars[0]) == {"█"}
+    assert bars[2].count("░") / len(bars[0]) == pytest.approx(280 / 410, abs=0.05)
+    assert bars[5].index("░") / len(bars[0]) == pytest.approx(310 / 410, abs=0.05)
+
+
+def test_a_request_is_drawn_as_a_picture(story, run, tmp_path):
+    status, out, _ = run(*story, "--request-id", ID, "--svg", tmp_path / "request.svg")
+    picture = ET.parse(tmp_path / "request.svg").getroot()
+    texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+
+    assert (status, out) == (0, [])
+    assert {"user  POST /api/v1/tickets", "200  50 ms", "ServerError  90 ms"} <= set(texts)
+    assert len(list(picture.iter("{http://www.w3.org/2000/svg}rect"))) == 8
+
+
+def test_a_picture_holds_no_markup_of_a_users(write, run, tmp_path):
+    path = write("a.log", line(1, "<script>alert(1)</script>&", request_id=ID, service='"<b>"'))
+    run(path, "--request-id", ID, "--svg", tmp_path / "x.svg")
+
+    assert "<script>" not in (tmp_path / "x.svg").read_text()
+    assert ET.parse(tmp_path / "x.svg") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "of 2 requests; choose one with --request-id, such as"), (["--request-id", "nobody1"], "no record has such")],
+)
+def test_a_timeline_is_of_one_request(story, run, arguments, said):
+    status, out, err = run(*story, "--trace", *arguments)
+
+    assert (status, out) == (1, [])
+    assert said in err
+
+
+def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text(f"{line(1, 'old')}\n")
+    file = sources.Followed(str(path))
+    seen = []
+
+    def look(change):
+        change()
+        seen.append([found.text.split(" ")[4] for found in file.new()])
+
+    def append(text):
+        with path.open("a") as log:
+            log.write(text)
+
+    def rotate():
+        append(f"{line(3, 'before')}\n")
+        path.rename(tmp_path / "a.log.1")
+        append(f"{line(4, 'after')}\n")
+
+    look(lambda: None)
+    look(lambda: append(f"{line(2, 'new')}\n{line(3, 'half')[:30]}"))
+    look(lambda: append(f"{line(3, 'half')[30:]}\n"))
+    look(rotate)
+    look(path.unlink)
+    look(lambda: append(f"{line(5, 'back')}\n"))
+    look(lambda: path.write_text(f"{line(6, 'cut')}\n"))
+    file.close()
+
+    assert seen == [[], ["new"], ["half"], ["before", "after"], [], ["back"], ["cut"]]
+
+
+def test_the_program_follows_until_it_is_interrupted(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text(f"{line(1, 'old')}\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "shared_core.logs", "-f", str(path), "--level", "ERROR"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+        stop = threading.Event()
+
+        def write():
+            while not stop.wait(0.1):
+                with path.open("a") as log:
+                    log.write(f"{line(2, 'quiet')}\n{line(3, 'loud', 'ERROR')}\n")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            seen = program.stdout.readline().rstrip("\n")
+        finally:
+            stop.set()
+            writer.join()
+            program.send_signal(2)
+        program.stdout.close()
+        status = program.wait(10)
+
+    assert (seen, status) == (line(3, "loud", "ERROR"), 130)
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text(f"{line(1, 'one')}\n" * 50_000)
+    done = subprocess.run(
+        f"{sys.executable} -m shared_core.logs {path} | head -1",
+        shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60, check=True,
+    )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == (f"{line(1, 'one')}\n", "")
+
+
+def test_a_large_log_takes_little_memory(tmp_path):
+    path = tmp_path / "a.log"
+    with path.open("w") as log:
+        for _ in range(100):
+            log.write(f"{line(1, 'one', request_id=OTHER)}\n" * 10_000)
+        log.write(f"{line(2, 'two', request_id=ID)}\n")
+    code = (
+        "import tracemalloc, sys; from shared_core.logs.__main__ import main; tracemalloc.start();"
+        f"main([{str(path)!r}, {str(path)!r}, '--request-id', {ID!r}]);"
+        "print(tracemalloc.get_traced_memory()[1], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+
+    assert done.stdout.splitlines() == [line(2, "two", request_id=ID)] * 2
+    assert int(done.stderr) < 5_000_000 < path.stat().st_size
