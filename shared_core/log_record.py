@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from shared_core import context
-from shared_core.redaction import MASK, is_secret_key
+from shared_core.redaction import MASK, is_secret_key, mask_text
 
 # Keys that say something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
@@ -48,7 +48,7 @@ def logger(record: logging.LogRecord) -> str:
 
 def message(record: logging.LogRecord) -> str:
     """Return the message with its arguments, or as it is where it cannot take them."""
-    return _as_text(record.msg) if _bad_arguments(record) else _as_text(record.getMessage())
+    return mask_text(_as_text(record.msg) if _bad_arguments(record) else _as_text(record.getMessage()))
 
 
 def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str]) -> dict[str, Value]:
@@ -89,10 +89,10 @@ def _plain(value: Any, mask_keys: Collection[str]) -> Value:
         return value
     if isinstance(value, Mapping | list | tuple):
         try:
-            return json.dumps(_masked(value, mask_keys), default=_as_text, ensure_ascii=False)
+            return json.dumps(_masked(value, mask_keys), default=_as_masked_text, ensure_ascii=False)
         except RecursionError:
             return f"<{type(value).__name__}: nested too deep>"
-    return _as_text(value)
+    return mask_text(_as_text(value))
 
 
 def _masked(value: Any, mask_keys: Collection[str]) -> Any:
@@ -104,7 +104,7 @@ def _masked(value: Any, mask_keys: Collection[str]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_masked(inner, mask_keys) for inner in value]
-    return value
+    return mask_text(value) if isinstance(value, str) else value
 
 
 def _bad_arguments(record: logging.LogRecord) -> str:
@@ -112,7 +112,7 @@ def _bad_arguments(record: logging.LogRecord) -> str:
     try:
         record.getMessage()
     except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
-        return _as_text(record.args)
+        return _as_masked_text(record.args)
     return ""
 
 
@@ -122,11 +122,15 @@ def _exception(record: logging.LogRecord) -> dict[str, Value]:
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        found = {"exc_type": name, "exc_msg": _as_text(error)}
+        found = {"exc_type": name, "exc_msg": _as_masked_text(error)}
         trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
     if record.stack_info:
         trace = f"{trace}\n{record.stack_info}".lstrip("\n")
-    return found | ({"trace": trace} if trace else {})
+    return found | ({"trace": mask_text(trace)} if trace else {})
+
+
+def _as_masked_text(value: Any) -> str:
+    return mask_text(_as_text(value))
 
 
 def _as_text(value: Any) -> str:

@@ -1,10 +1,11 @@
 """What must never be written down, in a log line or an error's text.
 
-A key is secret by its name, whatever its spelling: ``password``, ``X-Api-Key``, ``accessToken``, ``DB_PASSWORD``.
+A key is secret by its name, whatever its spelling: ``password``, ``X-Api-Key``, ``accessToken``, ``DB_PASSWORD``. In a
+text, what follows such a key is, and what looks like a secret by itself: a JWT, a bearer token, a URL's userinfo.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
@@ -14,6 +15,42 @@ _SECRET_KEY = re.compile(
     r"password|passwd|passphrase|secret|token|apikey|authorization|credential|privatekey|signingkey|sessionid|cookie"
     r"|jwt|signature|^pwd$|^dsn$|^auth$"
 )
+
+# What a text must hold for anything in it to be masked: to look for this takes a fraction of looking for all below.
+_HINT = re.compile(
+    r"eyJ|://|bearer|basic|passw|passphrase|secret|token|key|authorization|credential|session|cookie|jwt|signature|pwd",
+    re.IGNORECASE,
+)
+_NAMES = (
+    r"passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization|credentials?|private[_-]?key|signing[_-]?key"
+    r"|session[_-]?id|cookie|jwt|signature"
+)
+_QUOTED_OR_BARE = r"""(?:\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;)\]}"']+)"""
+# Names are bounded, so that no text takes longer than its length deserves.
+_IN_TEXT: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    # RFC 7519: three parts in base64url, the first of which is a JSON object.
+    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
+    # RFC 3986 §3.2.1, of a DSN as well: what stands before the last @ of the authority.
+    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#]*@"), rf"\1{MASK}@"),
+    # RFC 9110 §11.6.2: a scheme and credentials; a word of prose has no digit.
+    (re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+    # A header, whose value is the rest of the line.
+    (
+        re.compile(
+            r"""\b((?:Proxy-)?Authorization|(?:Set-)?Cookie|X-Api-Key)(\s*:\s*)(?!["'])[^\r\n"']+""", re.IGNORECASE
+        ),
+        rf"\1\2{MASK}",
+    ),
+    # password=…, "api_key": "…", DB_PASSWORD: …; a colon without quotes after what is nothing but a password only.
+    (
+        re.compile(
+            rf"""((?:\b|_)[\w.-]{{0,40}}(?:{_NAMES})[\w.-]{{0,40}}?(?:\s*=\s*|["']\s*:\s*))(?:Bearer\s+|Basic\s+)?{_QUOTED_OR_BARE}"""
+            rf"""|(\b[\w.-]{{0,40}}(?:passw(?:or)?d|passphrase|pwd)\s*:\s*)(?:Bearer\s+)?{_QUOTED_OR_BARE}""",
+            re.IGNORECASE,
+        ),
+        lambda found: f"{found[1] or found[2]}{MASK}",
+    ),
+]
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
@@ -30,6 +67,19 @@ def is_secret_key(key: str, more: Collection[str] = ()) -> bool:
     """
     plain = _plain(key)
     return _SECRET_KEY.search(plain) is not None or plain in {_plain(name) for name in more}
+
+
+def mask_text(text: str) -> str:
+    """Return ``text`` with what is, or may be, a secret in it replaced by ``***``.
+
+    That is a JWT, what follows ``Bearer`` or ``Basic``, the userinfo of a URL or DSN, the value of a header that
+    authenticates, and what is assigned to a name that `is_secret_key` knows: ``password=…``, ``"api_key": "…"``.
+    """
+    if _HINT.search(text) is None:
+        return text
+    for pattern, mask in _IN_TEXT:
+        text = pattern.sub(mask, text)
+    return text
 
 
 def redact_url(url: str) -> str:

@@ -190,6 +190,30 @@ def test_secrets_are_masked_by_key_also_in_containers_and_the_callers_objects_st
     assert payload == {"user": "ada", "auth": {"password": "hunter2"}, "tokens": ["t"]}
 
 
+class Connection:
+    def __str__(self):
+        return "postgres://ada:s3cret1@db/x"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter, DevFormatter])
+def test_secrets_are_masked_by_what_they_look_like_wherever_they_stand(formatter):
+    payload = {"note": "token=s3cret2", "list": ["Bearer s3cret3"], "object": Connection()}
+    arguments = ("https://ada:s3cret4@host/x",)
+    error = raised(ValueError("could not connect with password=s3cret5"))
+    made = record("Fetching %s", *arguments, exc_info=error, payload=payload, connection=Connection())
+    with context.bind(path="/x?access_token=s3cret6"):
+        text = formatter().format(made)
+
+    assert "s3cret" not in text
+    assert text.count("***") >= 6
+    assert (payload["note"], payload["list"], made.args) == ("token=s3cret2", ["Bearer s3cret3"], arguments)
+    assert made.msg == "Fetching %s"
+
+
+def test_arguments_that_do_not_fit_are_masked_too():
+    assert "s3cret" not in line("%d tickets", "token=s3cret")
+
+
 @pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
 def test_a_record_that_is_too_long_is_cut_and_says_so(formatter):
     made = record("m" * 9000, body="ä" * 9000, **{f"key{number}": "v" * 50 for number in range(100)})

@@ -1,6 +1,8 @@
+import time
+
 import pytest
 
-from shared_core.redaction import is_secret_key, redact_url
+from shared_core.redaction import is_secret_key, mask_text, redact_url
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,69 @@ def test_a_service_adds_keys_of_its_own():
 )
 def test_a_url_is_shown_without_what_may_be_secret_in_it(url, shown):
     assert redact_url(url) == shown
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ0aWNrZXQifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"refused {JWT}, again", "refused ***, again"),
+        (f"/reset/{JWT}/", "/reset/***/"),
+        ("Authorization: Bearer s3cret-abc", "Authorization: ***"),
+        ("sent Bearer s3cretabc", "sent Bearer ***"),
+        ("sent bearer c2VjcmV0MQ== on", "sent bearer *** on"),
+        ("Basic YW5uYTpzM2NyZXQ=", "Basic ***"),
+        ("postgres://anna:s3cret@db:5432/x", "postgres://***@db:5432/x"),
+        ("redis://:s3cr@t@cache/0", "redis://***@cache/0"),
+        ("https://s3cret@git.example.org/x", "https://***@git.example.org/x"),
+        ("host=db user=anna password=s3cret dbname=x", "host=db user=anna password=*** dbname=x"),
+        ("password='s3 cret' x", "password=*** x"),
+        ("DB_PASSWORD=s3cret", "DB_PASSWORD=***"),
+        ("DB_PASSWORD: s3cret", "DB_PASSWORD: ***"),
+        ("GET /x?token=s3cret&page=2", "GET /x?token=***&page=2"),
+        ("/x?access_token=s3cret#top", "/x?access_token=***"),
+        ('{"api_key": "s3 cret", "n": 1}', '{"api_key": ***, "n": 1}'),
+        ("{'client_secret': 's3cret'}", "{'client_secret': ***}"),
+        ("Cookie: sessionid=s3cret; a=b", "Cookie: ***"),
+        ("X-Api-Key: s3cret", "X-Api-Key: ***"),
+        ("token=Bearer s3cret", "token=***"),
+        ("password=one, password=two", "password=***, password=***"),
+        ("HTTPClient(token='s3cret', timeout=5)", "HTTPClient(token=***, timeout=5)"),
+    ],
+)
+def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text, shown):
+    assert mask_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ticket opened",
+        "Basic authentication is off; bearer tokens only",
+        "Invalid token: it has expired",
+        "the password is too short",
+        "see https://example.org/@anna and mailto:anna@example.org",
+        "keyboard=qwerty monkey=yes",
+        "eyJust a word",
+        "GET http://user-service:8000/api/v1/users/42",
+        "",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert mask_text(text) == text
+
+
+def test_a_long_text_does_not_take_long():
+    began = time.perf_counter()
+    for text in (
+        "password" * 20_000,
+        "a://" + "b" * 200_000,
+        "token=" * 30_000,
+        'secret="' + "\\" * 200_000,
+        "eyJ" * 60_000,
+    ):
+        mask_text(text)
+
+    assert time.perf_counter() - began < 5
