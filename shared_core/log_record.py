@@ -14,13 +14,11 @@ from itertools import chain
 from typing import Any
 
 from shared_core import context
+from shared_core.log_extras import STANDARD
 from shared_core.redaction import MASK, is_secret_key, mask_text
 
 # Keys that say something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
-
-# What a LogRecord has of its own; whatever else its __dict__ holds came by `extra`.
-_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 # Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
 _MAX_BITS = 10_000
@@ -59,7 +57,7 @@ def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Col
         service: ``{"service": name}``, or nothing.
         mask_keys: Keys that are secret beside those that `redaction` knows.
     """
-    extras = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    extras = {key: value for key, value in vars(record).items() if key not in STANDARD}
     if record.name.startswith("django."):
         # The request itself, for handlers that mail it; its text holds the query, and so perhaps a token.
         extras.pop("request", None)

@@ -86,6 +86,8 @@ def get_logging_config(
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        # On no handler: that it is made is enough.
+        "filters": {"clashing_extras": {"()": "shared_core.log_extras.ClashingExtras"}},
         "formatters": {"verbose": formatter},
         "handlers": handlers,
         "loggers": loggers,

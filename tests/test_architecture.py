@@ -18,6 +18,7 @@ FLOORS = [
         "",
         "context",
         "redaction",
+        "log_extras",
         "log_record",
         "log_format",
         "log_handlers",

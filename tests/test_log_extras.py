@@ -1,0 +1,82 @@
+"""Extras whose names a LogRecord has already; each test in a process of its own, for loggers are the process's."""
+
+import subprocess
+import sys
+
+import pytest
+
+from shared_core.log_format import parse_line
+
+BEGIN = """
+import logging, logging.config
+before = logging.getLogger("apps.before")
+from shared_core.logging_config import get_logging_config
+logging.config.dictConfig(get_logging_config("ticket"))
+after = logging.getLogger("apps.after")
+"""
+
+
+def logged(code):
+    """Return the fields of what ``code`` logs, line by line."""
+    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, check=True, timeout=60)
+    return [parse_line(line)["fields"] for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("logger", ["before", "after", "logging"])
+def test_a_clashing_extra_is_a_field_with_an_underscore(logger):
+    extra = {"name": "Ada", "message": "m", "args": [1], "levelname": "X", "ticket_id": 42}
+
+    assert logged(f"{logger}.info('Ticket opened', extra={extra})") == [
+        {"ticket_id": 42, "name_": "Ada", "message_": "m", "args_": "[1]", "levelname_": "X", "service": "ticket"}
+    ]
+
+
+def test_the_record_keeps_what_is_its_own():
+    code = """
+class Look(logging.Handler):
+    def emit(self, record):
+        print(record.name, record.getMessage(), record.levelname, record.funcName)
+logging.root.addHandler(Look())
+def work():
+    after.warning("%s opened", "Ticket", extra={"name": "x", "msg": "y", "levelname": "z", "funcName": "f"})
+work()
+"""
+    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "apps.after Ticket opened WARNING work\n"
+
+
+def test_a_name_that_is_taken_too_gets_one_underscore_more():
+    assert logged("after.info('x', extra={'name': 1, 'name_': 2})") == [{"name_": 2, "name__": 1, "service": "ticket"}]
+
+
+@pytest.mark.parametrize("extra", ["'text'", "[1]", "{1: 2}"])
+def test_what_is_no_mapping_of_names_does_not_raise(extra):
+    assert len(logged(f"after.info('x', extra={extra})")) == 1
+
+
+def test_a_logger_class_of_the_services_own_stays_one():
+    code = """
+new = logging.getLogger("apps.new")
+print(isinstance(new, Own), isinstance(mine, Own), type(mine).__name__)
+for logger in (new, mine):
+    logger.info("x", extra={"name": 1})
+"""
+    own = """
+import logging
+class Own(logging.Logger): pass
+logging.setLoggerClass(Own)
+mine = logging.getLogger("apps.mine")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", own + BEGIN + code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "True True Own\n"
+    assert [parse_line(line)["fields"]["name_"] for line in done.stderr.splitlines()] == [1, 1]
+
+
+def test_applying_the_configuration_twice_changes_nothing():
+    code = "logging.config.dictConfig(get_logging_config('ticket'))\nafter.info('x', extra={'name': 1})"
+
+    assert logged(code) == [{"name_": 1, "service": "ticket"}]
