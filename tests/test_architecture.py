@@ -79,7 +79,7 @@ ROOMS = {
         "base",
         "",
     ],
-    "testing": ["databases", "services", "plugin", ""],
+    "testing": ["databases", "records", "services", "plugin", ""],
     "logs": ["lines", "filters", "sources", "trace", "draw", "__main__", ""],
 }
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

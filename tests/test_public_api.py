@@ -70,7 +70,7 @@ NAMES = {
     "shared_core.middleware": ["RequestContextMiddleware"],
     "shared_core.databases": ["get_database_config"],
     "shared_core.health": ["health", "ready"],
-    "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route"],
+    "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],
 }
 
 SIGNATURES = {
@@ -114,6 +114,7 @@ SIGNATURES = {
     "shared_core.clients.ServiceToken": "(issuer, audience, key, *, algorithm='HS256', lifetime=300.0)",
     "shared_core.clients.forward_user": "()",
     "shared_core.clients.ClientCredentials": "(token_url, client_id, client_secret, scope=None)",
+    "shared_core.testing.capture_logs": "(logger='', level=0)",
     "shared_core.testing.FakeService": "(service)",
     "shared_core.testing.FakeService.on": "(self, method, path)",
     "shared_core.testing.Route.reply": "(self, status=200, *, json=None, body=None, headers=None, times=None)",
