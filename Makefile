@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest bench bench-calls lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest bench bench-calls bench-logs lint format docker-test fleet clean venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,15 +12,18 @@ demo: venv ## four services on the shared core, one story; KEEP=1 leaves them ru
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(ARGS)
 
-test-lowest: ## the suite, but for the journeys, on the lowest versions that setup.cfg allows
+test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
-	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py $(ARGS)
+	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py --ignore=tests/test_log_hostile.py $(ARGS)
 
 bench: venv ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
 	@.venv/bin/python -m tests.benchmarks.soft_deletion $(ARGS)
 
 bench-calls: venv ## calls beside requests, httpx, urllib3 and http.client; ARGS="get --runs 50"
 	@.venv/bin/python -m tests.benchmarks.calls $(ARGS)
+
+bench-logs: venv ## log records beside the standard library's, structlog and python-json-logger; ARGS="format --runs 80"
+	@.venv/bin/python -m tests.benchmarks.logs $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Any
 
 # A request id arrives from outside and goes into headers and log lines: nothing but these characters may pass.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
@@ -26,9 +27,24 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-(
 # X-Request-Deadline: the seconds that the caller will still wait, decimal. Not a time of day: clocks differ.
 _SECONDS_LEFT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
-_bound: contextvars.ContextVar[Mapping[str, object]] = contextvars.ContextVar(
-    "shared_core.context", default=MappingProxyType({})
-)
+
+class Bindings:
+    """What is bound in one block, outer blocks' included; it never changes.
+
+    ``written`` is for the one who writes it into each log line to keep what he makes of it.
+    """
+
+    __slots__ = ("fields", "written")
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        self.fields = MappingProxyType(fields)
+        self.written: Any = None  # Any: known to its writer
+
+
+_bound: contextvars.ContextVar[Bindings] = contextvars.ContextVar("shared_core.context", default=Bindings({}))  # noqa: B039  # what is kept in it never changes
+
+# What is bound here, as one object for as long as nothing else is. Not a function: each log line asks.
+bindings = _bound.get
 
 
 class Inbound:
@@ -79,7 +95,7 @@ def inbound() -> Inbound | None:
 @contextmanager
 def bind(**fields: object) -> Iterator[None]:
     """Add ``fields`` to what is bound, for the length of the block; an inner block's value wins over an outer one's."""
-    token = _bound.set(MappingProxyType({**_bound.get(), **fields}))
+    token = _bound.set(Bindings({**_bound.get().fields, **fields}))
     try:
         yield
     finally:
@@ -88,12 +104,12 @@ def bind(**fields: object) -> Iterator[None]:
 
 def current() -> dict[str, object]:
     """Return a copy of what is bound here, outermost first; empty outside of any binding."""
-    return dict(_bound.get())
+    return dict(_bound.get().fields)
 
 
 def request_id() -> str | None:
     """Return the id of the request being served, or None outside of one."""
-    value = _bound.get().get("request_id")
+    value = _bound.get().fields.get("request_id")
     return None if value is None else str(value)
 
 
@@ -119,7 +135,7 @@ def trace_fields(traceparent: str | None = None) -> dict[str, str]:
 
 def outgoing_headers() -> dict[str, str]:
     """Return the headers that carry this request's ids to the service called next; empty outside of a request."""
-    bound, headers = _bound.get(), {}
+    bound, headers = _bound.get().fields, {}
     if (identity := request_id()) is not None and is_request_id(identity):
         headers["X-Request-ID"] = identity
     # The caller's span becomes the parent of the callee's. Flag 01: recorded.

@@ -15,13 +15,44 @@ STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"me
 
 
 class _Lenient(logging.Logger):
+    """Instead of a logger that leaves the making of records to the standard library."""
+
+    def makeRecord(  # noqa: N802, PLR0917  # as logging has it
+        self,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,  # Any: as logging has them
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        """Return a record as `logging.Logger` makes it, whatever its extras are called."""
+        record = logging.getLogRecordFactory()(name, level, fn, lno, msg, args, exc_info, func, sinfo)
+        if extra is not None:
+            _add(record, extra)
+        return record
+
+
+class _LenientOwn(logging.Logger):
+    """Before a logger that makes records in a way of its own."""
+
     def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: N802  # Any: as logging has it
-        # Positional in `Logger._log`, the ninth of ten; others may name it.
-        if len(args) > 8:
-            args = (*args[:8], _fit(args[8]), *args[9:])
-        elif "extra" in kwargs:
-            kwargs["extra"] = _fit(kwargs["extra"])
-        return super().makeRecord(*args, **kwargs)
+        """Return its record, whatever the extras are called."""
+        try:
+            return super().makeRecord(*args, **kwargs)
+        except KeyError:
+            # Positional in `Logger._log`, the ninth of ten; others may name it.
+            extra = args[8] if len(args) > 8 else kwargs.pop("extra", None)
+            if extra is None:
+                raise
+            positional = (*args[:8], None, *args[9:])
+            record = super().makeRecord(*positional, **kwargs)
+            _add(record, extra)
+            return record
 
 
 class ClashingExtras(logging.Filter):
@@ -40,24 +71,26 @@ _made: dict[type[logging.Logger], type[logging.Logger]] = {}
 
 def _lenient(kind: type[logging.Logger]) -> type[logging.Logger]:
     """Return ``kind``, or what is made of it: a service, or a library, may have a class of its own."""
-    if issubclass(kind, _Lenient):
+    if issubclass(kind, _Lenient | _LenientOwn):
         return kind
     if kind not in _made:
-        _made[kind] = type(kind.__name__, (_Lenient, kind), {})
+        base = _Lenient if kind.makeRecord is logging.Logger.makeRecord else _LenientOwn
+        _made[kind] = type(kind.__name__, (base, kind), {})
     return _made[kind]
 
 
-def _fit(extra: Any) -> Any:  # Any: whatever the caller passed
-    """Return ``extra`` under names that a record takes."""
-    if extra is None or (isinstance(extra, Mapping) and STANDARD.isdisjoint(extra)):
-        return extra
-    if not isinstance(extra, Mapping):
-        return {"extra": extra}
-    fitted = {key: value for key, value in extra.items() if key not in STANDARD}
-    for key in extra:
-        if key in STANDARD:
-            name = f"{key}_"
-            while name in fitted:
-                name += "_"
-            fitted[name] = extra[key]
-    return fitted
+def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the caller passed
+    """Put extras on a record, under a longer name where it has, or will have, an attribute of that name."""
+    if type(extra) is not dict and not isinstance(extra, Mapping):
+        extra = {"extra": extra}
+    own = record.__dict__
+    if own.keys().isdisjoint(extra) and "message" not in extra and "asctime" not in extra:
+        own.update(extra)
+        return
+    clashing = [key for key in extra if key in STANDARD or key in own]
+    own.update({key: extra[key] for key in extra if key not in clashing})
+    for key in clashing:
+        name = f"{key}_"
+        while name in own:
+            name += "_"
+        own[name] = extra[key]

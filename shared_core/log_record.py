@@ -10,6 +10,7 @@ import re
 import time
 import traceback
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -20,6 +21,10 @@ from shared_core.redaction import MASK, is_secret_key, mask_text
 # Keys that say something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
 
+# {logger and all below it: an extra for its own handlers}. The request is an object whose text holds the query, and so
+# perhaps a token; Celery's data hold a task's arguments.
+TOLD_ELSEWHERE = {"django": "request", "celery": "data"}
+
 # Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
 _MAX_BITS = 10_000
 
@@ -28,25 +33,43 @@ type Value = str | int | float | bool | None
 
 def level(record: logging.LogRecord) -> str:
     """Return the level's name, of capitals, digits and underscores."""
-    name = re.sub(r"[^A-Z0-9_]", "_", record.levelname.upper())
-    return name if name[:1].isalpha() else f"LEVEL_{name}"
+    return _fit_level(record.levelname)
 
 
 def moment(record: logging.LogRecord) -> str:
     """Return the time in UTC, with a comma and milliseconds."""
-    seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
-    return f"{seconds},{int(record.msecs):03d}"
+    return f"{second(record.created // 1)},{int(record.msecs) % 1000:03d}"
+
+
+@lru_cache(maxsize=8)
+def second(since_epoch: float) -> str:
+    """Return a whole second since the epoch as a date and time in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(since_epoch))
 
 
 def logger(record: logging.LogRecord) -> str:
     """Return the logger's name, printable and without spaces, quotes and "="."""
-    name = "".join(c if c.isprintable() and c not in ' "=' else "_" for c in record.name)
-    return name or "root"
+    return _fit_logger(record.name)
+
+
+@lru_cache(maxsize=256)
+def _fit_level(name: str) -> str:
+    fitted = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    return fitted if fitted[:1].isalpha() else f"LEVEL_{fitted}"
+
+
+@lru_cache(maxsize=1024)
+def _fit_logger(name: str) -> str:
+    return "".join(c if c.isprintable() and c not in ' "=' else "_" for c in name) or "root"
 
 
 def message(record: logging.LogRecord) -> str:
     """Return the message with its arguments, or as it is where it cannot take them."""
-    return mask_text(_as_text(record.msg) if _bad_arguments(record) else _as_text(record.getMessage()))
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
+        text = _as_text(record.msg)
+    return mask_text(text)
 
 
 def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str]) -> dict[str, Value]:
@@ -58,29 +81,43 @@ def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Col
         mask_keys: Keys that are secret beside those that `redaction` knows.
     """
     extras = {key: value for key, value in vars(record).items() if key not in STANDARD}
-    if record.name.startswith("django."):
-        # The request itself, for handlers that mail it; its text holds the query, and so perhaps a token.
-        extras.pop("request", None)
-    inherited = chain(context.current().items(), service.items())
-    sources: dict[str, Any] = extras | {key: value for key, value in inherited if key not in extras}
+    if (key := TOLD_ELSEWHERE.get(record.name.partition(".")[0])) is not None:
+        extras.pop(key, None)
+    bound = inherited(context.bindings(), service)
     found: dict[str, Value] = {}
-    for key, value in sources.items():
-        name = _key(str(key))
-        while name in found:
-            name = f"{name[:63]}_"
-        found[name] = MASK if is_secret_key(str(key), mask_keys) else _plain(value, mask_keys)
+    for key, value in chain(extras.items(), ((key, bound[key]) for key in bound if key not in extras)):
+        found[_free(fit(str(key)), found)] = MASK if is_secret_key(str(key), mask_keys) else _plain(value, mask_keys)
     if bad_arguments := _bad_arguments(record):
-        found["args_"] = bad_arguments
+        found[_free("args_", found)] = bad_arguments
     return found | _exception(record)
 
 
-def _key(key: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64] or "_"
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name = f"{name[:63]}_"
+    return name
+
+
+def inherited(bindings: context.Bindings, service: Mapping[str, str]) -> dict[str, object]:
+    """Return what every record here says: what is bound, and the service, in this order."""
+    return {**bindings.fields, **{key: name for key, name in service.items() if key not in bindings.fields}}
+
+
+def fit(key: str) -> str:
+    """Return ``key`` as a line may bear it."""
+    return _fit(key[:64])
+
+
+@lru_cache(maxsize=4096)
+def _fit(key: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key) or "_"
     return f"{name}_" if name in RESERVED else name
 
 
 def _plain(value: Any, mask_keys: Collection[str]) -> Value:
     """Return ``value`` as a field can hold it: containers as their JSON text, other objects as their ``str()``."""
+    if type(value) is str:
+        return mask_text(value)
     if value is None or isinstance(value, bool | float):
         return value
     if type(value) is int and abs(value).bit_length() < _MAX_BITS:

@@ -80,3 +80,37 @@ def test_applying_the_configuration_twice_changes_nothing():
     code = "logging.config.dictConfig(get_logging_config('ticket'))\nafter.info('x', extra={'name': 1})"
 
     assert logged(code) == [{"name_": 1, "service": "ticket"}]
+
+
+def test_what_a_factory_of_the_services_own_puts_on_a_record_stays():
+    factory = """
+make = logging.getLogRecordFactory()
+def with_host(*args, **kwargs):
+    record = make(*args, **kwargs)
+    record.host = "db1"
+    return record
+logging.setLogRecordFactory(with_host)
+after.info("x", extra={"host": "mine", "ticket_id": 1})
+"""
+
+    assert logged(factory) == [{"host": "db1", "ticket_id": 1, "host_": "mine", "service": "ticket"}]
+
+
+@pytest.mark.parametrize("call", ["*args, **kwargs", "*args[:8], extra=args[8], sinfo=args[9]"])
+def test_a_class_that_makes_records_in_its_own_way_goes_on_making_them(call):
+    own = f"""
+import logging
+class Own(logging.Logger):
+    def makeRecord(self, *args, **kwargs):
+        record = super().makeRecord({call})
+        record.made_by = "own"
+        return record
+logging.setLoggerClass(Own)
+"""
+    code = "logging.getLogger('apps.own').info('x', extra={'name': 1, 'ticket_id': 2})"
+    done = subprocess.run(
+        [sys.executable, "-c", own + BEGIN + code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    (line,) = done.stderr.splitlines()
+    assert parse_line(line)["fields"] == {"made_by": "own", "ticket_id": 2, "name_": 1, "service": "ticket"}

@@ -86,6 +86,22 @@ def test_a_full_disk_does_not_raise_into_the_caller(path, open_handler, capsys):
     assert "cannot be written: File too large" in capsys.readouterr().err
 
 
+def test_a_record_that_a_full_disk_cut_off_does_not_swallow_the_next_one(path, open_handler, capsys):
+    handler = open_handler(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6, hard))
+    try:
+        write(handler, "one", "two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    write(handler, "three", "four")
+
+    assert path.read_text().splitlines() == ["one", "tw", "three", "four"]
+    assert "can be written again; 1 records were lost to it" in capsys.readouterr().err
+
+
 def test_a_record_that_cannot_be_formatted_does_not_raise_into_the_caller(path, open_handler, capsys):
     handler = open_handler(path)
 

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Mapping
 
 from tests.benchmarks.calls.clients import OURS, REQUESTS, URLLIB3, clients, has_httpx
-from tests.benchmarks.calls.figures import Bound, Ratios, Result
 from tests.benchmarks.calls.server import Running, serving
 from tests.benchmarks.calls.service import HEADERS, serving_a_request
 from tests.benchmarks.calls.turns import Taken, WrongResultError, crew, in_turn
+from tests.benchmarks.figures import Bound, Ratios, Result
 
 THREADS = (1, 8)
 RATE, CPU = 1.8, 1.1  # requests/s beside requests.Session; CPU beside urllib3.PoolManager

@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from tests.benchmarks.calls.figures import Bound, Result
 from tests.benchmarks.calls.server import ROOT, Running, serving
+from tests.benchmarks.figures import Bound, Result
 
 MB = 1_000_000
 WHOLE, DOWNLOAD = 50, 200  # MB

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from shared_core.clients import CircuitBreaker, CircuitOpen, HTTPClient, RetryBudget, ServiceError
 from shared_core.clients.retry import Clock
-from tests.benchmarks.calls.figures import Bound, Result
 from tests.benchmarks.calls.server import serving
 from tests.benchmarks.calls.service import TOKEN, serving_a_request
 from tests.benchmarks.calls.turns import PATH, WrongResultError
+from tests.benchmarks.figures import Bound, Result
 
 CALLS = 1000
 LIMIT = 1.2  # requests a call

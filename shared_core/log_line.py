@@ -1,0 +1,114 @@
+r"""One line a record, readable by people and exact for tools: its grammar, written and read.
+
+    INFO 2025-11-20 10:30:45,123 apps.tickets Ticket opened ticket_id=42 request_id=0f8fad5b service=ticket
+
+    line    = LEVEL SP date SP time SP logger [SP message] *(SP key "=" value) LF     time in UTC
+    LEVEL   = [A-Z][A-Z0-9_]*     logger = [^\s="]+     key = [A-Za-z0-9_.-]{1,64}     (others are made to fit)
+    message = printable, not empty, holds no "=", does not begin with '"', no edge spaces; else the first field, msg="…"
+    value   = run of printables without space, quote, "=" | JSON string in which every non-printable is \uXXXX
+    bare null, true, false and numbers are typed; a string that reads as one of them, or is empty, is quoted
+    an exception is the last fields: exc_type= exc_msg= trace="…\n…"
+
+A key stands once in a line: the record's extras win over what is bound to the request, that over ``service``.
+"""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Numbers as JSON writes them, and the three that it has no word for.
+_NUMBER = re.compile(r"-?+(?:(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?+\d++)?+|Infinity)|NaN", re.ASCII)
+_WORDS: Mapping[str, object] = {"null": None, "true": True, "false": False}
+_NUMBERS_BEGIN_WITH = frozenset("-0123456789IN")
+_FIELD = re.compile(r' ([A-Za-z0-9_.-]{1,64})=("(?:[^"\\]|\\.)*"|[^\s"=]+)')
+_HEAD = re.compile(r'([A-Z][A-Z0-9_]*) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([^\s="]+)', re.ASCII)
+_json_string = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def write_line(level: str, moment: str, logger: str, message: str, fields: Mapping[str, Any]) -> str:
+    """Return the line, without the line feed, of what fits the grammar already but for the message and the values."""
+    written = (f"{key}={write_value(value)}" for key, value in fields.items())
+    return " ".join([level, moment, logger, write_message(message), *written])
+
+
+def write_message(text: str) -> str:
+    """Return the message, or the first field with it."""
+    return text if is_message(text) else f"msg={_quoted(text)}"
+
+
+def write_value(value: Any) -> str:
+    """Return a value's text: of None, a bool, a number or a string."""
+    if isinstance(value, str):
+        return _write_text(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return json.dumps(value)
+
+
+def is_message(text: str) -> bool:
+    """Say whether ``text`` may stand in a line as it is."""
+    return bool(text) and text.isprintable() and "=" not in text and text[0] not in '" ' and text[-1] != " "
+
+
+def escape(text: str) -> str:
+    r"""Write every character that is not printable as the ``\uXXXX`` of its UTF-16 units."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1].replace("\x7f", r"\u007f")
+        for character in text
+    )
+
+
+def parse_line(line: str) -> dict[str, Any]:
+    """Return what a line says.
+
+    Returns:
+        ``{"level": "INFO", "time": aware datetime, "logger": "apps", "message": "…", "fields": {key: value}}``.
+
+    Raises:
+        ValueError: ``line`` is no record of this grammar.
+    """
+    line = line.removesuffix("\n")
+    head = _HEAD.match(line)
+    if head is None:
+        raise ValueError(f"not a log record: {line[:80]!r}")
+    rest = line[head.end() :]
+    # The message holds no "=", so the first one ends the first field's key.
+    equals = rest.find("=")
+    end = len(rest) if equals < 0 else max(rest.rfind(" ", 0, equals), 0)
+    message = rest[1:end]
+    if end and not (rest.startswith(" ") and is_message(message)):
+        raise ValueError(f"not a log record, by its message: {line[:80]!r}")
+    fields: dict[str, Any] = {}
+    while end < len(rest):
+        field = _FIELD.match(rest, end)
+        if field is None or field[1] in fields or not field[0].isprintable():
+            raise ValueError(f"not a log record, from its field {rest[end : end + 80]!r}")
+        fields[field[1]] = _typed(field[2])
+        end = field.end()
+    if not message and next(iter(fields), "") == "msg":
+        message = str(fields.pop("msg"))
+    moment = dt.datetime.strptime(head[2] + "+0000", "%Y-%m-%d %H:%M:%S,%f%z")
+    return {"level": head[1], "time": moment, "logger": head[3], "message": message, "fields": fields}
+
+
+def _typed(text: str) -> Any:
+    if text.startswith('"'):
+        return json.loads(text)
+    if text in _WORDS:
+        return _WORDS[text]
+    return json.loads(text) if _NUMBER.fullmatch(text) else text
+
+
+def _write_text(text: str) -> str:
+    # A space is the only printable that separates words.
+    if not text or " " in text or "=" in text or '"' in text or not text.isprintable() or text in _WORDS:
+        return _quoted(text)
+    return _quoted(text) if text[0] in _NUMBERS_BEGIN_WITH and _NUMBER.fullmatch(text) else text
+
+
+def _quoted(text: str) -> str:
+    return escape(_json_string(text))

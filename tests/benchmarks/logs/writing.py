@@ -1,0 +1,124 @@
+"""What does a record cost: to format, to write, and not to write?"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from shared_core import context, log_extras
+from shared_core.log_format import TextFormatter
+from tests.benchmarks.figures import Bound, Ratios, Result
+from tests.benchmarks.logs.records import MESSAGE, REQUEST_ID, extras, records
+from tests.benchmarks.logs.turns import COLUMNS, Work, absolute, in_turn
+from tests.benchmarks.logs.writers import JSON_LOGGER, OURS, STANDARD, STANDARD_FORMAT, STRUCTLOG, Write, writers
+
+FORMAT, RECORD, STRUCTLOG_RATE, JSON_LOGGER_RATE, DISABLED = 1.15, 1.05, 2.5, 1.5, 1.05
+
+
+def format_(runs: int, count: int) -> Result:
+    """Compare `TextFormatter.format` with the standard formatter's, which renders no fields."""
+    ours, theirs = TextFormatter(service="ticket"), logging.Formatter(STANDARD_FORMAT)
+    with _bound():
+        taken = in_turn({OURS: _formatting(ours, count), STANDARD: _formatting(theirs, count)}, runs)
+    ratio = Ratios(taken[OURS], taken[STANDARD])
+    bound = ratio.bound("format()", FORMAT)
+    lines = [
+        f"format, {runs} rounds of {count} records:",
+        COLUMNS.format(f"beside {STANDARD}", str(ratio), f"{bound.rule} {bound.verdict}"),
+    ]
+    return Result("format", [*lines, *absolute(taken, count, "record")], [bound])
+
+
+def record(runs: int, count: int) -> Result:
+    """Compare whole records, from the call to their destination."""
+    missing = [name for name in ("structlog", "pythonjsonlogger") if not find_spec(name)]
+    lines = [f"{name} is not installed: pip install -r tests/benchmarks/logs/requirements.txt" for name in missing]
+    bounds: list[Bound] = []
+    for to in ("a null stream", "a file"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if to == "a file" else None
+            stack.enter_context(_bound())
+            work = {name: _writing(write, count) for name, write in writers(folder).items()}
+            taken = in_turn(work, runs)
+        lines += [f"record, to {to}, {runs} rounds of {count} records; time of ours and of theirs:"]
+        for name in taken:
+            if name == OURS:
+                continue
+            ratio = Ratios(taken[OURS], taken[name])
+            bound = _bound_of(name, Ratios(taken[name], taken[OURS]), ratio, to)
+            bounds += [bound] if bound else []
+            lines.append(COLUMNS.format(f"beside {name}", str(ratio), f"{bound.rule} {bound.verdict}" if bound else ""))
+        lines += [*absolute(taken, count, "record"), ""]
+    return Result("record", lines, bounds)
+
+
+def disabled(runs: int, count: int) -> Result:
+    """Compare calls that are below the logger's level."""
+    loggers = {OURS: log_extras._lenient(logging.Logger), STANDARD: logging.Logger}  # as in writers.py
+    work = {name: _not_writing(kind("apps", logging.INFO), count * 10) for name, kind in loggers.items()}
+    taken = in_turn(work, runs)
+    ratio = Ratios(taken[OURS], taken[STANDARD])
+    bound = ratio.bound("a disabled level", DISABLED)
+    lines = [
+        f"disabled, {runs} rounds of {count * 10} calls:",
+        COLUMNS.format("beside logging", str(ratio), f"{bound.rule} {bound.verdict}"),
+    ]
+    return Result("disabled", [*lines, *absolute(taken, count * 10, "call")], [bound])
+
+
+@contextmanager
+def _bound() -> Iterator[None]:
+    """Bind the request's id, for others too."""
+    with ExitStack() as stack:
+        stack.enter_context(context.bind(request_id=REQUEST_ID))
+        if find_spec("structlog"):
+            import structlog  # where it is installed
+
+            stack.enter_context(structlog.contextvars.bound_contextvars(request_id=REQUEST_ID))
+        yield
+
+
+def _formatting(formatter: logging.Formatter, count: int) -> Work:
+    def prepare() -> Callable[[], None]:
+        made = list(records(count))
+
+        def work() -> None:
+            for one in made:
+                formatter.format(one)
+
+        return work
+
+    return prepare
+
+
+def _writing(write: Write, count: int) -> Work:
+    def prepare() -> Callable[[], None]:
+        made = extras(count)
+
+        def work() -> None:
+            for number, extra in enumerate(made):
+                write(number, extra)
+
+        return work
+
+    return prepare
+
+
+def _not_writing(logger: logging.Logger, count: int) -> Work:
+    def work() -> None:
+        for number in range(count):
+            logger.debug(MESSAGE, number)
+
+    return lambda: work
+
+
+def _bound_of(name: str, rate: Ratios, time: Ratios, to: str) -> Bound | None:
+    if name == STANDARD:
+        return time.bound(f"beside {name}, to {to},", RECORD)
+    if name == STRUCTLOG:
+        return rate.bound(f"faster than {name}, to {to},", STRUCTLOG_RATE, at_least=True)
+    if name == JSON_LOGGER:
+        return rate.bound(f"faster than {name}, to {to},", JSON_LOGGER_RATE, at_least=True)
+    return None

@@ -1,0 +1,150 @@
+"""A queue for slow destinations; each test in a process of its own, whose end is a part of it."""
+
+import subprocess
+import sys
+import time
+
+from shared_core.log_format import parse_line
+
+BEGIN = """
+import logging, logging.config, os, sys, time
+from shared_core import context
+from shared_core.logging_config import get_logging_config
+config = get_logging_config("ticket", mask_keys=["ssn"], log_file=sys.argv[1])
+config["handlers"]["queue"] = {"class": "shared_core.log_queue.QueuedHandler", "handlers": ["file"]}
+config["root"]["handlers"] = ["queue"]
+logger = logging.getLogger("apps.tickets")
+class Slow(logging.StreamHandler):
+    delay = 0.0
+    def emit(self, record):
+        time.sleep(self.delay)
+        super().emit(record)
+"""
+APPLY = "\nlogging.config.dictConfig(config)\n"
+SLOW = """
+config["handlers"]["file"] = {"()": Slow, "formatter": "verbose", "stream": open(sys.argv[1], "a")}
+"""
+
+
+def run(tmp_path, code, *, before=""):
+    """Run ``code`` with logging configured, and return its lines, parsed, and what it said on the console."""
+    path = tmp_path / "service.log"
+    command = [sys.executable, "-c", BEGIN + before + APPLY + code, path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [parse_line(line) for line in path.read_text().splitlines()], done.stderr
+
+
+def test_a_record_is_formatted_where_it_is_logged_and_written_before_the_process_ends(tmp_path):
+    code = """
+with context.bind(request_id="0f8fad5b"):
+    tags = ["a"]
+    logger.info("Ticket %s", "opened", extra={"tags": tags, "ssn": "078", "nested": {"ssn": "078"}})
+    tags.append("later")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logger.exception("Failed")
+"""
+    (opened, failed), said = run(tmp_path, code)
+
+    assert (opened["message"], opened["fields"]) == (
+        "Ticket opened",
+        {"tags": '["a"]', "ssn": "***", "nested": '{"ssn": "***"}', "request_id": "0f8fad5b", "service": "ticket"},
+    )
+    assert failed["fields"]["exc_type"] == "ZeroDivisionError"
+    assert said == ""
+
+
+def test_the_caller_does_not_wait_for_a_slow_destination(tmp_path):
+    code = """
+logging.root.handlers[0].listener.handlers[0].delay = 0.2
+started = time.monotonic()
+for number in range(10):
+    logger.info("Ticket %s", number)
+print(time.monotonic() - started)
+"""
+    started = time.monotonic()
+    records, _ = run(tmp_path, code + "assert time.monotonic() - started < 1\n", before=SLOW)
+
+    assert [record["message"] for record in records] == [f"Ticket {number}" for number in range(10)]
+    assert time.monotonic() - started > 2
+
+
+def test_forked_children_go_on_logging_and_nothing_is_written_twice(tmp_path):
+    code = """
+handler = logging.root.handlers[0]
+handler.listener.handlers[0].delay = 0.05
+for number in range(5):
+    logger.info("parent %s", number)  # still waiting when the children are made
+children = []
+for child in range(3):
+    if not (pid := os.fork()):
+        logger.info("child %s", child)
+        sys.exit()  # flushes
+    children.append(pid)
+for pid in children:
+    assert os.waitpid(pid, 0)[1] == 0
+logger.info("parent again")
+"""
+    records, _ = run(tmp_path, code, before=SLOW)
+
+    messages = [record["message"] for record in records]
+    expected = [*(f"parent {number}" for number in range(5)), *(f"child {child}" for child in range(3)), "parent again"]
+    assert sorted(messages) == sorted(expected)
+    assert [message for message in messages if message.startswith("parent")][-1] == "parent again"
+
+
+def test_what_a_full_queue_does_not_take_is_counted(tmp_path):
+    before = SLOW + 'config["handlers"]["queue"]["queue"] = {"()": "queue.Queue", "maxsize": 2}\n'
+    code = """
+logging.root.handlers[0].listener.handlers[0].delay = 0.3
+for number in range(10):
+    logger.info("Ticket %s", number)
+time.sleep(1.5)
+logger.info("Ticket again")
+"""
+    records, said = run(tmp_path, code, before=before)
+
+    lost = 11 - len(records)
+    assert lost >= 6
+    assert records[-1]["message"] == "Ticket again"
+    # It comes and goes: the thread takes one more. That is told once a minute, and when the queue ends.
+    told = [parse_line(line) for line in said.splitlines()]
+    assert {(record["level"], record["logger"]) for record in told} == {("WARNING", "shared_core.log_handlers")}
+    assert [record["message"] for record in told] == [
+        "Log queue is full; 1 records lost",
+        "Log queue takes records again; 1 records were lost to it",
+        f"Log queue is closed; {lost - 1} records were lost to it",
+    ]
+
+
+def test_a_destination_that_hangs_does_not_keep_the_process_from_ending(tmp_path):
+    started = time.monotonic()
+    _, said = run(tmp_path, "logging.root.handlers[0].listener.handlers[0].delay = 60\nlogger.info('x')", before=SLOW)
+
+    assert "Log queue still holds 1 records after 5 s" in said
+    assert time.monotonic() - started < 30
+
+
+def test_a_destination_that_raises_does_not_end_the_thread(tmp_path):
+    code = """
+def fail(record):
+    del handler.emit
+    raise RuntimeError("no")
+handler = logging.root.handlers[0].listener.handlers[0]
+handler.emit = fail
+logger.info("first")
+logger.info("second")
+"""
+    records, said = run(tmp_path, code)
+
+    assert [record["message"] for record in records] == ["second"]
+    assert "RuntimeError: no" in said
+
+
+def test_levels_and_filters_of_the_destination_hold(tmp_path):
+    before = 'config["handlers"]["file"]["level"] = "WARNING"\n'
+    records, _ = run(tmp_path, "logger.info('no')\nlogger.error('yes')", before=before)
+
+    assert [record["message"] for record in records] == ["yes"]
