@@ -3,12 +3,16 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.utils.functional import LazyObject, empty
 from django.utils.log import log_response
 
 from shared_core import context
@@ -18,6 +22,10 @@ logger = logging.getLogger("shared_core.access")
 # The url namespace of the probes (urls.py): asked every few seconds, they would drown the requests of people.
 _PROBES = "shared_core.health"
 
+# Whoever asks chooses these, in characters.
+_LONGEST_METHOD = 32
+_LONGEST_PATH = 1000
+
 
 class RequestContextMiddleware:
     """Binds ``request_id``, ``trace_id`` and ``span_id`` to all that is logged and asked of others for a request.
@@ -25,7 +33,8 @@ class RequestContextMiddleware:
     A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. Calls that
     `shared_core.clients` make for it end by its X-Request-Deadline, the seconds that its caller still waits. When the
     body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
-    and db_ms and db_queries under WSGI. Successful probes of `shared_core.health` write none.
+    db_ms and db_queries where the database was asked, and user_id where somebody looked up the user. Successful probes
+    of `shared_core.health` write none.
 
     It comes first in MIDDLEWARE.
     """
@@ -38,15 +47,15 @@ class RequestContextMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        for connection in connections.all(initialized_only=True):
+            _watch(connection)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve ``request``."""
         if self._is_async:
             return self._serve_async(request)
         served = _Served(request)
-        with served.bound(), ExitStack() as wrappers:
-            for connection in connections.all():
-                wrappers.enter_context(connection.execute_wrapper(served.access.time_query))
+        with served.bound():
             response: HttpResponseBase = self._get_response(request)
             return _finish(request, response, served)
 
@@ -63,31 +72,62 @@ class _Access:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._started = time.perf_counter()
-        self._database: dict[str, float] = {}
+        self._queries: list[float] = []  # seconds; threads append to it
 
     def time_query(self, execute: Callable[..., Any], *args: Any) -> Any:  # Any: passed on as they came
-        """Run a query and count it; see "Database instrumentation" in Django's documentation."""
+        """Run a query and count it."""
         started = time.perf_counter()
         try:
             return execute(*args)
         finally:
-            spent = self._database.get("db_ms", 0.0) + (time.perf_counter() - started) * 1000
-            self._database = {"db_ms": round(spent, 1), "db_queries": self._database.get("db_queries", 0) + 1}
+            self._queries.append(time.perf_counter() - started)
 
     def write(self, status: int) -> None:
         """Write the line."""
-        match = self._request.resolver_match
+        request, match = self._request, self._request.resolver_match
         if match is not None and match.app_name == _PROBES and status < 400:
             return
-        fields = {
-            "method": self._request.method,
+        method = (request.method or "")[:_LONGEST_METHOD]
+        fields: dict[str, object] = {
+            "method": method,
             "route": match.route if match is not None else None,
-            "path": self._request.path,
+            "path": request.path[:_LONGEST_PATH],
             "status": status,
             "ms": round((time.perf_counter() - self._started) * 1000, 1),
-            **self._database,
         }
-        logger.info("%s answered with %s", self._request.method, status, extra=fields)
+        if self._queries:
+            fields["db_ms"] = round(sum(self._queries) * 1000, 1)
+            fields["db_queries"] = len(self._queries)
+        if (user_id := _user_id(request)) is not None:
+            fields["user_id"] = user_id
+        logger.info("%s answered with %s", method, status, extra=fields)
+
+
+def _user_id(request: HttpRequest) -> object:
+    """Return the key of the request's user, where it is known already: the session is not opened for it."""
+    for name in ("_cached_user", "_acached_user", "user"):  # the first two: of `request.user` and `request.auser()`
+        user = vars(request).get(name)
+        if user is not None and not (isinstance(user, LazyObject) and user._wrapped is empty):
+            return getattr(user, "pk", None)
+    return None
+
+
+_counting: ContextVar[_Access | None] = ContextVar("shared_core.access", default=None)
+
+
+def _time_query(execute: Callable[..., Any], *args: Any) -> Any:  # Any: passed on as they came
+    """Count a query for the request that makes it, in whichever thread; Django's docs, "Database instrumentation"."""
+    access = _counting.get()
+    return execute(*args) if access is None else access.time_query(execute, *args)
+
+
+def _watch(connection: BaseDatabaseWrapper, **_: object) -> None:
+    # The first of them, and for good: `connection.execute_wrapper()` takes away the last.
+    if _time_query not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _time_query)
+
+
+connection_created.connect(_watch, dispatch_uid="shared_core.middleware")
 
 
 class _Served:
@@ -104,12 +144,15 @@ class _Served:
     @contextmanager
     def bound(self) -> Iterator[None]:
         """Bind it for the length of the block, and for good no longer where that raises."""
-        with context.bind(**self._ids), context.serve(self._inbound):
-            try:
+        counting = _counting.set(self.access)
+        try:
+            with context.bind(**self._ids), context.serve(self._inbound):
                 yield
-            except BaseException:
-                self._inbound.end()
-                raise
+        except BaseException:
+            self._inbound.end()
+            raise
+        finally:
+            _counting.reset(counting)
 
     def end(self, status: int) -> None:
         """Write the access line; what came with the request is not known any more, to whichever thread."""
@@ -127,7 +170,7 @@ def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -
         log_response(
             "%s: %s",
             response.reason_phrase,
-            request.path,
+            request.path[:_LONGEST_PATH],
             response=response,  # type: ignore[arg-type]  # the stubs forget streams
             request=request,
         )

@@ -2,10 +2,17 @@ import asyncio
 import logging
 
 import pytest
-from django.test import AsyncClient, Client
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.backends.signals import connection_created
+from django.http import HttpResponse
+from django.test import AsyncClient, Client, RequestFactory
 
 from shared_core import context
 from shared_core.log_format import TextFormatter, parse_line
+from shared_core.middleware import RequestContextMiddleware
+from tests.library.models import Book
 
 
 class Keep(logging.Handler):
@@ -99,6 +106,108 @@ def test_the_time_spent_in_the_database_is_told(client, access):
     assert "db_queries" not in access[0]["fields"]
     assert access[1]["fields"]["db_queries"] == 1
     assert access[1]["fields"]["db_ms"] >= 0
+
+
+@pytest.mark.django_db
+def test_queries_are_counted_once_over_all_connections_and_reconnections(client, access):
+    for _ in range(2):
+        client.get("/books/")
+        with connection.execute_wrapper(lambda execute, *args: execute(*args)):
+            connection_created.send(type(connection), connection=connection)
+            client.get("/books/")
+    Book.objects.count()  # and nothing for what no request asks
+
+    assert [line["fields"]["db_queries"] for line in access] == [1, 1, 1, 1]
+
+
+@pytest.mark.django_db
+def test_the_queries_of_a_stream_are_counted_too(client, access):
+    response = client.get("/stream-books/")
+    body = b"".join(response.streaming_content)
+    response.close()
+
+    assert body == b"000"
+    assert access[0]["fields"]["db_queries"] == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/books/", "/books-async/"])
+def test_queries_are_counted_under_asgi_each_for_its_own_request(access, path):
+    async def ask():
+        client = AsyncClient()
+        return await asyncio.gather(client.get(path), client.get("/ids/"), client.get(path))
+
+    async_to_sync(ask)()
+
+    counts = sorted((line["fields"]["path"], line["fields"].get("db_queries")) for line in access)
+    assert counts == [(path, 1), (path, 1), ("/ids/", None)]
+
+
+@pytest.fixture
+def signed_in(settings, client):
+    """Return a user, signed in by a session."""
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+    user = get_user_model().objects.create_user("ada")
+    client.force_login(user)
+    return user
+
+
+@pytest.mark.django_db
+def test_the_access_line_names_a_user_who_was_looked_up(client, access, signed_in):
+    response = client.get("/user/")
+
+    assert response.content == b"ada"
+    assert access[0]["fields"]["user_id"] == signed_in.pk
+
+
+@pytest.mark.django_db
+def test_the_session_is_not_opened_to_name_a_user(client, access, signed_in):
+    response = client.get("/ids/")
+
+    assert "user_id" not in access[0]["fields"]
+    assert "db_queries" not in access[0]["fields"]
+    assert not response.has_header("Vary")
+
+
+@pytest.mark.django_db
+def test_nobody_is_no_user(client, access, signed_in):
+    client.logout()
+
+    client.get("/user/")
+
+    assert "user_id" not in access[0]["fields"]
+
+
+@pytest.mark.django_db
+def test_a_user_is_named_under_asgi_and_where_a_service_sets_its_own(access, signed_in, client):
+    async def ask():
+        asker = AsyncClient()
+        await asker.aforce_login(signed_in)
+        return await asker.get("/user-async/")
+
+    assert async_to_sync(ask)().content == b"ada"
+
+    def tell(request):
+        request.user = signed_in
+        return HttpResponse()
+
+    RequestContextMiddleware(tell)(RequestFactory().get("/"))
+
+    assert [line["fields"]["user_id"] for line in access] == [signed_in.pk] * 2
+
+
+def test_a_hostile_method_and_path_are_cut(access, warnings):
+    RequestContextMiddleware(lambda request: HttpResponse(status=404))(
+        RequestFactory().generic("G" * 5000, "/" + "x" * 50_000)
+    )
+
+    assert len(access[0]["fields"]["method"]) == 32
+    assert len(access[0]["fields"]["path"]) == 1000
+    assert len(warnings[0]["message"]) < 1050
 
 
 @pytest.mark.django_db(databases="__all__")

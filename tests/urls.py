@@ -30,6 +30,22 @@ def count_books(request):
     return HttpResponse(Book.objects.count())
 
 
+async def count_books_async(request):
+    return HttpResponse(await Book.objects.acount())
+
+
+def stream_books(request):
+    return StreamingHttpResponse(str(Book.objects.count()) for _ in range(3))
+
+
+def show_user(request):
+    return HttpResponse(request.user.get_username())
+
+
+async def show_user_async(request):
+    return HttpResponse((await request.auser()).get_username())
+
+
 def fail(request):
     raise RuntimeError("broken on purpose")
 
@@ -42,5 +58,9 @@ urlpatterns = [
     path("stream-async/", stream_async),
     path("download/", download),
     path("books/", count_books),
+    path("books-async/", count_books_async),
+    path("stream-books/", stream_books),
+    path("user/", show_user),
+    path("user-async/", show_user_async),
     path("fail/", fail),
 ]
