@@ -1,6 +1,10 @@
 """``"shared_core"`` in INSTALLED_APPS."""
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
+
+from shared_core import commands
 
 
 class SharedCoreConfig(AppConfig):
@@ -8,3 +12,11 @@ class SharedCoreConfig(AppConfig):
 
     name = "shared_core"
     verbose_name = "Shared core"
+
+    def ready(self) -> None:
+        """Give commands a context of their own, and Celery's tasks, where it is installed, that of who sent them."""
+        commands.bind_each()
+        if find_spec("celery"):
+            from shared_core import celery  # noqa: PLC0415  # an extra
+
+            celery.connect()

@@ -86,7 +86,7 @@ def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Col
     bound = inherited(context.bindings(), service)
     found: dict[str, Value] = {}
     for key, value in chain(extras.items(), ((key, bound[key]) for key in bound if key not in extras)):
-        found[_free(fit(str(key)), found)] = MASK if is_secret_key(str(key), mask_keys) else _plain(value, mask_keys)
+        found[_free(fit(str(key)), found)] = MASK if is_secret_key(str(key), mask_keys) else plain(value, mask_keys)
     if bad_arguments := _bad_arguments(record):
         found[_free("args_", found)] = bad_arguments
     return found | _exception(record)
@@ -114,7 +114,7 @@ def _fit(key: str) -> str:
     return f"{name}_" if name in RESERVED else name
 
 
-def _plain(value: Any, mask_keys: Collection[str]) -> Value:
+def plain(value: Any, mask_keys: Collection[str]) -> Value:
     """Return ``value`` as a field can hold it: containers as their JSON text, other objects as their ``str()``."""
     if type(value) is str:
         return mask_text(value)

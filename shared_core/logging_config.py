@@ -15,7 +15,7 @@ _FORMATTERS = {
 }
 
 # Loggers that bring handlers and formats of their own: they are emptied, and their records come to the root.
-_BROUGHT_IN = ("django", "django.server", "gunicorn.error", "gunicorn.access")
+_BROUGHT_IN = ("django", "django.server", "gunicorn.error", "gunicorn.access", "celery")
 
 
 def get_logging_config(

@@ -30,7 +30,7 @@ FLOORS = [
         "databases",
     ],
     # settings are configured
-    ["conf", "middleware", "clients"],
+    ["conf", "middleware", "commands", "celery", "clients"],
     # the app registry is ready
     ["models"],
     # Django looks for it by name

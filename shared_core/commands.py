@@ -1,0 +1,32 @@
+"""A management command begins: it has ids of its own, bound to all that it logs and asks of others."""
+
+import functools
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from shared_core import context
+
+# What they run has ids of its own.
+_RUN_OTHERS = {"runserver", "test", "testserver"}
+
+_execute = BaseCommand.execute
+
+
+@functools.wraps(_execute)
+def _execute_bound(self: BaseCommand, *args: Any, **options: Any) -> str | None:  # Any: passed on as they came
+    name = type(self).__module__.rpartition(".")[2]
+    if name in _RUN_OTHERS:
+        return _execute(self, *args, **options)
+    # One that is called for a request, or by another command, is a part of it.
+    ids = {} if context.request_id() else {"request_id": context.new_request_id(), **context.trace_fields()}
+    with context.bind(**ids, command=name):
+        return _execute(self, *args, **options)
+
+
+def bind_each() -> None:
+    """Have every command of this process run with ``command``, and ids where none are bound.
+
+    Django has no signal for it: every command passes ``BaseCommand.execute``.
+    """
+    BaseCommand.execute = _execute_bound  # type: ignore[method-assign]

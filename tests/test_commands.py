@@ -1,0 +1,101 @@
+import logging
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand
+
+from shared_core import commands, context
+from shared_core.clients import ServiceClient
+from shared_core.testing import FakeService
+
+logger = logging.getLogger("apps.tests")
+
+
+class UserClient(ServiceClient):
+    service = "user"
+
+
+class Command(BaseCommand):
+    requires_system_checks = ()
+
+    def handle(self, **options):
+        logger.info("Working")
+        with FakeService("user") as users:
+            users.on("GET", "/api/v1/users").reply(json=[])
+            UserClient(token=False).get("/api/v1/users")
+            self.sent = users.calls[0].headers
+        self.bound = context.current()
+
+
+class Outer(Command):
+    def handle(self, **options):
+        super().handle()
+        self.inner = Command()
+        call_command(self.inner)
+
+
+class Failing(BaseCommand):
+    requires_system_checks = ()
+
+    def handle(self, **options):
+        raise CommandError(context.request_id())
+
+
+@pytest.fixture(autouse=True)
+def user_service(settings):
+    settings.USER_SERVICE_URL = "http://user"
+
+
+def test_a_command_has_ids_of_its_own_in_its_lines_and_calls_and_nothing_stays_bound(capture_logs):
+    first, second = Command(), Command()
+
+    call_command(first)
+    call_command(second)
+
+    assert first.bound.keys() == {"request_id", "trace_id", "span_id", "command"}
+    assert first.bound["command"] == "test_commands"
+    assert first.bound["request_id"] != second.bound["request_id"]
+    assert first.sent["X-Request-ID"] == first.bound["request_id"]
+    assert first.bound["trace_id"] in first.sent["traceparent"]
+    lines = [record["fields"]["request_id"] for record in capture_logs if record["message"] == "Working"]
+    assert lines == [first.bound["request_id"], second.bound["request_id"]]
+    assert context.current() == {}
+
+
+def test_a_command_that_is_called_for_a_request_or_by_another_is_a_part_of_it():
+    outer = Outer()
+
+    with context.bind(request_id="0f8fad5b"):
+        call_command(outer)
+        assert context.current() == {"request_id": "0f8fad5b"}
+
+    assert outer.bound == outer.inner.bound == {"request_id": "0f8fad5b", "command": "test_commands"}
+
+
+def test_nothing_stays_bound_where_a_command_fails():
+    with pytest.raises(CommandError, match=r"^[0-9a-f]{32}$"):
+        call_command(Failing())
+
+    assert context.current() == {}
+
+
+@pytest.mark.parametrize("name", ["runserver", "test", "testserver"])
+def test_what_a_command_runs_has_ids_of_its_own(monkeypatch, name):
+    monkeypatch.setattr(Command, "__module__", f"django.core.management.commands.{name}")
+    command = Command()
+
+    call_command(command)
+
+    assert command.bound == {}
+
+
+def test_they_are_bound_once_however_often_the_app_is_made_ready():
+    commands.bind_each()
+    command = Command()
+
+    call_command(command)
+
+    assert re.fullmatch("[0-9a-f]{32}", command.bound["request_id"])
+    assert BaseCommand.execute.__wrapped__.__module__ == "django.core.management.base"
+    assert not hasattr(BaseCommand.execute.__wrapped__, "__wrapped__")

@@ -1,0 +1,23 @@
+"""Its broker is a folder, BROKER; Celery's settings are those of its documentation for Django."""
+
+import os
+from pathlib import Path
+
+from shared_core.logging_config import get_logging_config
+
+SECRET_KEY = "for the test suite only"
+INSTALLED_APPS = ["shared_core"]
+USE_TZ = True
+LOGGING = get_logging_config("worker", environment="test")
+LOGGING["handlers"]["queue"] = {"class": "shared_core.log_queue.QueuedHandler", "handlers": ["file"]}
+LOGGING["root"]["handlers"] = ["console", "queue"]
+
+BROKER = Path(os.environ["BROKER"])
+CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "data_folder_in": str(BROKER),
+    "data_folder_out": str(BROKER),
+    "control_folder": str(BROKER / "control"),
+    "polling_interval": 0.05,
+}
+CELERY_RESULT_BACKEND = f"file://{BROKER / 'results'}"
