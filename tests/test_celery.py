@@ -13,7 +13,7 @@ from shared_core.log_format import parse_line
 SEND = """
 import django
 from shared_core import context
-from tests.worker.tasks import app, fail, tell, tell_at_second_try
+from tests.tiny_service.tasks import app, fail, tell, tell_at_second_try
 django.setup()
 """
 
@@ -27,12 +27,22 @@ class Worker:
             (folder / name).mkdir()
         self._environment = os.environ | {
             "BROKER": str(folder / "broker"),
-            "DJANGO_SETTINGS_MODULE": "tests.worker.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.tiny_service.settings",
             "LOG_FILE": str(folder / "worker.log"),
             "PYTHONWARNINGS": "ignore",  # of being run by root
         }
-        command = [sys.executable, "-m", "celery", "-A", "tests.worker.tasks", "worker", "--without-mingle", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tests.tiny_service.tasks",
+            "worker",
+            "--without-mingle",
+            *options,
+        ]
         with (folder / "stderr").open("w") as stderr:
+            command += options
             self.process = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=stderr)
 
     def ask(self, code):
@@ -78,7 +88,9 @@ def records(lines, logger):
 
 
 def test_a_task_bears_the_ids_of_the_request_that_sent_it_in_one_line_of_the_service(start):
-    worker = start("--pool=prefork", "--concurrency=2", "--max-tasks-per-child=1", "--loglevel=DEBUG")
+    worker = start(
+        "--without-mingle", "--pool=prefork", "--concurrency=2", "--max-tasks-per-child=1", "--loglevel=DEBUG"
+    )
 
     bound = worker.ask("""
 with context.bind(request_id="0f8fad5b", trace_id="a" * 32, span_id="b" * 16, ticket_id=7, api_key="hunter2"):
@@ -95,7 +107,7 @@ print(tell.delay("alone").get(30)["request_id"])
 
     # Whatever is said, is said in the service's format, and once: on the console and in the file.
     assert sorted(worker.written) == sorted(worker.said)
-    told = records(worker.said, "apps.worker")
+    told = records(worker.said, "apps.tiny")
     assert [record["fields"]["what"] for record in told] == ["first", "second", "left", "right", "alone"]
     *asked, alone = [record["fields"] for record in told]
     assert {(fields["request_id"], fields["trace_id"], fields["ticket_id"]) for fields in asked} == {
@@ -103,8 +115,8 @@ print(tell.delay("alone").get(30)["request_id"])
     }
     assert len({fields["span_id"] for fields in asked} | {"b" * 16}) == 5
     assert [fields["task"] for fields in asked][:2] == [
-        "tests.worker.tasks.tell",
-        "tests.worker.tasks.tell_at_second_try",
+        "tests.tiny_service.tasks.tell",
+        "tests.tiny_service.tasks.tell_at_second_try",
     ]
     assert len({fields["task_id"] for fields in asked}) == 4
     assert alone["request_id"] == bound != "0f8fad5b"
@@ -130,7 +142,7 @@ for number, result in results:
 """)
     worker.stop()
 
-    assert len(records(worker.said, "apps.worker")) == 20
+    assert len(records(worker.said, "apps.tiny")) == 20
 
 
 @pytest.fixture
@@ -158,7 +170,7 @@ print(len(tell.delay("x").get()["request_id"]), context.current())
 """)
 
     assert printed == [
-        f"0f8fad5b {'b' * 16} tests.worker.tasks.tell",
+        f"0f8fad5b {'b' * 16} tests.tiny_service.tasks.tell",
         "dict_keys(['request_id', 'span_id'])",
         "32 {}",
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared_core.clients import NotFound, ServerError, ServiceHTTPError
+from shared_core.log_format import parse_line
 from tests.services import demo
 from tests.services.fleet import Fleet, FleetError
 from tests.services.story import Check, Story
@@ -238,6 +239,13 @@ class TestEachService:
 
         for trick in ("sys.path", "PYTHONPATH", "except ImportError", "requests."):
             assert trick not in code
+
+    def test_all_that_it_says_is_in_the_one_format(self, fleet, story, name):
+        story.client(name).get("/health/")
+        written, said = (path.read_text().splitlines() for path in (fleet[name].log_file, fleet[name].console))
+
+        assert {parse_line(line)["fields"]["service"] for line in written + said} == {name}
+        assert any(" gunicorn.error " in line for line in said)
 
     @pytest.mark.parametrize("variable", ["SECRET_KEY", "DB_PASSWORD"])
     def test_it_does_not_start_without_what_it_needs_and_names_it(self, fleet, name, variable):

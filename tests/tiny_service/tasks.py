@@ -7,10 +7,10 @@ import celery
 
 from shared_core import context
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.worker.settings")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.tiny_service.settings")
 app = celery.Celery("worker")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-logger = logging.getLogger("apps.worker")
+logger = logging.getLogger("apps.tiny")
 
 
 @app.task

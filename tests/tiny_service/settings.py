@@ -5,14 +5,18 @@ from pathlib import Path
 
 from shared_core.logging_config import get_logging_config
 
+DEBUG = "runserver" in os.environ.get("RUN_BY", "")
 SECRET_KEY = "for the test suite only"
+ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = ["shared_core"]
+MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
+ROOT_URLCONF = "tests.tiny_service.urls"
 USE_TZ = True
-LOGGING = get_logging_config("worker", environment="test")
+LOGGING = get_logging_config("tiny", environment="test")
 LOGGING["handlers"]["queue"] = {"class": "shared_core.log_queue.QueuedHandler", "handlers": ["file"]}
 LOGGING["root"]["handlers"] = ["console", "queue"]
 
-BROKER = Path(os.environ["BROKER"])
+BROKER = Path(os.environ.get("BROKER", "unused"))
 CELERY_BROKER_URL = "filesystem://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "data_folder_in": str(BROKER),
