@@ -77,14 +77,21 @@ class Inbound:
 _inbound: contextvars.ContextVar[Inbound | None] = contextvars.ContextVar("shared_core.inbound", default=None)
 
 
-@contextmanager
-def serve(inbound: Inbound) -> Iterator[None]:
-    """Make ``inbound`` the request being served, for the length of the block."""
-    token = _inbound.set(inbound)
-    try:
-        yield
-    finally:
-        _inbound.reset(token)
+class serve:  # noqa: N801  # read as a function; a generator would cost a request some microseconds more
+    """Make ``inbound`` the request being served, and ``bindings`` what is bound, for the length of the block."""
+
+    __slots__ = ("_bindings", "_inbound", "_tokens")
+
+    def __init__(self, inbound: Inbound, bindings: Bindings) -> None:
+        self._inbound, self._bindings = inbound, bindings
+
+    def __enter__(self) -> None:
+        self._tokens = _inbound.set(self._inbound), _bound.set(self._bindings)
+
+    def __exit__(self, *exc_info: object) -> None:
+        served, bound = self._tokens
+        _bound.reset(bound)
+        _inbound.reset(served)
 
 
 def inbound() -> Inbound | None:
@@ -95,11 +102,16 @@ def inbound() -> Inbound | None:
 @contextmanager
 def bind(**fields: object) -> Iterator[None]:
     """Add ``fields`` to what is bound, for the length of the block; an inner block's value wins over an outer one's."""
-    token = _bound.set(Bindings({**_bound.get().fields, **fields}))
+    token = _bound.set(extended(fields))
     try:
         yield
     finally:
         _bound.reset(token)
+
+
+def extended(fields: Mapping[str, object]) -> Bindings:
+    """Return what is bound here and ``fields``, bound by nobody yet."""
+    return Bindings({**_bound.get().fields, **fields})
 
 
 def current() -> dict[str, object]:

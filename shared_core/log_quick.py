@@ -106,13 +106,16 @@ class QuickLines:
     def _write(self, bound: Mapping[str, object]) -> "_Written":
         text = ""
         for key, value in bound.items():
-            try:
-                its_text = self._text(value) if type(value) is str else _scalar(value)
+            name = self._names.get(key)
+            if name is None:
+                if not self._is_plain(key):
+                    return _Written(self, _KEYS_OF_ALL, "")
+                _keep(self._names, key, name := f" {key}=")
+            try:  # what is bound is another for each request: it is not kept
+                its_text = write_value(mask_text(value)) if type(value) is str else _scalar(value)
             except (TypeError, ValueError):
                 return _Written(self, _KEYS_OF_ALL, "")
-            if not self._is_plain(key):
-                return _Written(self, _KEYS_OF_ALL, "")
-            text = f"{text} {key}={its_text}"
+            text = f"{text}{name}{its_text}"
         return _Written(self, bound.keys(), text)
 
     def _is_plain(self, key: object) -> bool:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -134,31 +133,39 @@ class _Served:
     """What is bound while one request is served: the ids that its log lines bear, and what it brought along."""
 
     def __init__(self, request: HttpRequest) -> None:
-        headers = request.headers
-        given = headers.get("X-Request-ID", "")
-        self.request_id = given if context.is_request_id(given) else context.new_request_id()
-        self._ids = {"request_id": self.request_id, **context.trace_fields(headers.get("traceparent"))}
-        self._inbound = context.Inbound(headers.get("X-Request-Deadline"), headers.get("Authorization"))
-        self.access = _Access(request)
+        given = request.META.get
+        request_id = given("HTTP_X_REQUEST_ID", "")
+        self.request_id = request_id if context.is_request_id(request_id) else context.new_request_id()
+        ids = {"request_id": self.request_id, **context.trace_fields(given("HTTP_TRACEPARENT"))}
+        self._bindings = context.extended(ids)
+        self._inbound = context.Inbound(given("HTTP_X_REQUEST_DEADLINE"), given("HTTP_AUTHORIZATION"))
+        self._access = _Access(request)
 
-    @contextmanager
-    def bound(self) -> Iterator[None]:
-        """Bind it for the length of the block, and for good no longer where that raises."""
-        counting = _counting.set(self.access)
-        try:
-            with context.bind(**self._ids), context.serve(self._inbound):
-                yield
-        except BaseException:
-            self._inbound.end()
-            raise
-        finally:
-            _counting.reset(counting)
+    def bound(self) -> "_Bound":
+        """Bind it for the length of a block, and for good no longer where that raises."""
+        return _Bound(context.serve(self._inbound, self._bindings), self._inbound, self._access)
 
     def end(self, status: int) -> None:
-        """Write the access line; what came with the request is not known any more, to whichever thread."""
+        """Write the access line, inside such a block; what came with the request is known to no thread any more."""
         self._inbound.end()
-        with context.bind(**self._ids):
-            self.access.write(status)
+        self._access.write(status)
+
+
+class _Bound:
+    __slots__ = ("_access", "_inbound", "_serving", "_token")
+
+    def __init__(self, serving: context.serve, inbound: context.Inbound, access: _Access) -> None:
+        self._serving, self._inbound, self._access = serving, inbound, access
+
+    def __enter__(self) -> None:
+        self._serving.__enter__()
+        self._token = _counting.set(self._access)
+
+    def __exit__(self, kind: object = None, *rest: object) -> None:
+        _counting.reset(self._token)
+        self._serving.__exit__()
+        if kind is not None:
+            self._inbound.end()
 
 
 def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -> HttpResponseBase:
@@ -179,12 +186,17 @@ def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -
         return response
 
     # Servers close a response once its body has been sent, or the client has gone.
-    response._resource_closers.append(lambda: served.end(response.status_code))  # type: ignore[attr-defined]  # as FileResponse does with its file
+    response._resource_closers.append(lambda: _end(response, served))  # type: ignore[attr-defined]  # as FileResponse does with its file
     # A file is sent by the server itself (wsgi.file_wrapper); whatever else makes the body may log.
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         chunks: Any = response.streaming_content
         response.streaming_content = _bound_async(chunks, served) if response.is_async else _bound(chunks, served)
     return response
+
+
+def _end(response: HttpResponseBase, served: _Served) -> None:
+    with served.bound():
+        served.end(response.status_code)
 
 
 def _bound(chunks: Iterator[Any], served: _Served) -> Iterator[Any]:

@@ -83,6 +83,8 @@ def mask_text(text: str) -> str:
     authenticates, and what is assigned to a name that `is_secret_key` knows: ``password=…``, ``"api_key": "…"``.
     """
     # Nearly all texts have none of these, which are found many times faster than the hint.
+    if text.isalnum():
+        return text
     if ":" not in text and "=" not in text and "eyJ" not in text:
         lowered = text.lower()
         if "bearer" not in lowered and "basic" not in lowered:

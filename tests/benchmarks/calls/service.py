@@ -40,5 +40,6 @@ def configure() -> None:
 @contextmanager
 def serving_a_request() -> Iterator[None]:
     """Bind what the middleware binds for a request."""
-    with context.serve(context.Inbound()), context.bind(request_id=REQUEST_ID, trace_id=TRACE, span_id=SPAN):
+    bindings = context.extended({"request_id": REQUEST_ID, "trace_id": TRACE, "span_id": SPAN})
+    with context.serve(context.Inbound(), bindings):
         yield

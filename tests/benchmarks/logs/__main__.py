@@ -4,9 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tests.benchmarks.logs.reading import reader
+from tests.benchmarks.logs.serving import middleware
 from tests.benchmarks.logs.writing import disabled, format_, record
 
-CASES = {"format": format_, "record": record, "disabled": disabled}
+CASES = {"format": format_, "record": record, "disabled": disabled, "middleware": middleware, "reader": reader}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
