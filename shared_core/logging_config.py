@@ -41,18 +41,23 @@ def get_logging_config(
         service: Written in each record; SERVICE_NAME. Unset: no field.
         environment: ENVIRONMENT: development, test, staging or production. Unset: production.
         level: LOG_LEVEL, for the root and ``apps``. Unset: INFO, and DEBUG in development.
-        format: LOG_FORMAT: text, json, or dev. Unset: text.
+        format: LOG_FORMAT: text, json, or dev, for a developer's console; a file is text then. Unset: text.
         log_file: LOG_FILE: a file to append to beside the console. Unset or empty: none.
         log_file_max_bytes: Rotate the file before it grows past this; 0 never does.
         log_file_backups: How many rotated files to keep.
         levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
             ``apps=DEBUG,django.db.backends=INFO``.
         mask_keys: Further keys whose values are never written.
-        max_record_bytes: Longer records are cut, and marked with ``truncated=true``.
+        max_record_bytes: Longer records are cut, and marked with ``truncated=true``; at least 256.
 
     Raises:
         ImproperlyConfigured: A level, format, environment or number is none; the message names what is allowed.
     """
+    _check_number("log_file_max_bytes", log_file_max_bytes, at_least=0)
+    _check_number("log_file_backups", log_file_backups, at_least=1)
+    _check_number("max_record_bytes", max_record_bytes, at_least=256)
+    if isinstance(mask_keys, str):
+        raise ImproperlyConfigured(f"mask_keys={mask_keys!r} must be a list of keys: write [{mask_keys!r}].")
     service = service if service is not None else read("SERVICE_NAME")
     environment = environment_name(environment)
     default = "DEBUG" if environment == "development" else "INFO"
@@ -66,13 +71,16 @@ def get_logging_config(
         "mask_keys": tuple(mask_keys),
         "max_record_bytes": max_record_bytes,
     }
+    formatters = {"verbose": formatter}
     handlers: dict[str, Any] = {
         "console": {"class": "logging.StreamHandler", "formatter": "verbose", "stream": "ext://sys.stderr"}
     }
     if log_file := log_file if log_file is not None else read("LOG_FILE"):
+        # Files are for tools too, which know neither colours nor blocks.
+        formatters |= {"file": {**formatter, "()": _FORMATTERS["text"]}} if chosen == "dev" else {}
         handlers["file"] = {
             "class": "shared_core.log_handlers.SharedFileHandler",
-            "formatter": "verbose",
+            "formatter": "file" if chosen == "dev" else "verbose",
             "filename": log_file,
             "max_bytes": log_file_max_bytes,
             "backups": log_file_backups,
@@ -88,7 +96,7 @@ def get_logging_config(
         "disable_existing_loggers": False,
         # On no handler: that it is made is enough.
         "filters": {"clashing_extras": {"()": "shared_core.log_extras.ClashingExtras"}},
-        "formatters": {"verbose": formatter},
+        "formatters": formatters,
         "handlers": handlers,
         "loggers": loggers,
         # Only the root has handlers, so that no record is written twice.
@@ -107,8 +115,13 @@ def _levels(text: str) -> dict[str, str]:
     return levels
 
 
+def _check_number(name: str, value: object, *, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ImproperlyConfigured(f"{name}={value!r} must be a whole number, {at_least} or more.")
+
+
 def _level(name: str, text: str) -> str:
-    level = text.upper()
+    level = str(text).upper()  # a number, say, is refused below
     if level not in logging.getLevelNamesMapping():
         allowed = "DEBUG, INFO, WARNING, ERROR, CRITICAL"
         raise ImproperlyConfigured(f"{name}={text!r} is no logging level: write one of {allowed}.")

@@ -1,5 +1,6 @@
 """A request comes in: its ids are bound, it is served, one access line is written, nothing stays bound."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,6 +22,9 @@ logger = logging.getLogger("shared_core.access")
 # The url namespace of the probes (urls.py): asked every few seconds, they would drown the requests of people.
 _PROBES = "shared_core.health"
 
+# nginx's word for a request whose client has left before there was an answer; Django cancels it under ASGI.
+_ABANDONED = 499
+
 # Whoever asks chooses these, in characters.
 _LONGEST_METHOD = 32
 _LONGEST_PATH = 1000
@@ -32,8 +36,8 @@ class RequestContextMiddleware:
     A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. Calls that
     `shared_core.clients` make for it end by its X-Request-Deadline, the seconds that its caller still waits. When the
     body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
-    db_ms and db_queries where the database was asked, and user_id where somebody looked up the user. Successful probes
-    of `shared_core.health` write none.
+    db_ms and db_queries where the database was asked, and user_id where somebody looked up the user. Status 499 stands
+    for a client who left before. Successful probes of `shared_core.health` write none.
 
     It comes first in MIDDLEWARE.
     """
@@ -61,7 +65,11 @@ class RequestContextMiddleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         served = _Served(request)
         with served.bound():
-            response: HttpResponseBase = await self._get_response(request)
+            try:
+                response: HttpResponseBase = await self._get_response(request)
+            except asyncio.CancelledError:
+                served.end(_ABANDONED)
+                raise
             return _finish(request, response, served)
 
 
@@ -99,7 +107,8 @@ class _Access:
             fields["db_queries"] = len(self._queries)
         if (user_id := _user_id(request)) is not None:
             fields["user_id"] = user_id
-        logger.info("%s answered with %s", method, status, extra=fields)
+        said = "%s given up by its client: %s" if status == _ABANDONED else "%s answered with %s"
+        logger.info(said, method, status, extra=fields)
 
 
 def _user_id(request: HttpRequest) -> object:

@@ -1,8 +1,12 @@
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +88,41 @@ def test_a_full_disk_does_not_raise_into_the_caller(path, open_handler, capsys):
         signal.signal(signal.SIGXFSZ, ignored)
 
     assert "cannot be written: File too large" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("/dev/full", "No space left on device"),
+        ("/proc/version", "Permission denied|Input/output error"),  # the latter to root
+        ("{folder}", "Is a directory"),
+        ("{folder}/file/service.log", "Not a directory"),
+        ("{folder}/" + "x" * 300, "File name too long"),
+    ],
+)
+def test_a_destination_that_cannot_be_written_costs_a_line_on_the_console(
+    tmp_path, open_handler, capsys, destination, why
+):
+    (tmp_path / "file").touch()
+    for max_bytes in (0, 10):
+        handler = open_handler(destination.format(folder=tmp_path), max_bytes=max_bytes)
+        write(handler, "one", "two")
+
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(f"cannot be written: ({why}); 1 records lost$", line)
+
+
+def test_a_console_that_cannot_be_written_costs_the_file_nothing(path):
+    code = (
+        "import logging, logging.config, sys\n"
+        "from shared_core.logging_config import get_logging_config\n"
+        "logging.config.dictConfig(get_logging_config('user', log_file=sys.argv[1]))\n"
+        "for number in range(3): logging.warning('%s', number)\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        subprocess.run([sys.executable, "-c", code, path], stderr=full, timeout=60, check=False)
+
+    assert [line.split()[-2] for line in path.read_text().splitlines()] == ["0", "1", "2"]
 
 
 def test_a_record_that_a_full_disk_cut_off_does_not_swallow_the_next_one(path, open_handler, capsys):

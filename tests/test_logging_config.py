@@ -2,6 +2,8 @@ import io
 import json
 import logging
 import logging.config
+import os
+import pty
 import subprocess
 import sys
 
@@ -68,6 +70,56 @@ def test_a_value_that_is_wrong_is_an_error_that_names_what_is_allowed(monkeypatc
 
     with pytest.raises(ImproperlyConfigured, match=message):
         get_logging_config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"level": 10}, "LOG_LEVEL=10 is no logging level: write one of DEBUG, INFO"),
+        ({"levels": {"apps": 10}}, "the level of apps=10 is no logging level"),
+        ({"mask_keys": "ssn"}, r"mask_keys='ssn' must be a list of keys: write \['ssn'\]"),
+        ({"log_file_max_bytes": "10MB"}, "log_file_max_bytes='10MB' must be a whole number, 0 or more"),
+        ({"log_file_max_bytes": -1}, "log_file_max_bytes=-1 must be a whole number, 0 or more"),
+        ({"log_file_backups": 0}, "log_file_backups=0 must be a whole number, 1 or more"),
+        ({"max_record_bytes": True}, "max_record_bytes=True must be a whole number, 256 or more"),
+    ],
+)
+def test_an_argument_that_is_wrong_is_an_error_that_says_what_to_write(arguments, message):
+    with pytest.raises(ImproperlyConfigured, match=message):
+        get_logging_config(**arguments)
+
+
+DEVELOPER = """
+import logging, logging.config, sys
+from shared_core.logging_config import get_logging_config
+logging.config.dictConfig(get_logging_config("user", environment="dev", format="dev", log_file=sys.argv[1]))
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("apps").exception("Failed")
+"""
+
+
+@pytest.mark.parametrize(("no_colour", "has_colour"), [(None, True), ("", True), ("1", False)])
+def test_a_developers_terminal_has_colours_and_blocks_and_a_file_has_none(tmp_path, no_colour, has_colour):
+    terminal, its_stderr = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    if no_colour is not None:
+        environment["NO_COLOR"] = no_colour
+
+    command = [sys.executable, "-c", DEVELOPER, str(tmp_path / "user.log")]
+    subprocess.run(command, stderr=its_stderr, env=environment, check=True, timeout=60)
+    seen = os.read(terminal, 10_000).decode().replace("\r\n", "\n")
+    os.close(its_stderr)
+    os.close(terminal)
+
+    first, *block = seen.rstrip("\n").split("\n")
+    assert first.startswith("\x1b[31mERROR 2") is has_colour
+    assert first.endswith('exc_msg="division by zero"\x1b[0m') is has_colour
+    assert seen.count("\x1b") == (2 if has_colour else 0)
+    assert block[0] == "    Traceback (most recent call last):"
+    (line,) = (tmp_path / "user.log").read_text().splitlines()
+    assert parse_line(line)["fields"]["trace"].startswith("Traceback")
 
 
 SERVICE = """

@@ -243,6 +243,35 @@ def test_the_access_line_of_a_stream_is_written_when_its_body_has_ended(client, 
     assert path == "/download/" or body == b"0f8fad5b" * 2
 
 
+@pytest.mark.parametrize("path", ["/fail/", "/fail-async/"])
+def test_an_exception_under_asgi_is_logged_once_with_its_traceback_and_one_access_line(access, warnings, path):
+    async def ask():
+        client = AsyncClient(raise_request_exception=False)
+        response = await client.get(path, headers={"X-Request-ID": "0f8fad5b"})
+        return response.status_code, context.current()
+
+    assert asyncio.run(ask()) == (500, {})
+    (line,) = warnings
+    assert (line["fields"]["exc_msg"], line["fields"]["request_id"]) == ("broken on purpose", "0f8fad5b")
+    assert [line["fields"]["status"] for line in access] == [500]
+
+
+def test_a_client_who_leaves_under_asgi_leaves_an_access_line_and_nothing_bound(access):
+    async def ask():
+        asked = asyncio.create_task(AsyncClient().get("/wait/", headers={"X-Request-ID": "0f8fad5b"}))
+        await asyncio.sleep(0.2)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        return context.current()
+
+    assert asyncio.run(ask()) == {}
+    (line,) = access
+    assert (line["fields"]["status"], line["fields"]["request_id"]) == (499, "0f8fad5b")
+    assert line["message"] == "GET given up by its client: 499"
+    assert line["fields"]["ms"] >= 100
+
+
 def test_under_asgi_it_binds_answers_and_logs_the_same(access):
     async def ask():
         client = AsyncClient()

@@ -1,5 +1,7 @@
 """What the suite's own requests are answered by."""
 
+import asyncio
+
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import include, path
 
@@ -46,6 +48,14 @@ async def show_user_async(request):
     return HttpResponse((await request.auser()).get_username())
 
 
+async def fail_async(request):
+    raise RuntimeError("broken on purpose")
+
+
+async def wait(request):
+    await asyncio.sleep(60)
+
+
 def fail(request):
     raise RuntimeError("broken on purpose")
 
@@ -63,4 +73,6 @@ urlpatterns = [
     path("user/", show_user),
     path("user-async/", show_user_async),
     path("fail/", fail),
+    path("fail-async/", fail_async),
+    path("wait/", wait),
 ]
