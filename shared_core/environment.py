@@ -31,6 +31,17 @@ def read(name: str, default: str = "") -> str:
         return default
 
 
+def names_beginning_with(prefix: str) -> list[str]:
+    """Return the names that are set and begin with ``prefix``, in order."""
+    found = AutoConfig(search_path=os.getcwd())  # noqa: PTH109  # as above
+    found(prefix, default="")  # has the file read
+    repository = found.config.repository
+    written = getattr(repository, "data", {})  # of a .env; a settings.ini has a parser
+    if (parser := getattr(repository, "parser", None)) is not None:
+        written = {name.upper() for name in parser.options("settings")}
+    return sorted(name for name in {*os.environ, *written} if name.startswith(prefix))
+
+
 def environment_name(name: str | None = None) -> str:
     """Return ``development``, ``test``, ``staging`` or ``production``: what ENVIRONMENT, or ``name``, says.
 

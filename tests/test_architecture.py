@@ -40,6 +40,7 @@ FLOORS = [
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
+    "databases": ["configuration", "sessions", "migrating", ""],
     "clients": [
         "exceptions",
         "arguments",

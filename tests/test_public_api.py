@@ -68,7 +68,7 @@ NAMES = {
     "shared_core.log_format": ["parse_line"],
     "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],
     "shared_core.middleware": ["RequestContextMiddleware"],
-    "shared_core.databases": ["get_database_config"],
+    "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
     "shared_core.health": ["health", "ready"],
     "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],
 }
@@ -128,7 +128,9 @@ SIGNATURES = {
     "shared_core.context.bind": "(**fields)",
     "shared_core.context.current": "()",
     "shared_core.context.request_id": "()",
+    "shared_core.databases.advisory_lock": "(key, *, timeout=10.0, using='default')",
     "shared_core.databases.get_database_config": "()",
+    "shared_core.databases.local_settings": "(*, using='default', **settings)",
 }
 
 

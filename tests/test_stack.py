@@ -236,7 +236,7 @@ def test_a_port_that_is_taken_is_one_clear_line(stack):
 
         with pytest.raises(StackError, match=f"^Port {port} is taken: stop what listens on it"):
             servers.start(
-                lambda port: servers.pgbouncer(servers.find_pgbouncer(), stack.folder, port, 1, "secret"),
+                lambda port: servers.pgbouncer(servers.find_pgbouncer(), stack.folder, port, 1, "secret", 20),
                 {"user": "hdms", "password": "secret", "dbname": "postgres"},
                 port,
             )

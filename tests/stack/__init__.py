@@ -22,9 +22,10 @@ __all__ = ["Stack", "StackError", "ensure_database"]
 
 
 class Stack:
-    """One PostgreSQL and one PgBouncer before it."""
+    """One PostgreSQL and one PgBouncer before it, which has so many server connections for each database."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool_size: int = 20) -> None:
+        self._pool_size = pool_size
         self._password = secrets.token_hex(16)
         self._ports = {"postgres": 0, "pgbouncer": 0}
         self._programs = Path()
@@ -92,7 +93,7 @@ class Stack:
             self.pgbouncer.stop()
         program, behind = servers.find_pgbouncer(), self._ports["postgres"]
         self.pgbouncer, self._ports["pgbouncer"] = servers.start(
-            lambda port: servers.pgbouncer(program, self.folder, port, behind, self._password),
+            lambda port: servers.pgbouncer(program, self.folder, port, behind, self._password, self._pool_size),
             self._login,
             self._ports["pgbouncer"],
         )

@@ -155,7 +155,9 @@ def find_pgbouncer() -> str:
     return found
 
 
-def pgbouncer(program: str, folder: Path, port: int, postgres_port: int, password: str) -> Process:
+def pgbouncer(  # noqa: PLR0917  # one caller
+    program: str, folder: Path, port: int, postgres_port: int, password: str, pool_size: int
+) -> Process:
     """Return PgBouncer in transaction pooling before the PostgreSQL on ``postgres_port``, to be started."""
     settings = {
         "listen_addr": "127.0.0.1",
@@ -166,7 +168,7 @@ def pgbouncer(program: str, folder: Path, port: int, postgres_port: int, passwor
         "admin_users": USER,
         "pool_mode": "transaction",
         "max_client_conn": "500",
-        "default_pool_size": "20",
+        "default_pool_size": str(pool_size),
     }
     version = re.search(r"(\d+)\.(\d+)", run([program, "--version"]))
     if version and (int(version[1]), int(version[2])) >= (1, 21):

@@ -1,0 +1,115 @@
+"""Which of several replicas migrates? The one that gets the lock; the others wait, and then find it done."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from shared_core.databases.sessions import advisory_key
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_KEY = advisory_key("shared_core.migrate")
+_LOOK_EVERY = 0.5  # seconds
+_TELL_EVERY = 10.0  # seconds
+
+
+class MigrationLockError(Exception):
+    """The lock was not to be had in time, or did not last; the text says what to do."""
+
+
+@contextmanager
+def migration_lock(
+    connection: "BaseDatabaseWrapper",
+    timeout: float,
+    tell: Callable[[str], object],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock of all who migrate the database of ``connection``, for the length of the block.
+
+    The lock belongs to a transaction on a connection of its own, which goes round the pooler where DIRECT names the
+    way: a session's would stay with the pooler. Who waits looks every half second, and is never inside a statement:
+    ``CREATE INDEX CONCURRENTLY`` would wait for that statement, and it for the index.
+
+    Args:
+        connection: The one that migrates.
+        timeout: How long to wait, in seconds.
+        tell: Called with a line, at first and every 10 s of waiting.
+        clock: Seconds.
+        sleep: Waits so many.
+
+    Raises:
+        MigrationLockError: Somebody else held it for so long, and nothing was done; or it was lost in the meantime.
+        django.db.Error: The database cannot be reached.
+    """
+    holder = _connection_of_its_own(connection)
+    try:
+        _acquire(holder, timeout, tell, clock, sleep)
+        yield
+        try:
+            with holder.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except Exception as error:
+            raise MigrationLockError(
+                f"The migrations are applied, but the lock was lost meanwhile ({error}): another process may have "
+                "migrated too. Set DB_DIRECT_HOST, so that no pooler ends an idle transaction, and look at the tables."
+            ) from error
+    finally:
+        with suppress(Exception):  # a connection that was lost cannot be closed in order
+            holder.close()
+
+
+def _connection_of_its_own(connection: "BaseDatabaseWrapper") -> "BaseDatabaseWrapper":
+    made = connection.copy(alias=f"{connection.alias} (migration lock)")
+    settings = made.settings_dict
+    if direct := settings.get("DIRECT"):
+        settings.update(direct)
+    # Neither a pool, nor transactions that keep their snapshot: an index would wait for those.
+    settings["OPTIONS"] = {
+        name: value for name, value in settings["OPTIONS"].items() if name not in {"pool", "isolation_level"}
+    }
+    return made
+
+
+def _acquire(
+    holder: "BaseDatabaseWrapper",
+    timeout: float,
+    tell: Callable[[str], object],
+    clock: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> None:
+    started, told_at = clock(), None
+    holder.set_autocommit(False)  # the transaction lasts until the connection is closed, or rolled back
+    while True:
+        with holder.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # The holder is idle for as long as the migrations take.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_KEY])
+            if cursor.fetchone() == (True,):
+                return
+            who = _who_holds_it(cursor)
+        holder.rollback()
+        waited = clock() - started
+        if waited >= timeout:
+            raise MigrationLockError(
+                f"Another process ({who}) has been migrating this database for {waited:.0f} s and more; nothing was "
+                "done here. Let it finish, or wait longer: --lock-timeout SECONDS."
+            )
+        if told_at is None or waited - told_at >= _TELL_EVERY:
+            told_at = waited
+            tell(f"Another process ({who}) is migrating this database: waiting for it, {waited:.0f} s of {timeout:g} s")
+        sleep(min(_LOOK_EVERY, max(timeout - waited, 0)))
+
+
+def _who_holds_it(cursor: Any) -> str:
+    cursor.execute(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND (classid::bigint << 32 | objid::bigint) = %s",
+        [_KEY],
+    )
+    row = cursor.fetchone()
+    return f"server process {row[0]}" if row else "just ended"

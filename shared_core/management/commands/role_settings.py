@@ -1,0 +1,47 @@
+"""``manage.py role_settings``: the SQL that gives a service's role its settings for good.
+
+Behind a pooler no connection is the service's own, so a ``SET`` is somebody else's next; PgBouncer refuses the
+connection parameter ``options``. What PostgreSQL keeps with the role holds on each of its connections.
+"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from shared_core.databases.sessions import is_setting
+
+_EXAMPLE = "statement_timeout=30s idle_in_transaction_session_timeout=60s"
+
+
+class Command(BaseCommand):
+    """Prints, and runs nothing: who may alter roles is seldom the service."""
+
+    help = f"Print the SQL that sets PostgreSQL's settings for this service's role, as: role_settings {_EXAMPLE}"
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("settings", nargs="+", metavar="NAME=VALUE", help="as statement_timeout=30s")
+        parser.add_argument("--database", default="default", metavar="ALIAS", help='of which database ("default")')
+
+    def handle(self, **options: Any) -> None:  # Any: as argparse read them
+        """Print one statement a setting."""
+        using: str = options["database"]
+        if using not in connections:
+            raise CommandError(f"--database {using}: settings.DATABASES has {', '.join(connections)}.")
+        database = connections[using].settings_dict
+        if connections[using].vendor != "postgresql" or not (database["USER"] and database["NAME"]):
+            raise CommandError(f"--database {using} names no role and database of PostgreSQL.")
+        statements = []
+        for text in options["settings"]:
+            name, equals, value = text.partition("=")
+            if not (equals and value and is_setting(name)):
+                raise CommandError(f"{text!r} is no setting: write {_EXAMPLE}.")
+            role, where = _quoted(database["USER"], '"'), _quoted(database["NAME"], '"')
+            statements.append(f"ALTER ROLE {role} IN DATABASE {where} SET {name} = {_quoted(value, chr(39))};")
+        self.stdout.write("\n".join(statements))
+
+
+def _quoted(text: str, mark: str) -> str:
+    return f"{mark}{text.replace(mark, mark * 2)}{mark}"

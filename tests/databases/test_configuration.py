@@ -1,0 +1,208 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.databases import configuration, get_database_config
+
+VARIABLES = (
+    "DATABASE_URL DATABASE_URL_REPORTS DATABASE_URL_REPLICA DB_DIRECT_HOST DB_DIRECT_PORT DB_SSLMODE DB_SSLROOTCERT "
+    "DB_SSLCERT DB_SSLKEY DB_POOL_MODE PGBOUNCER_VERSION"
+)
+BOUNDS = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
+PARTS = {"DB_NAME": "tickets", "DB_USER": "ada", "DB_PASSWORD": "p@ss", "DB_HOST": "pooler", "DB_PORT": "6432"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in (*PARTS, *VARIABLES.split()):
+        monkeypatch.delenv(name, raising=False)
+
+
+def set_all(monkeypatch, values):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_parts_become_a_database_fit_for_transaction_pooling(monkeypatch):
+    set_all(monkeypatch, PARTS)
+
+    database = get_database_config()["default"]
+
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("pooler", "6432", "tickets")
+    assert (database["USER"], database["PASSWORD"]) == ("ada", "p@ss")
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert database["CONN_HEALTH_CHECKS"] is True
+    assert database["OPTIONS"] == {**BOUNDS, "prepare_threshold": None}
+    assert "DIRECT" not in database
+
+
+def test_a_url_says_the_same_with_its_percent_signs_decoded_and_its_query_as_options(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada:p%40ss@[::1]:6432/tic%2Fkets?sslmode=require")
+
+    database = get_database_config()["default"]
+
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("::1", "6432", "tic/kets")
+    assert (database["USER"], database["PASSWORD"]) == ("ada", "p@ss")
+    assert database["OPTIONS"] == {**BOUNDS, "sslmode": "require", "prepare_threshold": None}
+
+
+def test_a_url_may_name_a_socket(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///tickets?host=/run/postgresql")
+
+    assert get_database_config()["default"]["HOST"] == "/run/postgresql"
+
+
+def test_the_way_round_the_pooler_is_kept_beside_it(monkeypatch):
+    set_all(monkeypatch, PARTS | {"DB_DIRECT_HOST": "postgres", "DB_DIRECT_PORT": "5433"})
+
+    assert get_database_config()["default"]["DIRECT"] == {"HOST": "postgres", "PORT": "5433"}
+
+
+def test_a_password_may_be_empty_but_not_forgotten(monkeypatch):
+    set_all(monkeypatch, PARTS | {"DB_PASSWORD": ""})
+    assert get_database_config()["default"]["PASSWORD"] == ""
+
+    monkeypatch.delenv("DB_PASSWORD")
+    with pytest.raises(ImproperlyConfigured, match="needs DB_PASSWORD"):
+        get_database_config()
+
+
+def test_a_socket_needs_no_password(monkeypatch):
+    set_all(monkeypatch, PARTS | {"DB_HOST": "/run/postgresql"})
+    monkeypatch.delenv("DB_PASSWORD")
+
+    assert get_database_config()["default"]["HOST"] == "/run/postgresql"
+
+
+def test_every_missing_part_is_named(monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match=r"needs DB_NAME, DB_USER, DB_HOST, DB_PASSWORD \(or DATABASE_URL"):
+        get_database_config()
+
+
+def test_both_ways_at_once_are_an_error_that_names_them(monkeypatch):
+    set_all(monkeypatch, {"DATABASE_URL": "postgresql://h/n", "DB_NAME": "tickets", "DB_PORT": "6432"})
+
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL and DB_NAME, DB_PORT are both set"):
+        get_database_config()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "6432x", "-1", "٦"])
+def test_a_port_that_is_none_is_named(monkeypatch, port):
+    set_all(monkeypatch, PARTS | {"DB_PORT": port})
+
+    with pytest.raises(ImproperlyConfigured, match=r"DB_PORT=.* is no port"):
+        get_database_config()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://ada:hunter2@h/n",
+        "postgresql://ada:hunter2@/n",
+        "postgresql://ada:hunter2@h",
+        "postgresql://ada:hunter2@h:x/n",
+    ],
+)
+def test_a_url_that_is_wrong_is_an_error_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    with pytest.raises(ImproperlyConfigured, match="postgresql://user:password@host:6432/name") as raised:
+        get_database_config()
+
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_certificates_come_by_variables_or_in_the_query(monkeypatch):
+    ssl = {"DB_SSLMODE": "verify-full", "DB_SSLROOTCERT": "/ca.pem", "DB_SSLCERT": "/c.pem", "DB_SSLKEY": "/c.key"}
+    set_all(monkeypatch, PARTS | ssl)
+    query = "sslmode=verify-full&sslrootcert=%2Fca.pem&sslcert=/c.pem&sslkey=/c.key"
+    monkeypatch.setenv("DATABASE_URL_REPORTS", f"postgresql://h/n?{query}")
+
+    databases = get_database_config()
+
+    expected = {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "sslcert": "/c.pem", "sslkey": "/c.key"}
+    assert databases["default"]["OPTIONS"] == {**BOUNDS, **expected, "prepare_threshold": None}
+    assert databases["reports"]["OPTIONS"] == databases["default"]["OPTIONS"]
+
+
+def test_further_databases_are_named_by_their_variables_also_in_the_env_file(monkeypatch, tmp_path):
+    set_all(monkeypatch, PARTS | {"DATABASE_URL_REPORTS": "postgresql://ada:x@pooler:6432/reports?connect_timeout=2"})
+    (tmp_path / ".env").write_text("DATABASE_URL_REPLICA_EU=postgresql://ada:x@standby:6432/tickets\n")
+
+    databases = get_database_config()
+
+    assert list(databases) == ["default", "replica_eu", "reports"]
+    assert databases["reports"]["NAME"] == "reports"
+    assert databases["reports"]["OPTIONS"]["connect_timeout"] == "2"
+    assert "TEST" not in databases["reports"]
+    assert databases["replica_eu"]["HOST"] == "standby"
+    assert databases["replica_eu"]["TEST"] == {"MIRROR": "default"}
+
+
+def test_without_a_pooler_nothing_is_switched_off(monkeypatch):
+    set_all(monkeypatch, PARTS | {"DB_POOL_MODE": "none"})
+
+    database = get_database_config()["default"]
+
+    assert "DISABLE_SERVER_SIDE_CURSORS" not in database
+    assert database["OPTIONS"] == BOUNDS
+    assert database["CONN_HEALTH_CHECKS"] is True
+
+
+@pytest.mark.parametrize(
+    ("version", "prepares"), [("1.18", False), ("1.20.1", False), ("1.21", True), ("1.24.0", True), ("2.0", True)]
+)
+def test_statements_are_prepared_where_the_pooler_keeps_them_apart(monkeypatch, version, prepares):
+    set_all(monkeypatch, PARTS | {"PGBOUNCER_VERSION": version})
+
+    options = get_database_config()["default"]["OPTIONS"]
+
+    assert ("prepare_threshold" not in options) is prepares
+
+
+def test_psycopg2_is_given_no_option_that_it_does_not_know(monkeypatch):
+    monkeypatch.setattr(configuration, "find_spec", lambda name: name == "psycopg2" or None)
+    set_all(monkeypatch, PARTS)
+
+    assert get_database_config()["default"]["OPTIONS"] == BOUNDS
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DB_SSLMODE": "on"}, "DB_SSLMODE: sslmode='on' is none of disable, allow"),
+        ({"DB_POOL_MODE": "session"}, "DB_POOL_MODE='session' is none of transaction, none"),
+        ({"PGBOUNCER_VERSION": "latest"}, "PGBOUNCER_VERSION='latest' is no version: write one like 1.24"),
+        ({"DB_DIRECT_PORT": "5432"}, "DB_DIRECT_PORT is set without DB_DIRECT_HOST"),
+        ({"DB_DIRECT_HOST": "h", "DB_DIRECT_PORT": "x"}, "DB_DIRECT_PORT='x' is no port"),
+        ({"DATABASE_URL_DEFAULT": "postgresql://h/n"}, "DATABASE_URL_DEFAULT names no further database"),
+        ({"DATABASE_URL_REPORTS": "postgresql://u:hunter2@h"}, "DATABASE_URL_REPORTS must name scheme, host"),
+        ({"DATABASE_URL_REPORTS": "postgresql://h/n?sslmode=on"}, "DATABASE_URL_REPORTS: sslmode='on' is none of"),
+        ({"DATABASE_URL_REPORTS": "postgresql://h/n?sslmod=x&b=y"}, "parameters that libpq does not know: b, sslmod"),
+        (
+            {"DATABASE_URL_REPORTS": "postgresql://h/n?sslmode"},
+            "DATABASE_URL_REPORTS is no URL, .* or its query is none",
+        ),
+        ({"DATABASE_URL_REPORTS": "postgresql://h:0/n"}, "the port of DATABASE_URL_REPORTS='0' is no port"),
+        (
+            {"DATABASE_URL_REPORTS": "postgresql://h/n?options=-c%20x%3D1"},
+            "options, which PgBouncer refuses at connect",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(monkeypatch, variables, message):
+    set_all(monkeypatch, PARTS | variables)
+
+    with pytest.raises(ImproperlyConfigured, match=message) as raised:
+        get_database_config()
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_both_ways_of_certificates_at_once_are_an_error(monkeypatch):
+    set_all(monkeypatch, {"DATABASE_URL": "postgresql://h/n", "DB_SSLMODE": "require"})
+
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL and DB_SSLMODE are both set"):
+        get_database_config()

@@ -1,0 +1,52 @@
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+
+def printed(capsys, *arguments, **options):
+    call_command("role_settings", *arguments, **options)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_it_prints_the_sql_for_the_services_role_and_database(capsys, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "USER", 'ti"ckets')
+    monkeypatch.setitem(connection.settings_dict, "NAME", "tickets")
+
+    assert printed(capsys, "statement_timeout=30s", "app.motto=it's") == [
+        """ALTER ROLE "ti""ckets" IN DATABASE "tickets" SET statement_timeout = '30s';""",
+        """ALTER ROLE "ti""ckets" IN DATABASE "tickets" SET app.motto = 'it''s';""",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_it_prints_holds_for_the_roles_next_connection(capsys):
+    (statement,) = printed(capsys, "statement_timeout=1234ms")
+    default, direct = settings.DATABASES["default"], settings.DATABASES["default"]["DIRECT"]
+    login = {"user": default["USER"], "password": default["PASSWORD"], "dbname": connection.settings_dict["NAME"]}
+    with psycopg.connect(host=direct["HOST"], port=direct["PORT"], **login, autocommit=True) as first:
+        first.execute(statement)
+        with psycopg.connect(host=direct["HOST"], port=direct["PORT"], **login) as second:
+            seen = second.execute("SHOW statement_timeout").fetchone()
+        first.execute(statement.replace("SET statement_timeout = '1234ms'", "RESET statement_timeout"))
+
+    assert seen == ("1234ms",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (["statement_timeout"], {}, "'statement_timeout' is no setting: write statement_timeout=30s"),
+        (["statement_timeout="], {}, "is no setting"),
+        (["a; DROP TABLE x=1"], {}, "is no setting"),
+        (
+            ["statement_timeout=1"],
+            {"database": "nowhere"},
+            "--database nowhere: settings.DATABASES has default",
+        ),
+    ],
+)
+def test_what_is_wrong_is_an_error_that_says_what_to_write(arguments, options, message):
+    with pytest.raises(CommandError, match=message):
+        call_command("role_settings", *arguments, **options)
