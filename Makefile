@@ -9,12 +9,15 @@ help: ## this list
 demo: venv ## four services on the shared core, one story; KEEP=1 leaves them running
 	@KEEP='$(KEEP)' .venv/bin/python -m tests.services.demo
 
+# Much of the suite waits. Each worker has a database of its own, and a file's tests stay together.
+IN_PARALLEL = -n 3 --dist loadfile
+
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
-	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py --ignore=tests/test_log_hostile.py $(ARGS)
+	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py --ignore=tests/test_log_hostile.py $(or $(ARGS),$(IN_PARALLEL))
 
 bench: venv ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
 	@.venv/bin/python -m tests.benchmarks.soft_deletion $(ARGS)

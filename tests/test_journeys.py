@@ -168,7 +168,7 @@ BAD_INPUT = [
     ("user", "/api/v1/users", {"email": "a@example.com", "name": {"a": 1}}, 400),
     ("ticket", "/api/v1/tickets", {"title": "no requestor"}, 400),
     ("ticket", "/api/v1/tickets", {"title": "x" * 201, "requestor_id": str(uuid.uuid4())}, 400),
-    ("ticket", f"/api/v1/tickets/{uuid.uuid4()}/comments", {"text": "no ticket"}, 404),
+    ("ticket", f"/api/v1/tickets/{uuid.UUID(int=7)}/comments", {"text": "no ticket"}, 404),
     ("communication", "/api/v1/notifications", {"text": "no key"}, 400),
     ("ticket", "/api/v1/tickets", {"title": "\ud800", "requestor_id": str(uuid.uuid4())}, 400),
     ("file", "/api/v1/attachments", {}, 400),

@@ -47,7 +47,9 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+
     def run(*arguments):
         status = main([str(argument) for argument in arguments])
         seen = capsys.readouterr()
