@@ -36,8 +36,9 @@ class RequestContextMiddleware:
     A valid X-Request-ID and traceparent are taken over, others are made anew; the answer bears X-Request-ID. Calls that
     `shared_core.clients` make for it end by its X-Request-Deadline, the seconds that its caller still waits. When the
     body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
-    db_ms and db_queries where the database was asked, and user_id where somebody looked up the user. Status 499 stands
-    for a client who left before. Successful probes of `shared_core.health` write none.
+    db_ms and db_queries where the database was asked, user_id where somebody looked up the user, and caller where
+    `shared_core.auth` has found which service it is. Status 499 stands for a client who left before. Successful probes
+    of `shared_core.health` write none.
 
     It comes first in MIDDLEWARE.
     """
@@ -108,6 +109,8 @@ class _Access:
         if (user_id := _user_id(request)) is not None:
             fields["user_id"] = user_id
         said = "%s given up by its client: %s" if status == _ABANDONED else "%s answered with %s"
+        if isinstance(caller := vars(request).get("service"), str):
+            fields["caller"] = caller
         logger.info(said, method, status, extra=fields)
 
 

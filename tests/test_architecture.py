@@ -28,9 +28,10 @@ FLOORS = [
         "environment",
         "logging_config",
         "databases",
+        "service_settings",
     ],
     # settings are configured
-    ["conf", "middleware", "commands", "celery", "clients"],
+    ["conf", "middleware", "commands", "celery", "auth", "clients"],
     # the app registry is ready
     ["models"],
     # Django looks for it by name
@@ -40,6 +41,7 @@ FLOORS = [
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
+    "auth": ["tokens", "jwts", "callers", "guards", ""],
     "databases": ["configuration", "sessions", "migrating", ""],
     "clients": [
         "exceptions",

@@ -68,6 +68,7 @@ NAMES = {
     "shared_core.log_format": ["parse_line"],
     "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],
     "shared_core.middleware": ["RequestContextMiddleware"],
+    "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
     "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
     "shared_core.health": ["health", "ready"],
     "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],

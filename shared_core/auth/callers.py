@@ -1,0 +1,104 @@
+"""Which service has sent this request?"""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+
+from shared_core import conf
+from shared_core.auth.jwts import InvalidTokenError, JWTSettings, Verifier
+from shared_core.auth.tokens import AcceptedTokens
+
+logger = logging.getLogger("shared_core.auth")
+
+# RFC 6750 §2.1: a scheme, of any case, and a token; nothing that several headers, joined, look like.
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *", re.ASCII)
+_LONGEST = 8192  # characters
+_CALLER = "_shared_core_caller"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not let in; the text is for logs and holds no token."""
+
+    status: int  # 401: nobody known; 403: somebody else is asked for
+    reason: str
+    gave_token: bool = False
+
+    def response(self) -> JsonResponse:
+        """Return the answer of RFC 6750 §3; it tells a stranger nothing of what is wrong with the token."""
+        if self.status == 403:
+            return JsonResponse({"error": "This service may not call this."}, status=403)
+        challenge = 'Bearer realm="services"' + (', error="invalid_token"' if self.gave_token else "")
+        answer = JsonResponse({"error": "A service's token is needed."}, status=401)
+        answer.headers["WWW-Authenticate"] = challenge
+        return answer
+
+
+class _Known:
+    """What the settings accept, prepared once for as long as they are the same objects."""
+
+    def __init__(self) -> None:
+        self._tokens_of: Any = None  # Any: a setting is whatever the service wrote
+        self._jwts_of: JWTSettings | None = None
+        self._tokens = AcceptedTokens({})
+        self._verifier: Verifier | None = None
+
+    def service_of(self, token: str) -> str:
+        """Return whose token it is; InvalidTokenError where it is nobody's."""
+        tokens = conf.get("SERVICE_ACCEPTED_TOKENS")
+        if tokens is not self._tokens_of:
+            self._tokens, self._tokens_of = AcceptedTokens({} if tokens is None else tokens), tokens
+        if (service := self._tokens.service_of(token)) is not None:
+            return service
+        jwts = JWTSettings.read()
+        if jwts is None or token.count(".") != 2:
+            raise InvalidTokenError("not known")
+        if self._verifier is None or jwts != self._jwts_of:
+            self._verifier, self._jwts_of = Verifier(jwts), jwts
+        return self._verifier.service_of(token)
+
+
+_known = _Known()
+
+
+def caller_of(request: HttpRequest) -> str | Refusal:
+    """Return the name of the service whose token ``request`` bears, or why there is none.
+
+    X-Service-Authorization counts before Authorization, which may be a user's.
+
+    Raises:
+        ImproperlyConfigured: What is accepted is set wrong.
+    """
+    given = request.META.get
+    header = given("HTTP_X_SERVICE_AUTHORIZATION") or given("HTTP_AUTHORIZATION") or ""
+    if not header:
+        return Refusal(401, "no token")
+    found = _BEARER.fullmatch(header) if len(header) <= _LONGEST else None
+    if found is None:
+        return Refusal(401, "no bearer token", gave_token=True)
+    try:
+        return _known.service_of(found[1])
+    except InvalidTokenError as error:
+        return Refusal(401, str(error), gave_token=True)
+
+
+def admit(request: HttpRequest, services: frozenset[str]) -> str | Refusal:
+    """Return who has sent ``request``, where it is one of ``services`` (none: any that is known); else why not.
+
+    Who it is stands in ``request.service`` from then on; a refusal is logged.
+    """
+    # A view may be guarded in a service that is guarded as a whole.
+    caller = vars(request).get(_CALLER) or caller_of(request)
+    vars(request)[_CALLER] = caller
+    if isinstance(caller, str):
+        request.service = caller  # type: ignore[attr-defined]  # what we promise
+        if not services or caller in services:
+            return caller
+        caller = Refusal(403, f"{caller} is not one of {', '.join(sorted(services))}")
+    logger.warning(
+        "Caller refused", extra={"status": caller.status, "reason": caller.reason, "path": request.path[:1000]}
+    )
+    return caller

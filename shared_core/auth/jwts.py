@@ -1,0 +1,218 @@
+"""Is this JWT one that we accept, and who has signed it? Needs the extra ``shared-core[jwt]``.
+
+SERVICE_JWT_KEY         what verifies: a shared secret, the PEM of a public key, or a Path to a file with either or with
+                        a JWKS (RFC 7517), which is read again when it changes; {"ticket": …} gives each issuer its own
+SERVICE_JWT_ALGORITHMS  ["HS256"], or ["RS256", "ES256"]; not both kinds, lest a public key be taken for a secret
+SERVICE_JWT_AUDIENCE    what ``aud`` must hold: this service
+SERVICE_JWT_ISSUER      whose ``iss`` is accepted, a text or a list; with a key for each issuer, those
+SERVICE_JWT_LEEWAY      seconds that clocks may differ, 10
+"""
+
+import json
+import os
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core import conf
+
+_SECRET = frozenset({"HS256", "HS384", "HS512"})
+_PUBLIC = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"})
+
+
+class InvalidTokenError(Exception):
+    """The token is not accepted; the text says why, and holds nothing of it."""
+
+
+@dataclass(frozen=True)
+class JWTSettings:
+    """The settings, as they are written."""
+
+    key: object
+    algorithms: object
+    audience: object
+    issuer: object
+    leeway: object
+
+    @classmethod
+    def read(cls) -> "JWTSettings | None":
+        """Return them, or None where no key is set."""
+        if conf.get("SERVICE_JWT_KEY") is None:
+            return None
+        key, algorithms, audience, issuer = (
+            conf.get(f"SERVICE_JWT_{name}") for name in ("KEY", "ALGORITHMS", "AUDIENCE", "ISSUER")
+        )
+        return cls(key, algorithms, audience, issuer, conf.get("SERVICE_JWT_LEEWAY", 10))
+
+
+class Verifier:
+    """Verifies by one `JWTSettings`.
+
+    Raises:
+        ImproperlyConfigured: A setting is missing or wrong, or PyJWT is not installed; the message names it.
+    """
+
+    def __init__(self, settings: JWTSettings) -> None:
+        try:
+            import jwt  # noqa: PLC0415  # an extra
+        except ImportError:
+            raise ImproperlyConfigured("SERVICE_JWT_KEY needs PyJWT: pip install shared-core[jwt].") from None
+        self._jwt: Any = jwt  # Any: a module
+        self._algorithms = _algorithms(settings.algorithms)
+        self._audience = _text("SERVICE_JWT_AUDIENCE", settings.audience)
+        if isinstance(settings.leeway, bool) or not isinstance(settings.leeway, int | float) or settings.leeway < 0:
+            raise ImproperlyConfigured(f"SERVICE_JWT_LEEWAY={settings.leeway!r} must be seconds, 0 or more.")
+        self._leeway = settings.leeway
+        self._is_signed_by_each = isinstance(settings.key, Mapping)
+        if isinstance(settings.key, Mapping):
+            if settings.issuer is not None:
+                raise ImproperlyConfigured("SERVICE_JWT_KEY names the issuers: leave SERVICE_JWT_ISSUER out.")
+            self._keys = {
+                _text("an issuer", name): Key(jwt, key, self._algorithms) for name, key in settings.key.items()
+            }
+        else:
+            key = self._key(settings.key)
+            issuers = settings.issuer if isinstance(settings.issuer, list | tuple | set) else [settings.issuer]
+            self._keys = dict.fromkeys((_text("SERVICE_JWT_ISSUER", issuer) for issuer in issuers), key)
+
+    def service_of(self, token: str) -> str:
+        """Return the ``sub`` of a token that holds.
+
+        Raises:
+            InvalidTokenError: It does not: its signature, ``alg``, ``iss``, ``aud``, ``exp`` or ``nbf``.
+        """
+        jwt = self._jwt
+        try:
+            claims = jwt.decode(
+                token,
+                self._key_of(token).verifying(token),
+                algorithms=self._algorithms,
+                audience=self._audience,
+                leeway=self._leeway,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise InvalidTokenError(
+                _REASONS.get(type(error).__name__, "malformed, or signed by somebody else")
+            ) from None
+        except (ValueError, TypeError, RecursionError):  # of JSON that is no token's
+            raise InvalidTokenError("malformed") from None
+        issuer, service = claims["iss"], claims["sub"]
+        if not isinstance(issuer, str) or issuer not in self._keys:
+            raise InvalidTokenError("issuer is not accepted")
+        if not isinstance(service, str) or not service or (self._is_signed_by_each and service != issuer):
+            raise InvalidTokenError("sub is not the service that signed it")
+        return service
+
+    def _key(self, source: object) -> "Key":
+        return Key(self._jwt, source, self._algorithms)
+
+    def _key_of(self, token: str) -> "Key":
+        if not self._is_signed_by_each:
+            return next(iter(self._keys.values()))
+        # Not believed: it says which key has to verify it.
+        payload = token.partition(".")[2].partition(".")[0]
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        issuer = claims.get("iss") if isinstance(claims, dict) else None
+        if not isinstance(issuer, str) or issuer not in self._keys:
+            raise InvalidTokenError("issuer is not accepted")
+        return self._keys[issuer]
+
+
+_REASONS = {
+    "ExpiredSignatureError": "expired",
+    "ImmatureSignatureError": "not valid yet",
+    "InvalidAudienceError": "meant for another audience",
+    "InvalidAlgorithmError": "signed by an algorithm that is not accepted",
+    "InvalidSignatureError": "signed by somebody else",
+    "MissingRequiredClaimError": "exp, iss, aud or sub is missing",
+}
+
+
+class Key:
+    """What verifies the tokens of an issuer, ready for use; from a file, made ready again when that changes."""
+
+    def __init__(self, jwt: Any, source: object, algorithms: Sequence[str]) -> None:  # Any: a module
+        self._jwt, self._source, self._algorithms = jwt, source, algorithms
+        self._seen: tuple[int, int, int] | None = None
+        self._ready: dict[str | None, Any] = {}  # {kid: key}; under None the only one
+        if isinstance(source, Path):
+            self._read_what_changed(source)
+        elif isinstance(source, str):
+            self._ready = {None: self._prepared(source)}
+        else:
+            raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
+
+    def verifying(self, token: str) -> Any:
+        """Return the key for ``token``; InvalidTokenError where there is none."""
+        if isinstance(self._source, Path):
+            self._read_what_changed(self._source)
+        if (only := self._ready.get(None)) is not None:
+            return only
+        key = self._ready.get(self._jwt.get_unverified_header(token).get("kid"))
+        if key is None:
+            raise InvalidTokenError("signed by a key that is not known")
+        return key
+
+    def _read_what_changed(self, path: Path) -> None:
+        try:
+            status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            text = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
+        self._ready = self._set(text) if text.startswith("{") else {None: self._prepared(text)}
+        self._seen = seen
+
+    def _set(self, text: str) -> dict[str | None, Any]:
+        try:
+            keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
+        except (ValueError, self._jwt.PyJWTError) as error:
+            raise ImproperlyConfigured(f"SERVICE_JWT_KEY: the file is no JWKS: {type(error).__name__}.") from None
+        fitting = [key for key in keys if key.key_type in _kinds(self._algorithms)]
+        if not fitting:
+            raise ImproperlyConfigured("SERVICE_JWT_KEY: the JWKS has no key for SERVICE_JWT_ALGORITHMS.")
+        return {None: fitting[0].key} if len(fitting) == 1 else {key.key_id or "": key.key for key in fitting}
+
+    def _prepared(self, text: str) -> Any:
+        if self._algorithms[0] in _SECRET:
+            if "-----BEGIN" in text:
+                raise ImproperlyConfigured('SERVICE_JWT_KEY is a PEM: write SERVICE_JWT_ALGORITHMS = ["RS256"].')
+            shortest = max(int(algorithm[2:]) for algorithm in self._algorithms) // 8
+            if len(text.encode()) < shortest:
+                raise ImproperlyConfigured(f"SERVICE_JWT_KEY is shorter than {shortest} bytes (RFC 7518 §3.2).")
+            return text.encode()
+        for algorithm in self._algorithms:
+            try:
+                return self._jwt.get_algorithm_by_name(algorithm).prepare_key(text)
+            except Exception:  # noqa: BLE001, S112  # cryptography's and PyJWT's many; the next may fit
+                continue
+        raise ImproperlyConfigured("SERVICE_JWT_KEY is no PEM of a public key for SERVICE_JWT_ALGORITHMS.")
+
+
+def _kinds(algorithms: Sequence[str]) -> set[str]:
+    """Return the JWKS types (RFC 7518 §6.1) that the algorithms work with."""
+    kinds = {"H": "oct", "R": "RSA", "P": "RSA", "E": "EC"}
+    return {"OKP" if algorithm == "EdDSA" else kinds[algorithm[0]] for algorithm in algorithms}
+
+
+def _algorithms(setting: Any) -> list[str]:
+    algorithms = list(setting) if isinstance(setting, list | tuple | set) else []
+    if not algorithms or not (set(algorithms) <= _SECRET or set(algorithms) <= _PUBLIC):
+        raise ImproperlyConfigured(
+            f"SERVICE_JWT_ALGORITHMS={setting!r} must be a list of {', '.join(sorted(_SECRET))}, or one of "
+            f"{', '.join(sorted(_PUBLIC))}; not of both."
+        )
+    return algorithms
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ImproperlyConfigured(f"{name} must be a text, not {value!r}.")
+    return value

@@ -1,0 +1,197 @@
+"""Requests with and without tokens, before a view, a whole service, and API frameworks."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpResponse
+from django.test import AsyncClient, RequestFactory
+
+from shared_core import context
+from shared_core.auth import ServiceAuth, ServiceAuthMiddleware, service_auth_required
+from shared_core.clients import ServiceToken
+
+TICKET, FILE = "ticket-token-0123456789", "file-token-0123456789"
+KEY = "a shared secret of more than 32 bytes"
+
+
+@pytest.fixture(autouse=True)
+def accepted(settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TICKET], "file": [FILE]}
+
+
+def request(path="/api/v1/users", **headers):
+    return RequestFactory().get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@service_auth_required("ticket")
+def users(request):
+    return HttpResponse(f"{request.service} {context.current()['caller']}")
+
+
+@service_auth_required()
+async def users_async(request):
+    return HttpResponse(f"{request.service} {context.current()['caller']}")
+
+
+def test_the_service_that_is_named_gets_in_and_its_name_is_known():
+    response = users(request(authorization=f"Bearer {TICKET}"))
+
+    assert (response.status_code, response.content) == (200, b"ticket ticket")
+    assert context.current() == {}
+
+
+def test_another_service_is_forbidden(capture_logs):
+    response = users(request(authorization=f"Bearer {FILE}"))
+
+    assert (response.status_code, response.content) == (403, b'{"error": "This service may not call this."}')
+    (said,) = [record for record in capture_logs if record["logger"] == "shared_core.auth"]
+    assert (said["level"], said["message"]) == ("WARNING", "Caller refused")
+    assert said["fields"] == {"status": 403, "reason": "file is not one of ticket", "path": "/api/v1/users"}
+
+
+@pytest.mark.parametrize(
+    ("header", "challenge"),
+    [
+        (None, 'Bearer realm="services"'),
+        ("", 'Bearer realm="services"'),
+        (f"Bearer {TICKET[:-1]}8", 'Bearer realm="services", error="invalid_token"'),
+        (f"Bearer {TICKET}, Bearer {TICKET}", 'Bearer realm="services", error="invalid_token"'),
+        (f"Basic {TICKET}", 'Bearer realm="services", error="invalid_token"'),
+        (TICKET, 'Bearer realm="services", error="invalid_token"'),
+        (f"Bearer {TICKET}\x00", 'Bearer realm="services", error="invalid_token"'),
+        ("Bearer " + "x" * 100_000, 'Bearer realm="services", error="invalid_token"'),
+        ("Bearer ٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣", 'Bearer realm="services", error="invalid_token"'),
+        ("Bearer " + "=" * 50, 'Bearer realm="services", error="invalid_token"'),
+        ("Bearer a.b.c", 'Bearer realm="services", error="invalid_token"'),
+    ],
+)
+def test_nobody_else_gets_in_nor_learns_why(header, challenge, capture_logs):
+    response = users(request() if header is None else request(authorization=header))
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == challenge
+    assert response.content == b'{"error": "A service\'s token is needed."}'
+    assert TICKET[:-1] not in str(capture_logs)
+
+
+def test_nobody_is_let_in_by_default(settings):
+    del settings.SERVICE_ACCEPTED_TOKENS
+
+    assert users(request(authorization=f"Bearer {TICKET}")).status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_is_of_any_case(scheme):
+    assert users(request(authorization=f"{scheme} {TICKET}")).status_code == 200
+
+
+def test_the_services_own_header_counts_before_the_users():
+    user = f"Bearer {FILE}"
+
+    assert users(request(authorization=user, x_service_authorization=f"Bearer {TICKET}")).status_code == 200
+    assert users(request(authorization=f"Bearer {TICKET}", x_service_authorization="Bearer nobodys")).status_code == 401
+
+
+def test_a_jwt_of_our_client_is_accepted_beside_the_tokens(settings):
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = KEY, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE, settings.SERVICE_JWT_ISSUER = "user", ["ticket", "file"]
+    token = ServiceToken("ticket", "user", KEY).mint().token
+
+    assert users(request(authorization=f"Bearer {token}")).content == b"ticket ticket"
+    assert users(request(authorization=f"Bearer {TICKET}")).content == b"ticket ticket"
+    settings.SERVICE_JWT_AUDIENCE = "communication"
+    assert users(request(authorization=f"Bearer {token}")).status_code == 401
+
+
+def test_settings_that_are_wrong_are_no_open_door(settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"ticket": "not a list"}
+
+    with pytest.raises(ImproperlyConfigured):
+        users(request(authorization="Bearer not"))
+
+
+def test_views_may_be_asynchronous():
+    async def ask(token):
+        return await users_async(request(authorization=f"Bearer {token}"))
+
+    assert asyncio.run(ask(FILE)).content == b"file file"
+    assert asyncio.run(ask("nobodys")).status_code == 401
+
+
+@pytest.mark.parametrize("wrong", [service_auth_required, lambda _: service_auth_required(7)])
+def test_a_decorator_that_is_written_wrong_says_so(wrong):
+    with pytest.raises(TypeError, match="@service_auth_required"):
+        wrong(users)
+
+
+class TestMiddleware:
+    @pytest.fixture
+    def guarded(self, settings, client):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "shared_core.auth.ServiceAuthMiddleware"]
+        return client
+
+    def test_only_services_that_are_known_get_in(self, guarded):
+        assert guarded.get("/ids/").status_code == 401
+        assert guarded.get("/nowhere/").status_code == 401
+        assert guarded.get("/ids/", headers={"Authorization": f"Bearer {TICKET}"}).status_code == 200
+        assert guarded.get("/nowhere/", headers={"Authorization": f"Bearer {TICKET}"}).status_code == 404
+
+    def test_probes_are_open_and_what_looks_like_one_is_not(self, guarded):
+        assert guarded.get("/health/").status_code == 200
+        for path in ("/health/x", "//health/", "/ids/health/", "/health/../ids/", "/ids/?/health/"):
+            assert guarded.get(path).status_code == 401
+
+    def test_paths_may_be_open(self, guarded, settings):
+        settings.SERVICE_AUTH_EXEMPT_PATHS = ["/items/", "/ids"]
+
+        assert guarded.get("/items/7/").status_code == 200
+        assert guarded.get("/ids/").status_code == 401
+        settings.SERVICE_AUTH_EXEMPT_PATHS = "/items/"
+        with pytest.raises(ImproperlyConfigured, match="must be a list"):
+            guarded.get("/items/7/")
+
+    def test_the_access_line_names_the_caller(self, guarded, capture_logs):
+        guarded.get("/ids/", headers={"Authorization": f"Bearer {TICKET}"})
+        guarded.get("/ids/")
+
+        lines = [record["fields"] for record in capture_logs if record["logger"] == "shared_core.access"]
+        assert [line.get("caller") for line in lines] == ["ticket", None]
+
+    def test_under_asgi_it_does_the_same(self, guarded):
+        async def ask():
+            client = AsyncClient()
+            statuses = [(await client.get("/ids/", headers={"Authorization": f"Bearer {TICKET}"})).status_code]
+            return [*statuses, (await client.get("/ids/")).status_code, (await client.get("/health/")).status_code]
+
+        assert asyncio.run(ask()) == [200, 401, 200]
+
+    def test_a_view_that_asks_for_more_asks_in_a_guarded_service(self):
+        middleware = ServiceAuthMiddleware(users)
+
+        assert middleware(request(authorization=f"Bearer {TICKET}")).status_code == 200
+        assert middleware(request(authorization=f"Bearer {FILE}")).status_code == 403
+
+
+class TestApiFrameworks:
+    def test_django_ninja_calls_it(self):
+        auth = ServiceAuth("ticket")
+
+        asked = request(authorization=f"Bearer {TICKET}")
+        assert str(auth(asked)) == asked.service == "ticket"
+        assert auth(request()) is None
+        with pytest.raises(PermissionDenied):
+            auth(request(authorization=f"Bearer {FILE}"))
+
+    def test_rest_framework_authenticates_by_it(self):
+        auth = ServiceAuth()
+        asked = SimpleNamespace(_request=request(authorization=f"Bearer {TICKET}"))
+
+        user, credentials = auth.authenticate(asked)
+
+        assert (str(user), user.pk, user.is_authenticated, user.is_anonymous, credentials) == (
+            "ticket", "ticket", True, False, None,
+        )  # fmt: skip
+        assert auth.authenticate(SimpleNamespace(_request=request())) is None
+        assert auth.authenticate_header(asked) == 'Bearer realm="services"'

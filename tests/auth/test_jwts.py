@@ -1,0 +1,228 @@
+"""JWTs that hold, and every way in which one does not; the signer is our own client's, or PyJWT."""
+
+import json
+import time
+from base64 import urlsafe_b64encode
+from types import SimpleNamespace
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.auth.jwts import InvalidTokenError, JWTSettings, Verifier
+from shared_core.clients import ServiceToken
+
+SECRET = "a shared secret of more than 32 bytes"
+
+
+def pair(key):
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return SimpleNamespace(private=private, public=public, key=key)
+
+
+RSA, OTHER_RSA = (pair(rsa.generate_private_key(public_exponent=65537, key_size=2048)) for _ in range(2))
+EC = pair(ec.generate_private_key(ec.SECP256R1()))
+
+
+def verifier(key=SECRET, algorithms=("HS256",), audience="user", issuer="ticket", leeway=0):
+    return Verifier(JWTSettings(key, list(algorithms), audience, issuer, leeway))
+
+
+def signed(key=SECRET, algorithm="HS256", headers=None, **changes):
+    now = int(time.time())
+    claims = {"iss": "ticket", "sub": "ticket", "aud": "user", "iat": now, "exp": now + 60, **changes}
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
+
+
+def jwks(*pairs):
+    algorithms = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
+    kinds = ["RSA" if isinstance(one.key, rsa.RSAPrivateKey) else "EC" for one in pairs]
+    keys = [
+        {**algorithms[kind].to_jwk(one.key.public_key(), as_dict=True), "kid": f"key{number}"}
+        for number, (kind, one) in enumerate(zip(kinds, pairs, strict=True))
+    ]
+    return json.dumps({"keys": keys})
+
+
+@pytest.mark.parametrize(
+    ("signing", "verifying", "algorithm"),
+    [(SECRET, SECRET, "HS256"), (RSA.private, RSA.public, "RS256"), (EC.private, EC.public, "ES256")],
+    ids=["HS256", "RS256", "ES256"],
+)
+def test_what_our_client_signs_names_the_calling_service(signing, verifying, algorithm):
+    token = ServiceToken("ticket", "user", signing, algorithm=algorithm).mint().token
+
+    assert verifier(verifying, [algorithm]).service_of(token) == "ticket"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"exp": int(time.time()) - 1}, "expired"),
+        ({"exp": None}, "exp, iss, aud or sub is missing"),
+        ({"sub": None}, "exp, iss, aud or sub is missing"),
+        ({"aud": None}, "exp, iss, aud or sub is missing"),
+        ({"iss": None}, "exp, iss, aud or sub is missing"),
+        ({"nbf": int(time.time()) + 60}, "not valid yet"),
+        ({"aud": "file"}, "meant for another audience"),
+        ({"iss": "stranger"}, "issuer is not accepted"),
+        ({"iss": "ticket "}, "issuer is not accepted"),
+        ({"sub": ""}, "sub is not the service that signed it"),
+        ({"key": SECRET + "x"}, "signed by somebody else"),
+        ({"key": SECRET * 2, "algorithm": "HS512"}, "signed by an algorithm that is not accepted"),
+        ({"exp": "soon"}, "malformed"),
+    ],
+)
+def test_what_does_not_hold_is_refused_with_its_reason(changes, reason):
+    with pytest.raises(InvalidTokenError, match=reason) as raised:
+        verifier().service_of(signed(**changes))
+
+    assert raised.value.__cause__ is None
+
+
+def test_clocks_may_differ_by_the_leeway():
+    token = signed(exp=int(time.time()) - 5)
+
+    assert verifier(leeway=10).service_of(token) == "ticket"
+    with pytest.raises(InvalidTokenError, match="expired"):
+        verifier(leeway=2).service_of(token)
+
+
+def encoded(part):
+    return urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+CLAIMS = {"iss": "ticket", "sub": "ticket", "aud": "user", "exp": 4_000_000_000}
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
+@pytest.mark.parametrize("key", [SECRET, RSA.public], ids=["secret", "public"])
+def test_a_token_that_nobody_signed_is_refused(algorithm, key):
+    token = f"{encoded({'alg': algorithm, 'typ': 'JWT'})}.{encoded(CLAIMS)}."
+
+    with pytest.raises(InvalidTokenError):
+        verifier(key, ["HS256"] if key == SECRET else ["RS256"]).service_of(token)
+
+
+def test_a_public_key_is_never_taken_for_a_secret():
+    import hashlib
+    import hmac
+
+    head = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded(CLAIMS)}"
+    signature = hmac.new(RSA.public.encode(), head.encode(), hashlib.sha256).digest()
+    forged = f"{head}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+    with pytest.raises(InvalidTokenError, match="algorithm that is not accepted"):
+        verifier(RSA.public, ["RS256"]).service_of(forged)
+    with pytest.raises(ImproperlyConfigured, match="not of both"):
+        verifier(RSA.public, ["RS256", "HS256"])
+    with pytest.raises(ImproperlyConfigured, match="is a PEM"):
+        verifier(RSA.public, ["HS256"])
+
+
+NO_TOKENS = ["", "a", "a.b.c", "....", "eyJ.eyJ.x", "e30.e30.x", "é.é.é", "٣.٣.٣", f"{encoded([])}.{encoded([])}.x"]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS)
+@pytest.mark.parametrize("key", [SECRET, {"ticket": SECRET}], ids=["one", "each"])
+def test_what_is_no_token_is_refused(token, key):
+    issuer = None if isinstance(key, dict) else "ticket"
+
+    with pytest.raises(InvalidTokenError):
+        verifier(key, issuer=issuer).service_of(token)
+
+
+class TestAKeyForEachIssuer:
+    """So that no service can speak for another."""
+
+    KEYS = {"ticket": RSA.public, "file": OTHER_RSA.public}
+
+    def test_a_service_speaks_for_itself(self):
+        checked = verifier(self.KEYS, ["RS256"], issuer=None)
+
+        assert checked.service_of(signed(RSA.private, "RS256")) == "ticket"
+        assert checked.service_of(signed(OTHER_RSA.private, "RS256", iss="file", sub="file")) == "file"
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"iss": "ticket", "sub": "ticket"}, "signed by somebody else"),
+            ({"iss": "file", "sub": "ticket"}, "sub is not the service that signed it"),
+            ({"iss": "stranger", "sub": "ticket"}, "issuer is not accepted"),
+            ({"iss": None, "sub": "ticket"}, "issuer is not accepted"),
+        ],
+    )
+    def test_and_not_for_another(self, changes, reason):
+        with pytest.raises(InvalidTokenError, match=reason):
+            verifier(self.KEYS, ["RS256"], issuer=None).service_of(signed(OTHER_RSA.private, "RS256", **changes))
+
+
+class TestAFile:
+    def test_a_jwks_has_keys_by_their_ids_and_is_read_again(self, tmp_path):
+        path = tmp_path / "jwks.json"
+        path.write_text(jwks(RSA, EC))
+        checked = verifier(path, ["RS256", "ES256"])
+        by_first = signed(RSA.private, "RS256", {"kid": "key0"})
+
+        assert checked.service_of(by_first) == "ticket"
+        assert checked.service_of(signed(EC.private, "ES256", {"kid": "key1"})) == "ticket"
+        for headers in ({"kid": "key7"}, {}, {"kid": "key1"}):
+            with pytest.raises(InvalidTokenError):
+                checked.service_of(signed(RSA.private, "RS256", headers))
+
+        path.write_text(jwks(OTHER_RSA))
+        assert checked.service_of(signed(OTHER_RSA.private, "RS256")) == "ticket"  # the only one needs no id
+        with pytest.raises(InvalidTokenError, match="signed by somebody else"):
+            checked.service_of(by_first)
+
+    def test_a_pem_or_a_secret_may_stand_in_a_file(self, tmp_path):
+        path = tmp_path / "key"
+        path.write_text(RSA.public)
+        assert verifier(path, ["RS256"]).service_of(signed(RSA.private, "RS256")) == "ticket"
+
+        path.write_text(SECRET + "\n")
+        assert verifier(path).service_of(signed()) == "ticket"
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (None, "cannot be read: FileNotFoundError"),
+            ("{}", "is no JWKS"),
+            ("{", "is no JWKS"),
+            (jwks(EC), "has no key for SERVICE_JWT_ALGORITHMS"),
+            ("nonsense", "no PEM of a public key"),
+        ],
+    )
+    def test_one_that_is_wrong_is_an_error_that_says_so(self, tmp_path, text, message):
+        path = tmp_path / "key"
+        if text is not None:
+            path.write_text(text)
+
+        with pytest.raises(ImproperlyConfigured, match=message):
+            verifier(path, ["RS256"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"key": "short"}, "SERVICE_JWT_KEY is shorter than 32 bytes"),
+        ({"algorithms": ["HS256", "HS512"]}, "SERVICE_JWT_KEY is shorter than 64 bytes"),
+        ({"key": 7}, "SERVICE_JWT_KEY must be a text, a Path, or a dict"),
+        ({"key": RSA.private, "algorithms": ["ES256"]}, "no PEM of a public key"),
+        ({"algorithms": []}, "SERVICE_JWT_ALGORITHMS=.* must be a list of HS256"),
+        ({"algorithms": ["none"]}, "SERVICE_JWT_ALGORITHMS=.* must be a list of HS256"),
+        ({"audience": None}, "SERVICE_JWT_AUDIENCE must be a text, not None"),
+        ({"issuer": None}, "SERVICE_JWT_ISSUER must be a text, not None"),
+        ({"key": {"ticket": SECRET}, "issuer": "ticket"}, "leave SERVICE_JWT_ISSUER out"),
+        ({"leeway": -1}, "SERVICE_JWT_LEEWAY=-1 must be seconds"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(settings, message):
+    with pytest.raises(ImproperlyConfigured, match=message) as raised:
+        verifier(**settings)
+
+    assert SECRET not in str(raised.value)

@@ -1,0 +1,63 @@
+import os
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.auth.tokens import AcceptedTokens
+
+OLD, NEW, OTHER = "old-token-0123456789", "new-token-0123456789", "other-token-0123456789"
+
+
+def test_each_service_has_its_tokens_several_while_one_is_replaced():
+    accepted = AcceptedTokens({"ticket": [OLD, NEW], "file": (OTHER,)})
+
+    assert [accepted.service_of(token) for token in (OLD, NEW, OTHER)] == ["ticket", "ticket", "file"]
+
+
+@pytest.mark.parametrize("token", ["", OLD[:-1], OLD + "x", OLD[:-1] + "8", OLD.upper(), f" {OLD}"])
+def test_what_is_nearly_a_token_is_none(token):
+    assert AcceptedTokens({"ticket": [OLD]}).service_of(token) is None
+
+
+def test_nobody_is_known_by_default():
+    assert AcceptedTokens({}).service_of("") is None
+
+
+def test_a_file_is_read_again_when_it_changes(tmp_path):
+    path = tmp_path / "ticket_token"
+    path.write_text(f"{OLD}\n")
+    accepted = AcceptedTokens({"ticket": [path], "file": [OTHER]})
+    before = accepted.service_of(OLD), accepted.service_of(NEW)
+
+    fresh = tmp_path / "fresh"
+    fresh.write_text(f"{NEW}\n\n{OLD}\n")
+    fresh.rename(path)  # as secrets are replaced
+    both = accepted.service_of(OLD), accepted.service_of(NEW)
+    path.write_text(f"{NEW}\n")
+    os.utime(path, ns=(1, 1))
+    after = accepted.service_of(OLD), accepted.service_of(NEW)
+
+    assert (before, both, after) == (("ticket", None), ("ticket", "ticket"), (None, "ticket"))
+    assert accepted.service_of(OTHER) == "file"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ([OLD], "must be a dict: write SERVICE_ACCEPTED_TOKENS = "),
+        ({"ticket": OLD}, r"SERVICE_ACCEPTED_TOKENS\['ticket'\] must be a list"),
+        ({"": [OLD]}, r"SERVICE_ACCEPTED_TOKENS\[''\] must be a list"),
+        ({"ticket": ["short"]}, "is no text of 16 characters or more"),
+        ({"ticket": [f"{OLD}\n"]}, "without spaces at its ends"),
+        ({"ticket": [None]}, "is no text of 16 characters"),
+        ({"ticket": [OLD], "file": [OLD]}, "gives 'file' a token that another service has too"),
+        ({"ticket": [Path("/nowhere/token")]}, "/nowhere/token cannot be read: No such file"),
+    ],
+)
+def test_what_is_wrong_is_an_error_that_says_what_to_write_and_shows_no_token(setting, message):
+    with pytest.raises(ImproperlyConfigured, match=message) as raised:
+        AcceptedTokens(setting).service_of("x")
+
+    assert OLD not in str(raised.value)
+    assert "short" not in str(raised.value).replace("shortest", "")
