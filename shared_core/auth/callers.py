@@ -1,10 +1,11 @@
 """Which service has sent this request?"""
 
+import functools
 import logging
 import re
 from dataclasses import dataclass
-from typing import Any
 
+from django.core.signals import setting_changed
 from django.http import HttpRequest, JsonResponse
 
 from shared_core import conf
@@ -38,30 +39,31 @@ class Refusal:
 
 
 class _Known:
-    """What the settings accept, prepared once for as long as they are the same objects."""
+    """What the settings accept, prepared at first use."""
 
     def __init__(self) -> None:
-        self._tokens_of: Any = None  # Any: a setting is whatever the service wrote
-        self._jwts_of: JWTSettings | None = None
-        self._tokens = AcceptedTokens({})
-        self._verifier: Verifier | None = None
+        tokens, jwts = conf.get("SERVICE_ACCEPTED_TOKENS"), JWTSettings.read()
+        self._tokens = AcceptedTokens({} if tokens is None else tokens)
+        self._verifier = None if jwts is None else Verifier(jwts)
 
     def service_of(self, token: str) -> str:
         """Return whose token it is; InvalidTokenError where it is nobody's."""
-        tokens = conf.get("SERVICE_ACCEPTED_TOKENS")
-        if tokens is not self._tokens_of:
-            self._tokens, self._tokens_of = AcceptedTokens({} if tokens is None else tokens), tokens
         if (service := self._tokens.service_of(token)) is not None:
             return service
-        jwts = JWTSettings.read()
-        if jwts is None or token.count(".") != 2:
+        if self._verifier is None or token.count(".") != 2:
             raise InvalidTokenError("not known")
-        if self._verifier is None or jwts != self._jwts_of:
-            self._verifier, self._jwts_of = Verifier(jwts), jwts
         return self._verifier.service_of(token)
 
 
-_known = _Known()
+_known = functools.cache(_Known)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting.startswith("SERVICE_"):
+        _known.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="shared_core.auth")  # tests change them
 
 
 def caller_of(request: HttpRequest) -> str | Refusal:
@@ -80,7 +82,7 @@ def caller_of(request: HttpRequest) -> str | Refusal:
     if found is None:
         return Refusal(401, "no bearer token", gave_token=True)
     try:
-        return _known.service_of(found[1])
+        return _known().service_of(found[1])
     except InvalidTokenError as error:
         return Refusal(401, str(error), gave_token=True)
 
