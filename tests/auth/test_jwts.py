@@ -196,6 +196,7 @@ class TestAFile:
             (jwks(EC), "has no key for SERVICE_JWT_ALGORITHMS"),
             ("nonsense", "no PEM of a public key"),
         ],
+        ids=["missing", "empty", "broken", "of another kind", "nonsense"],  # not the key: it is made each time
     )
     def test_one_that_is_wrong_is_an_error_that_says_so(self, tmp_path, text, message):
         path = tmp_path / "key"
