@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -16,11 +16,9 @@ from django.utils.functional import LazyObject, empty
 from django.utils.log import log_response
 
 from shared_core import context
+from shared_core.health.views import probe_at
 
 logger = logging.getLogger("shared_core.access")
-
-# The url namespace of the probes (urls.py): asked every few seconds, they would drown the requests of people.
-_PROBES = "shared_core.health"
 
 # nginx's word for a request whose client has left before there was an answer; Django cancels it under ASGI.
 _ABANDONED = 499
@@ -37,8 +35,10 @@ class RequestContextMiddleware:
     `shared_core.clients` make for it end by its X-Request-Deadline, the seconds that its caller still waits. When the
     body has ended, one line on logger ``shared_core.access`` tells method, route, path (without query), status and ms,
     db_ms and db_queries where the database was asked, user_id where somebody looked up the user, and caller where
-    `shared_core.auth` has found which service it is. Status 499 stands for a client who left before. Successful probes
-    of `shared_core.health` write none.
+    `shared_core.auth` has found which service it is. Status 499 stands for a client who left before.
+
+    The probes of `shared_core.health` it answers itself, before ALLOWED_HOSTS, redirects and tokens are looked at;
+    where they succeed, without a line: asked every few seconds, they would drown the requests of people.
 
     It comes first in MIDDLEWARE.
     """
@@ -58,16 +58,20 @@ class RequestContextMiddleware:
         """Serve ``request``."""
         if self._is_async:
             return self._serve_async(request)
-        served = _Served(request)
+        probe = probe_at(request.path_info)
+        served = _Served(request, is_probe=probe is not None)
         with served.bound():
-            response: HttpResponseBase = self._get_response(request)
+            response: HttpResponseBase = (probe or self._get_response)(request)
             return _finish(request, response, served)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        served = _Served(request)
+        probe = probe_at(request.path_info)
+        served = _Served(request, is_probe=probe is not None)
+        # A probe waits: in a thread, and not in that of the service's own synchronous code.
+        get_response = self._get_response if probe is None else sync_to_async(probe, thread_sensitive=False)
         with served.bound():
             try:
-                response: HttpResponseBase = await self._get_response(request)
+                response: HttpResponseBase = await get_response(request)
             except asyncio.CancelledError:
                 served.end(_ABANDONED)
                 raise
@@ -77,8 +81,8 @@ class RequestContextMiddleware:
 class _Access:
     """The access line of one request, and what it counts."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        self._request = request
+    def __init__(self, request: HttpRequest, *, is_probe: bool) -> None:
+        self._request, self._is_probe = request, is_probe
         self._started = time.perf_counter()
         self._queries: list[float] = []  # seconds; threads append to it
 
@@ -92,9 +96,9 @@ class _Access:
 
     def write(self, status: int) -> None:
         """Write the line."""
-        request, match = self._request, self._request.resolver_match
-        if match is not None and match.app_name == _PROBES and status < 400:
+        if self._is_probe and status < 400:
             return
+        request, match = self._request, self._request.resolver_match
         method = (request.method or "")[:_LONGEST_METHOD]
         fields: dict[str, object] = {
             "method": method,
@@ -144,14 +148,14 @@ connection_created.connect(_watch, dispatch_uid="shared_core.middleware")
 class _Served:
     """What is bound while one request is served: the ids that its log lines bear, and what it brought along."""
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, *, is_probe: bool) -> None:
         given = request.META.get
         request_id = given("HTTP_X_REQUEST_ID", "")
         self.request_id = request_id if context.is_request_id(request_id) else context.new_request_id()
         ids = {"request_id": self.request_id, **context.trace_fields(given("HTTP_TRACEPARENT"))}
         self._bindings = context.extended(ids)
         self._inbound = context.Inbound(given("HTTP_X_REQUEST_DEADLINE"), given("HTTP_AUTHORIZATION"))
-        self._access = _Access(request)
+        self._access = _Access(request, is_probe=is_probe)
 
     def bound(self) -> "_Bound":
         """Bind it for the length of a block, and for good no longer where that raises."""

@@ -31,17 +31,18 @@ FLOORS = [
         "service_settings",
     ],
     # settings are configured
-    ["conf", "middleware", "commands", "celery", "auth", "clients"],
+    ["conf", "commands", "celery", "auth", "clients", "health", "middleware"],
     # the app registry is ready
     ["models"],
     # Django looks for it by name
-    ["apps", "health", "urls", "management"],
+    ["apps", "urls", "management"],
     # run by people, imported by nothing
     ["testing", "logs"],
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
     "auth": ["tokens", "jwts", "callers", "guards", ""],
+    "health": ["probes", "databases", "views", ""],
     "databases": ["configuration", "sessions", "migrating", ""],
     "clients": [
         "exceptions",

@@ -70,7 +70,7 @@ NAMES = {
     "shared_core.middleware": ["RequestContextMiddleware"],
     "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
     "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
-    "shared_core.health": ["health", "ready"],
+    "shared_core.health": ["health", "readiness_check", "ready"],
     "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],
 }
 
@@ -125,6 +125,7 @@ SIGNATURES = {
         "(service=None, *, environment=None, level=None, format=None, log_file=None, log_file_max_bytes=0, "
         "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536)"
     ),
+    "shared_core.health.readiness_check": "(name, *, timeout=2.0)",
     "shared_core.log_format.parse_line": "(line)",
     "shared_core.context.bind": "(**fields)",
     "shared_core.context.current": "()",

@@ -6,6 +6,5 @@ handler400 = "core.http.bad_request"
 handler404 = "core.http.not_found"
 
 urlpatterns = [
-    path("", include("shared_core.urls")),
     path("api/v1/", include("apps.attachments.urls")),
 ]

@@ -1,0 +1,3 @@
+from tests.stack.fixtures import alias, stack
+
+__all__ = ["alias", "stack"]

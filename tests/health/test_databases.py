@@ -1,0 +1,220 @@
+"""Databases that are down, restarted, or accept and never answer; and their migrations."""
+
+import os
+import signal
+import socket
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.core import mail
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
+from django.db.migrations.recorder import MigrationRecorder
+from django.test.utils import CaptureQueriesContext
+
+from shared_core.health.databases import DatabaseProbe, _probes, database_probes
+
+WITHIN = 5.0  # seconds, as is promised
+
+
+@pytest.fixture
+def probed(stack, alias):
+    """The probe of a database, named so, on servers that may be stopped; it is asked as in production."""
+    alias("probed")
+    yield DatabaseProbe("probed")
+    _probes.pop("probed", None)
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Connections are kept, as outside of tests."""
+    monkeypatch.delattr(mail, "outbox")
+
+
+@pytest.fixture
+def connected():
+    """Databases that were connected to."""
+    made = []
+
+    def note(connection, **_):
+        made.append(connection.alias)
+
+    connection_created.connect(note)
+    yield made
+    connection_created.disconnect(note)
+
+
+def ask(probe):
+    """Return what has failed, and the seconds that it took to know."""
+    started = time.monotonic()
+    return dict(probe.begin().wait().failed), time.monotonic() - started
+
+
+def failed(probe):
+    return set(ask(probe)[0])
+
+
+def migrations(**settings):
+    return {"auth": None, "contenttypes": None, "library": "tests.health.migrations", **settings}
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_all_databases_are_asked_and_the_migrations_of_the_default_one(client, settings):
+    settings.MIGRATION_MODULES = migrations()
+    settings.DEBUG = True
+    answer = client.get("/ready/").json()
+
+    assert [probe.names for probe in database_probes()] == [
+        ("database", "migrations"),
+        ("database:archive", "migrations:archive"),
+    ]
+    assert answer["failed"] == ["migrations"]  # there is no table of them at all
+    assert answer["checks"]["migrations"]["reason"] == "1 not applied: library.0001_initial"
+
+
+def test_migrations_are_missing_applied_and_taken_back(probed, settings, kept):
+    settings.MIGRATION_MODULES = migrations()
+    assert failed(probed) == set()  # a further database, which nobody has migrated
+
+    connections["probed"].ensure_connection()
+    recorder = MigrationRecorder(connections["probed"])
+    recorder.ensure_schema()
+    seen = [failed(probed)]
+    recorder.record_applied("library", "0001_initial")
+    seen.append(failed(probed))
+    recorder.record_unapplied("library", "0001_initial")
+    seen.append(failed(probed))
+
+    assert seen == [{"migrations:probed"}, set(), {"migrations:probed"}]
+    recorder.flush()
+
+
+def test_a_graph_that_is_broken_is_told_as_migrations(probed, settings):
+    settings.MIGRATION_MODULES = migrations(library="tests.health.nowhere")
+    MigrationRecorder(connections["probed"]).ensure_schema()
+
+    assert ask(probed)[0] == {"migrations:probed": "ModuleNotFoundError: No module named 'tests.health.nowhere'"}
+
+
+def test_it_costs_one_query_and_no_connection(probed, kept):
+    MigrationRecorder(connections["probed"]).ensure_schema()
+    probed.ask()
+    made = connections["probed"].connection
+    with CaptureQueriesContext(connections["probed"]) as queries:
+        for _ in range(3):
+            assert probed.ask() == {}
+
+    assert [query["sql"] for query in queries] == ["SELECT count(*), max(id) FROM django_migrations"] * 3
+    assert connections["probed"].connection is made
+
+
+def test_the_requests_own_connection_is_left_alone(probed, kept):
+    mine = connections["probed"]
+    mine.close()
+
+    assert failed(probed) == set()
+    assert mine.connection is None
+
+
+def test_in_tests_no_connection_is_kept(probed, connected):
+    assert [failed(probed), failed(probed)] == [set(), set()]
+    assert connected == ["probed"] * 2
+
+
+def test_a_connection_lives_as_long_as_django_lets_it(probed, kept, connected):
+    connections.settings["probed"]["CONN_MAX_AGE"] = 0
+
+    assert [failed(probed), failed(probed)] == [set(), set()]
+    assert connected == ["probed"] * 2
+
+
+def test_after_a_restart_of_the_pooler_the_next_asking_works(probed, kept, stack, connected):
+    assert failed(probed) == set()
+
+    stack.start_pgbouncer()
+
+    assert failed(probed) == set()
+    assert connected == ["probed"] * 2
+
+
+@contextmanager
+def frozen(stack, server):
+    """Hold the server for the length of the block: its kernel accepts, and acknowledges; nobody answers."""
+    with connections["probed"].cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        of_postgres = [pid for (pid,) in cursor]
+    process, others = getattr(stack, server), of_postgres if server == "postgres" else []
+
+    def send(number):
+        process.kill_all(number)
+        for pid in others:
+            os.kill(pid, number)
+
+    send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        send(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("server", ["pgbouncer", "postgres"])
+def test_a_server_that_accepts_and_never_answers_is_told_in_time(probed, kept, stack, server):
+    assert failed(probed) == set()
+
+    with frozen(stack, server):
+        first, took = ask(probed)
+        again = [ask(probed) for _ in range(2)]
+
+    assert set(first) == {"database:probed"}
+    assert took < WITHIN
+    assert all(set(found) == {"database:probed"} and took < WITHIN for found, took in again)
+
+    ends = time.monotonic() + 20
+    while failed(probed):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_a_stranger_on_the_port_who_says_nothing_is_told_in_time(alias):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        alias("silent", HOST="127.0.0.1", PORT=str(silent.getsockname()[1]))
+        found, took = ask(DatabaseProbe("silent"))
+
+    assert set(found) == {"database:silent"}
+    assert took < WITHIN
+
+
+def test_a_server_that_is_down_is_told_and_the_others_are_asked(client, alias, db, settings):
+    settings.DEBUG = True
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        alias("gone", HOST="127.0.0.1", PORT=str(taken.getsockname()[1]), PASSWORD="hunter2")
+        answer = client.get("/ready/")
+    _probes.pop("gone")
+
+    assert answer.status_code == 503
+    assert answer.json()["failed"] == ["database:gone"]
+    assert answer.json()["checks"]["database"]["ok"] is True
+    assert answer.json()["checks"]["migrations:gone"]["ok"] is None
+    assert "hunter2" not in answer.content.decode()
+
+
+def test_a_connection_that_hangs_is_cut_and_not_the_services_own(probed, kept, stack):
+    with connections["probed"].cursor() as mine:
+        mine.execute("SELECT 1")
+        assert failed(probed) == set()
+        with frozen(stack, "pgbouncer"):
+            assert failed(probed) == {"database:probed"}
+
+        mine.execute("SELECT 2")
+        assert mine.fetchone() == (2,)
+
+
+@pytest.mark.django_db
+def test_a_test_in_a_transaction_is_not_disturbed(client):
+    client.get("/ready/")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert connection.in_atomic_block

@@ -1,0 +1,195 @@
+"""What the probes answer, to whom, and past what stands in a probe's way."""
+
+import asyncio
+import time
+from types import ModuleType
+
+import pytest
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import include, path
+
+from shared_core.clients import CircuitBreaker
+from shared_core.clients.circuits import Verdict, ledger
+from shared_core.clients.urls import origin_of
+from shared_core.health import readiness_check
+from shared_core.health.probes import registered
+
+HOSTS = ["10.0.0.7:8000", "service.example.org"]
+TOKEN = "ticket-token-0123456789"
+
+ready_at = pytest.mark.django_db(databases="__all__")
+
+
+@pytest.fixture(autouse=True)
+def _forget_checks(monkeypatch):
+    for name in list(registered):
+        monkeypatch.delitem(registered, name)
+    yield
+    registered.clear()
+
+
+@pytest.fixture
+def broken():
+    """A check that fails, and whose reason holds a secret."""
+
+    @readiness_check("search")
+    def search_answers():
+        raise ConnectionError("https://ada:hunter2@search:9200 refused")
+
+
+def urls(*patterns):
+    module = ModuleType("urls")
+    module.urlpatterns = list(patterns)
+    return module
+
+
+def test_health_touches_nothing(client, broken):
+    response = client.get("/health/")  # pytest-django forbids it the database
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@ready_at
+def test_a_service_whose_database_answers_is_ready(client):
+    response = client.get("/ready/")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@ready_at
+def test_a_stranger_is_told_the_names_only(client, broken):
+    response = client.get("/ready/", headers={"Authorization": "Bearer nobodys-token-0123456789"})
+
+    assert (response.status_code, response.json()) == (503, {"status": "unavailable", "failed": ["search"]})
+
+
+@ready_at
+def test_with_debug_the_details_are_told_without_secrets(client, settings, broken):
+    settings.DEBUG = True
+    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1))
+    circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
+    answer = client.get("/ready/").json()
+
+    assert {name: check["ok"] for name, check in answer["checks"].items()} == {
+        **dict.fromkeys(["database", "migrations", "database:archive", "migrations:archive"], True),
+        "search": False,
+    }
+    assert all(0 <= check["ms"] < 5000 for check in answer["checks"].values())
+    assert answer["checks"]["search"]["reason"] == "ConnectionError: https://***@search:9200 refused"
+    assert answer["origins"]["http://user-service:8000"]["circuit"] == "open"
+
+
+@ready_at
+def test_another_services_outage_makes_this_one_no_less_ready(client):
+    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1))
+    circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
+
+    assert client.get("/ready/").status_code == 200
+
+
+@ready_at
+def test_a_known_service_is_told_the_details(client, settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
+
+    assert "checks" in client.get("/ready/", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    assert "checks" not in client.get("/ready/", headers={"Authorization": f"Bearer {TOKEN[:-1]}8"}).json()
+
+
+@ready_at
+def test_people_may_ask_for_text(client, settings, broken):
+    told = client.get("/ready/", headers={"Accept": "text/plain"})
+    settings.DEBUG = True
+    details = client.get("/ready/", headers={"Accept": "text/plain"}).content.decode().splitlines()
+
+    assert (told.status_code, told.content) == (503, b"unavailable: search\n")
+    assert told.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert details[0] == "unavailable: search"
+    assert details[1].startswith("database ")
+    assert details[1].endswith(" ms ok")
+    assert details[-1].endswith("ConnectionError: https://***@search:9200 refused")
+    assert client.get("/health/", headers={"Accept": "text/plain"}).content == b"ok\n"
+
+
+@ready_at
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "text/plain, application/json", "text/html", "no/;,", ""]
+)
+def test_all_others_get_json(client, accept):
+    assert client.get("/ready/", headers={"Accept": accept}).json() == {"status": "ok"}
+
+
+@ready_at
+def test_a_probe_may_ask_for_the_head_only_and_may_not_write(client, broken):
+    asked, head = client.get("/ready/"), client.head("/ready/")
+
+    assert (head.status_code, head.content) == (503, b"")
+    assert head.headers["Content-Length"] == str(len(asked.content))
+    assert client.post("/health/").status_code == client.post("/ready/").status_code == 405
+
+
+@ready_at
+@pytest.mark.parametrize("at", ["/health/", "/ready/"])
+def test_allowed_hosts_redirects_and_tokens_do_not_stand_in_its_way(client, settings, at):
+    settings.ALLOWED_HOSTS = ["service.example.org"]
+    settings.SECURE_SSL_REDIRECT = True
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "shared_core.auth.ServiceAuthMiddleware",
+    ]
+
+    asked = [[client.get(path, headers={"Host": host}).status_code for path in (at, "/ids/")] for host in HOSTS]
+
+    assert asked == [[200, 400], [200, 301]]
+
+
+@ready_at
+def test_the_middleware_answers_where_urls_include_nothing(client, settings):
+    settings.ROOT_URLCONF = urls(path("", lambda request: HttpResponse()))
+
+    assert [client.get(at).status_code for at in ("/health/", "/ready/", "/internal/health/")] == [200, 200, 404]
+
+
+@ready_at
+def test_what_is_included_elsewhere_is_answered_there_too(client, settings):
+    settings.ROOT_URLCONF = urls(path("internal/", include("shared_core.urls")))
+    settings.SECURE_SSL_REDIRECT = True
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.security.SecurityMiddleware"]
+
+    assert client.get("/internal/ready/").json() == {"status": "ok"}
+
+
+@ready_at
+def test_without_the_middleware_the_urls_answer(settings):
+    settings.MIDDLEWARE = []
+
+    assert Client().get("/ready/").json() == Client().get("/health/").json() == {"status": "ok"}
+
+
+def test_a_services_own_view_at_that_path_is_its_own(client, settings):
+    settings.ROOT_URLCONF = urls(path("health/", lambda request: HttpResponse("mine")))
+
+    assert client.get("/health/").content == b"mine"
+
+
+@ready_at
+def test_under_asgi_it_answers_and_other_requests_go_on_meanwhile():
+    @readiness_check("slow", timeout=0.5)
+    def slow():
+        time.sleep(0.6)
+
+    async def ask():
+        client = AsyncClient()
+        probe = asyncio.create_task(client.get("/ready/", headers={"Host": "10.0.0.7"}))
+        await asyncio.sleep(0.1)
+        other = await client.get("/ids/")
+        return other.status_code, probe.done(), await probe
+
+    status, was_done, probe = asyncio.run(ask())
+
+    assert (status, was_done) == (200, False)
+    assert (probe.status_code, probe.json()["failed"]) == (503, ["slow"])
