@@ -1,20 +1,90 @@
-"""Settings that every service of a fleet has, read from the environment: whom it calls, who may call it, its keys.
+"""Settings that every service of a fleet has, read from the environment.
 
-SECRET_KEY = secret("SECRET_KEY", unsafe="for development only")
-globals().update(service_urls("user", "file"))      # USER_SERVICE_URL, FILE_SERVICE_URL
-SERVICE_ACCEPTED_TOKENS = accepted_tokens()
-globals().update(behind_gateway())
+    globals().update(get_service_settings("ticket", apps=["apps.tickets"], calls=["user", "file"]))
+
+or its parts, each by itself: `secret`, `allowed_hosts`, `service_urls`, `accepted_tokens`, `cache_config`,
+`behind_gateway`.
 """
 
+import re
+from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from shared_core.databases import get_database_config
 from shared_core.environment import environment_name, names_beginning_with, read
+from shared_core.logging_config import get_logging_config
 
 _SHORTEST = 32  # characters, of a key that signs
+_SHORTEST_TOKEN = 16  # characters
 _SUFFIX = "_SERVICE_URL"
+_UNSAFE = frozenset({"development", "test"})
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+# What Django's `validate_host` compares with: a name, ".name" with all below it, an IPv6 address in brackets, or "*".
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", re.ASCII)
+
+
+def get_service_settings(
+    name: str, *, apps: Sequence[str] = (), calls: Collection[str] = (), middleware: Sequence[str] = ()
+) -> dict[str, Any]:  # Any: Django's settings
+    """Return the settings that services have in common; what a service has beside, or otherwise, it writes below.
+
+    These are DEBUG, SECRET_KEY, ALLOWED_HOSTS, INSTALLED_APPS, MIDDLEWARE, ROOT_URLCONF, USE_TZ, TIME_ZONE, DATABASES,
+    CACHES, TEST_RUNNER, LOGGING, SERVICE_ACCEPTED_TOKENS, and the security headers of `behind_gateway`; where other
+    services are called, their ``…_SERVICE_URL`` and SERVICE_AUTH_TOKEN. DEBUG is on where ENVIRONMENT is
+    ``development``.
+
+    The service is closed: `ServiceAuthMiddleware` lets in who has a token of SERVICE_ACCEPTED_TOKENS, and the paths of
+    SERVICE_AUTH_EXEMPT_PATHS are open. ``MIDDLEWARE.remove("shared_core.auth.ServiceAuthMiddleware")`` opens it.
+
+    Args:
+        name: The service's: ``ticket``. Its log lines bear it, and its keys in the cache begin with it.
+        apps: Its INSTALLED_APPS; shared_core comes before them.
+        calls: The names of the services that it calls.
+        middleware: Its MIDDLEWARE, after the shared ones.
+
+    Raises:
+        ImproperlyConfigured: Something is missing in the environment, or wrong; the message names it.
+        ValueError: The name is none, or a text was given for a list.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f'{name!r} is no name of a service: write get_service_settings("ticket", …)')
+    for given in (apps, calls, middleware):
+        if isinstance(given, str):
+            raise ValueError(f'{given!r} must be a list: write ["{given}"]')  # noqa: TRY004  # a text is a sequence
+    return {
+        "DEBUG": environment_name() == "development",
+        "SECRET_KEY": secret("SECRET_KEY", unsafe=f"unsafe key of {name}, for development and tests only"),
+        "ALLOWED_HOSTS": allowed_hosts(),
+        "INSTALLED_APPS": ["shared_core", *apps],
+        "MIDDLEWARE": [
+            "shared_core.middleware.RequestContextMiddleware",
+            "django.middleware.security.SecurityMiddleware",
+            "shared_core.auth.ServiceAuthMiddleware",
+            *middleware,
+        ],
+        "ROOT_URLCONF": "core.urls",
+        "USE_TZ": True,
+        "TIME_ZONE": "UTC",
+        "DATABASES": get_database_config(),
+        "CACHES": cache_config(name),
+        "TEST_RUNNER": "shared_core.testing.PoolerTestRunner",
+        "LOGGING": get_logging_config(name),
+        "SERVICE_ACCEPTED_TOKENS": accepted_tokens(),
+        **behind_gateway(),
+        **(_of_calls(calls) if calls else {}),
+    }
+
+
+def _of_calls(services: Collection[str]) -> dict[str, str]:
+    # In development and tests others may be stand-ins that ask for no token.
+    token = secret("SERVICE_AUTH_TOKEN", unsafe="", shortest=_SHORTEST_TOKEN)
+    return {**service_urls(*services), **({"SERVICE_AUTH_TOKEN": token} if token else {})}
 
 
 def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -> str:
@@ -28,7 +98,7 @@ def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -
     Raises:
         ImproperlyConfigured: It is missing, too short, the unsafe one, or its file cannot be read.
     """
-    may_be_unsafe = environment_name() in {"development", "test"}
+    may_be_unsafe = environment_name() in _UNSAFE
     value, file = read(name), read(f"{name}_FILE")
     if value and file:
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep one.")
@@ -45,6 +115,62 @@ def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -
     if not may_be_unsafe and (len(value) < shortest or value == unsafe):
         raise ImproperlyConfigured(f"{name} is too weak for {environment_name()}: it is short, or known. {make}")
     return value
+
+
+def allowed_hosts() -> list[str]:
+    """Return ALLOWED_HOSTS, from the variable of that name: ``tickets.example.org,ticket``.
+
+    In development and tests it may be unset: this machine.
+
+    Raises:
+        ImproperlyConfigured: It is not set, or one is no name of a host.
+    """
+    hosts = [host for entry in read("ALLOWED_HOSTS").split(",") if (host := entry.strip())]
+    if not hosts and environment_name() in _UNSAFE:
+        return ["localhost", "127.0.0.1", "[::1]"]
+    if not hosts:
+        raise ImproperlyConfigured(
+            "ALLOWED_HOSTS is not set: write the names by which this service is asked, as tickets.example.org,ticket."
+        )
+    if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS: {', '.join(map(repr, wrong))} is no name of a host: without scheme, port and path."
+        )
+    return hosts
+
+
+def cache_config(prefix: str) -> dict[str, dict[str, Any]]:
+    """Return CACHES, from CACHE_URL: ``redis://cache:6379/0``, ``rediss://…``, ``unix:///run/redis.sock``.
+
+    Services may share a Redis: each key begins with ``prefix``. Not set, the cache is Django's own default, in the
+    memory of each process.
+
+    Raises:
+        ImproperlyConfigured: It is no such URL, or the package redis is not installed.
+    """
+    url = read("CACHE_URL")
+    if not url:
+        return {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": prefix}}
+    try:
+        parts = urlsplit(url)
+        is_redis = bool(
+            parts.hostname if parts.scheme in {"redis", "rediss"} else parts.scheme == "unix" and parts.path
+        )
+        _ = parts.port
+    except ValueError:
+        is_redis = False
+    if not is_redis:
+        # Without the value: it may hold a password.
+        raise ImproperlyConfigured("CACHE_URL must be a redis://, rediss:// or unix:// URL, as redis://cache:6379/0.")
+    if find_spec("redis") is None:
+        raise ImproperlyConfigured("CACHE_URL needs the package redis: add redis to the service's requirements.")
+    return {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": url,
+            "KEY_PREFIX": prefix,
+        }
+    }
 
 
 def service_urls(*services: str) -> dict[str, str]:
@@ -107,7 +233,7 @@ def behind_gateway() -> dict[str, object]:
     The gateway says by ``X-Forwarded-Proto`` how it was asked, and must not pass on a client's own. Cookies are sent by
     HTTPS only; browsers are told to stay with it for a year. The rest are Django's defaults. See "Security in Django".
     """
-    if environment_name() in {"development", "test"}:
+    if environment_name() in _UNSAFE:
         return {}
     return {
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),

@@ -1,6 +1,9 @@
 """The demo's story and its faults: one process a service, real HTTP, real PostgreSQL through a real PgBouncer."""
 
+import http.client
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_core.clients import NotFound, ServerError, ServiceHTTPError
+from shared_core.clients import HTTPClient, NotFound, ServerError, ServiceHTTPError
 from shared_core.log_format import parse_line
 from tests.services import demo
 from tests.services.fleet import Fleet, FleetError
@@ -81,6 +84,32 @@ def test_a_deactivated_or_deleted_user_opens_no_ticket_and_a_restored_one_does(s
         statuses.append(status(open_ticket, story, user))
 
     assert statuses == [422, 201, 422]
+
+
+def test_notifications_are_tickets_alone(story):
+    with story.client("communication", "gateway") as client:
+        assert status(client.post, "/api/v1/notifications", json={}, idempotency_key="a key of mine") == 403
+        assert status(client.get, "/api/v1/notifications") == 200
+
+
+def test_the_services_name_who_calls_them(fleet, story, user):
+    open_ticket(story, user)  # whom the gateway has read before
+    ends = time.monotonic() + 10
+    while len(callers := [line["caller"] for line in calls_of(fleet["user"], f"/api/v1/users/{user['id']}")]) < 2:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+    assert callers == ["gateway", "ticket"]
+
+
+def calls_of(service, path):
+    """Return the fields of the service's access lines of GETs of ``path``."""
+    lines = [parse_line(line)["fields"] for line in service.log_file.read_text().splitlines()]
+    return [fields for fields in lines if (fields.get("path"), fields.get("method")) == (path, "GET")]
+
+
+def dockerfile(name):
+    return (ROOT / "tests" / "services" / f"{name}-service" / "Dockerfile").read_text()
 
 
 def status(call, *args, **kwargs):
@@ -180,7 +209,8 @@ BAD_INPUT = [
 
 @pytest.mark.parametrize(("service", "path", "body", "expected"), BAD_INPUT)
 def test_input_that_is_wrong_is_refused_as_json(story, service, path, body, expected):
-    with pytest.raises(ServiceHTTPError) as raised, story.client(service) as client:
+    caller = "ticket" if "notifications" in path else "gateway"
+    with pytest.raises(ServiceHTTPError) as raised, story.client(service, caller) as client:
         client.post(path, json=body)
 
     assert raised.value.response.status_code == expected
@@ -190,7 +220,7 @@ def test_input_that_is_wrong_is_refused_as_json(story, service, path, body, expe
 def test_an_idempotency_key_used_for_another_notification_is_refused(story):
     body = {"ticket_id": str(uuid.uuid4()), "recipient_id": str(uuid.uuid4()), "text": "one"}
     key = str(uuid.uuid4())
-    with story.client("communication") as messages:
+    with story.client("communication", "ticket") as messages:
         first = messages.post("/api/v1/notifications", json=body, idempotency_key=key)
         again = messages.post("/api/v1/notifications", json=body, idempotency_key=key)
         other = status(messages.post, "/api/v1/notifications", json=body | {"text": "two"}, idempotency_key=key)
@@ -247,7 +277,38 @@ class TestEachService:
         assert {parse_line(line)["fields"]["service"] for line in written + said} == {name}
         assert any(" gunicorn.error " in line for line in said)
 
-    @pytest.mark.parametrize("variable", ["SECRET_KEY", "DB_PASSWORD"])
+    def test_it_asks_for_a_token_and_its_probes_do_not(self, fleet, name):
+        with HTTPClient(fleet[name].url, token=False) as strangers:
+            assert status(strangers.get, "/api/v1/tickets") == 401
+            assert status(strangers.get, "/health/", headers={"Host": "10.0.0.7"}) == 200
+            assert strangers.get_json("/ready/") == {"status": "ok"}
+        with HTTPClient(fleet[name].url, token=fleet["ticket"].environment["SECRET_KEY"]) as strangers:
+            assert status(strangers.get, "/api/v1/tickets") == 401
+
+    def test_a_probe_of_the_head_only_leaves_the_connection_in_order(self, fleet, name):
+        connection = http.client.HTTPConnection("127.0.0.1", fleet[name].port, timeout=10)
+        answers = []
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            connection.request(method, "/ready/")
+            response = connection.getresponse()
+            answers.append((response.status, response.read()))
+        connection.close()
+
+        assert answers == [(200, b""), (200, b'{"status": "ok"}')] * 2
+
+    def test_its_containers_health_check_passes_where_it_is_up_and_fails_where_it_is_down(self, fleet, name):
+        line = re.search(r"HEALTHCHECK .*? CMD (\[.*?\])$", dockerfile(name), re.DOTALL | re.MULTILINE)[1]
+        command = json.loads(line.replace("\\\n", ""))
+        assert command[0] == "python"
+        assert "8000" in command[2]
+
+        def check(port):
+            code = command[2].replace("8000", str(port))
+            return subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode
+
+        assert (check(fleet[name].port), check(9)) == (0, 1)
+
+    @pytest.mark.parametrize("variable", ["SECRET_KEY", "DB_PASSWORD", "ALLOWED_HOSTS"])
     def test_it_does_not_start_without_what_it_needs_and_names_it(self, fleet, name, variable):
         environment = {key: value for key, value in fleet[name].environment.items() if key != variable}
         command = [sys.executable, "manage.py", "check"]

@@ -71,6 +71,15 @@ NAMES = {
     "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
     "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
     "shared_core.health": ["health", "readiness_check", "ready"],
+    "shared_core.service_settings": [
+        "accepted_tokens",
+        "allowed_hosts",
+        "behind_gateway",
+        "cache_config",
+        "get_service_settings",
+        "secret",
+        "service_urls",
+    ],
     "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],
 }
 
@@ -127,6 +136,10 @@ SIGNATURES = {
     ),
     "shared_core.health.readiness_check": "(name, *, timeout=2.0)",
     "shared_core.log_format.parse_line": "(line)",
+    "shared_core.service_settings.get_service_settings": "(name, *, apps=(), calls=(), middleware=())",
+    "shared_core.service_settings.secret": "(name, *, unsafe=None, shortest=32)",
+    "shared_core.service_settings.service_urls": "(*services)",
+    "shared_core.auth.service_auth_required": "(*services)",
     "shared_core.context.bind": "(**fields)",
     "shared_core.context.current": "()",
     "shared_core.context.request_id": "()",

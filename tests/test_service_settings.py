@@ -1,12 +1,21 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from shared_core.service_settings import accepted_tokens, behind_gateway, secret, service_urls
+from shared_core.service_settings import (
+    accepted_tokens,
+    allowed_hosts,
+    behind_gateway,
+    cache_config,
+    get_service_settings,
+    secret,
+    service_urls,
+)
 
 STRONG = "k" * 50
 VARIABLES = (
     "ENVIRONMENT SECRET_KEY SECRET_KEY_FILE USER_SERVICE_URL FILE_SERVICE_URL USER_API_SERVICE_URL TICKET_SERVICE_URL "
-    "COMMUNICATION_SERVICE_URL SERVICE_ACCEPTED_TOKENS SERVICE_ACCEPTED_TOKENS_DIR"
+    "COMMUNICATION_SERVICE_URL SERVICE_ACCEPTED_TOKENS SERVICE_ACCEPTED_TOKENS_DIR SERVICE_AUTH_TOKEN ALLOWED_HOSTS "
+    "CACHE_URL"
 )
 
 
@@ -127,3 +136,144 @@ def test_a_service_behind_a_gateway_is_secured_but_in_development(monkeypatch):
 
     monkeypatch.setenv("ENVIRONMENT", "dev")
     assert behind_gateway() == {}
+
+
+class TestAllowedHosts:
+    def test_they_come_from_the_environment(self, monkeypatch):
+        monkeypatch.setenv("ALLOWED_HOSTS", " tickets.example.org, .example.com,ticket,[::1],127.0.0.1 ,")
+
+        assert allowed_hosts() == ["tickets.example.org", ".example.com", "ticket", "[::1]", "127.0.0.1"]
+
+    def test_unset_they_are_this_machine_in_development_and_an_error_elsewhere(self, monkeypatch):
+        with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS is not set: write the names"):
+            allowed_hosts()
+        monkeypatch.setenv("ENVIRONMENT", "dev")
+
+        assert allowed_hosts() == ["localhost", "127.0.0.1", "[::1]"]
+
+    @pytest.mark.parametrize(
+        "host", ["http://ticket", "ticket:8000", "ticket/", "a b", "*.example.org", "ti\u0661ket", "."]
+    )
+    def test_what_is_no_host_is_named(self, monkeypatch, host):
+        monkeypatch.setenv("ALLOWED_HOSTS", f"ticket,{host}")
+
+        with pytest.raises(ImproperlyConfigured, match="is no name of a host: without scheme, port and path") as raised:
+            allowed_hosts()
+        assert repr(host) in str(raised.value)
+
+
+class TestCacheConfig:
+    def test_unset_it_is_djangos_default(self):
+        assert cache_config("ticket")["default"]["BACKEND"] == "django.core.cache.backends.locmem.LocMemCache"
+
+    @pytest.mark.parametrize(
+        "url", ["redis://:hunter2@cache:6379/0", "rediss://cache", "redis://[::1]:6379", "unix:///run/redis.sock?db=1"]
+    )
+    def test_services_that_share_a_redis_keep_their_keys_apart(self, monkeypatch, url):
+        monkeypatch.setenv("CACHE_URL", url)
+        monkeypatch.setattr("shared_core.service_settings.find_spec", lambda name: name == "redis")
+
+        assert cache_config("ticket") == {
+            "default": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": url,
+                "KEY_PREFIX": "ticket",
+            }
+        }
+
+    @pytest.mark.parametrize(
+        "url", ["cache:6379", "http://cache", "redis://", "unix://", "redis://:hunter2@cache:port"]
+    )
+    def test_what_is_none_is_told_without_its_password(self, monkeypatch, url):
+        monkeypatch.setenv("CACHE_URL", url)
+
+        with pytest.raises(ImproperlyConfigured, match="CACHE_URL must be a redis://") as raised:
+            cache_config("ticket")
+        assert "hunter2" not in str(raised.value)
+
+    def test_a_package_that_is_missing_is_named(self, monkeypatch):
+        monkeypatch.setenv("CACHE_URL", "redis://cache")
+        monkeypatch.setattr("shared_core.service_settings.find_spec", lambda name: None)
+
+        with pytest.raises(ImproperlyConfigured, match="CACHE_URL needs the package redis"):
+            cache_config("ticket")
+
+
+class TestServiceSettings:
+    @pytest.fixture(autouse=True)
+    def _database(self, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@h/n")
+        for part in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "DIRECT_HOST", "DIRECT_PORT"):
+            monkeypatch.delenv(f"DB_{part}", raising=False)
+
+    @pytest.fixture
+    def production(self, monkeypatch):
+        monkeypatch.setenv("SECRET_KEY", STRONG)
+        monkeypatch.setenv("ALLOWED_HOSTS", "ticket")
+        monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", "gateway=a-token-of-its-own")
+
+    def test_a_developer_needs_no_more_than_a_database(self, monkeypatch):
+        monkeypatch.setenv("ENVIRONMENT", "dev")
+        settings = get_service_settings("ticket", apps=["apps.tickets"], middleware=["one.More"])
+
+        assert settings["DEBUG"] is True
+        assert settings["INSTALLED_APPS"] == ["shared_core", "apps.tickets"]
+        assert [path.rpartition(".")[2] for path in settings["MIDDLEWARE"]] == [
+            "RequestContextMiddleware",
+            "SecurityMiddleware",
+            "ServiceAuthMiddleware",
+            "More",
+        ]
+        assert settings["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is True
+        assert settings["SERVICE_ACCEPTED_TOKENS"] == {}
+        assert "SECURE_HSTS_SECONDS" not in settings
+        assert "SERVICE_AUTH_TOKEN" not in settings
+        assert settings["SECRET_KEY"] != get_service_settings("user")["SECRET_KEY"]
+
+    @pytest.mark.parametrize("environment", [None, "staging", "prod", "test"])
+    def test_nothing_but_development_has_debug(self, monkeypatch, production, environment):
+        if environment:
+            monkeypatch.setenv("ENVIRONMENT", environment)
+
+        assert get_service_settings("ticket")["DEBUG"] is False
+
+    def test_in_production_it_is_safe_behind_a_gateway(self, production):
+        settings = get_service_settings("ticket")
+
+        assert settings["SECRET_KEY"] == STRONG
+        assert settings["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+        assert settings["SERVICE_ACCEPTED_TOKENS"] == {"gateway": ["a-token-of-its-own"]}
+
+    def test_an_environment_that_is_unknown_is_an_error(self, monkeypatch, production):
+        monkeypatch.setenv("ENVIRONMENT", "live")
+
+        with pytest.raises(ImproperlyConfigured, match="ENVIRONMENT='live' is none of"):
+            get_service_settings("ticket")
+
+    def test_who_calls_others_needs_their_urls_and_a_token(self, monkeypatch, production):
+        with pytest.raises(ImproperlyConfigured, match="SERVICE_AUTH_TOKEN is not set"):
+            get_service_settings("ticket", calls=["user", "file"])
+        monkeypatch.setenv("SERVICE_AUTH_TOKEN", "short")
+        with pytest.raises(ImproperlyConfigured, match="SERVICE_AUTH_TOKEN is too weak"):
+            get_service_settings("ticket", calls=["user", "file"])
+        monkeypatch.setenv("SERVICE_AUTH_TOKEN", "a-token-of-its-own")
+        with pytest.raises(ImproperlyConfigured, match="USER_SERVICE_URL, FILE_SERVICE_URL must be set"):
+            get_service_settings("ticket", calls=["user", "file"])
+        monkeypatch.setenv("USER_SERVICE_URL", "http://user:8000")
+        monkeypatch.setenv("FILE_SERVICE_URL", "http://file:8000")
+        settings = get_service_settings("ticket", calls=["user", "file"])
+
+        assert (settings["USER_SERVICE_URL"], settings["SERVICE_AUTH_TOKEN"]) == (
+            "http://user:8000",
+            "a-token-of-its-own",
+        )
+
+    @pytest.mark.parametrize("name", ["", "Ticket", "a b", "a" * 64, None, "-a"])
+    def test_a_name_that_is_none_is_refused(self, name):
+        with pytest.raises(ValueError, match="is no name of a service"):
+            get_service_settings(name)
+
+    @pytest.mark.parametrize("given", ["apps", "calls", "middleware"])
+    def test_a_text_is_no_list(self, given):
+        with pytest.raises(ValueError, match=r"'apps.tickets' must be a list: write \[\"apps.tickets\"\]"):
+            get_service_settings("ticket", **{given: "apps.tickets"})

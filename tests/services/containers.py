@@ -13,17 +13,18 @@ from types import SimpleNamespace
 from tests.services.story import Check, Story
 
 _HERE = Path(__file__).parent
-# The ports that docker-compose.yml publishes.
+# The ports that docker-compose.yml publishes, and the token that it lets people in by.
+_TOKENS = {"gateway": "gateway-for-a-developers-machine-and-ci-only"}
 _PORTS = {"user": 8001, "ticket": 8002, "communication": 8003, "file": 8004}
 
 
 def main() -> int:
     """Tell the containers the story, but for what needs their processes or logs."""
     fleet = {
-        name: SimpleNamespace(url=f"http://127.0.0.1:{os.environ.get(f'{name.upper()}_PORT', port)}")
+        name: SimpleNamespace(url=f"http://127.0.0.1:{os.environ.get(f'{name.upper()}_PORT', port)}", tokens=_TOKENS)
         for name, port in _PORTS.items()
     }
-    story = Story(fleet)  # type: ignore[arg-type]  # what these steps use of a fleet: its URLs
+    story = Story(fleet)  # type: ignore[arg-type]  # what these steps use of a fleet: its URLs and tokens
     steps = (story.create_user, story.open_ticket, story.comment, story.refuse_strangers, story.delete, story.restore)
     checks = [check for step in steps for check in step()]
     checks.append(empty_submodule())

@@ -65,7 +65,8 @@ def _keep(fleet: Fleet) -> None:
     print("\nThe fleet is running. Press Ctrl-C to stop it.")
     for service in fleet:
         print(f"  {service.name + '-service':<22} {service.url}/ready/")
-    print(f"\n  curl {fleet['ticket'].url}/api/v1/tickets", flush=True)
+    ticket = fleet["ticket"]
+    print(f"\n  curl -H 'Authorization: Bearer {ticket.tokens['gateway']}' {ticket.url}/api/v1/tickets", flush=True)
     while True:
         signal.pause()
 

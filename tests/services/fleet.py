@@ -28,6 +28,13 @@ from tests.stack import Stack, StackError
 from tests.stack.process import Process
 
 NAMES = ("user", "file", "communication", "ticket")
+# Who may call each of them. Behind the gateway are people.
+CALLERS = {
+    "user": ("gateway", "ticket"),
+    "file": ("gateway", "ticket"),
+    "communication": ("gateway", "ticket"),
+    "ticket": ("gateway",),
+}
 WORKERS = 2
 _HERE = Path(__file__).parent
 _START_WITHIN = 30.0  # seconds
@@ -41,8 +48,10 @@ class FleetError(StackError):
 class Service:
     """One of the four, as a process."""
 
-    def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, folder: Path, environment: dict[str, str], tokens: dict[str, str]) -> None:
+        """Prepare it; ``tokens`` are those of each caller, by name."""
         self.name = name
+        self.tokens = {caller: tokens[caller] for caller in CALLERS[name]}
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = folder / f"{name}.log"
@@ -50,11 +59,14 @@ class Service:
         self.source = _HERE / f"{name}-service" / "src"
         self.environment = {
             **environment,
+            "ALLOWED_HOSTS": "127.0.0.1",
             "DB_NAME": f"{environment['DB_NAME']}_{name}",
             "DJANGO_SETTINGS_MODULE": "core.settings.prod",
             "FILE_STORAGE": str(folder / f"{name}-storage"),
             "LOG_FILE": str(self.log_file),
             "SECRET_KEY": secrets.token_hex(32),
+            "SERVICE_ACCEPTED_TOKENS": ",".join(f"{caller}={token}" for caller, token in self.tokens.items()),
+            "SERVICE_AUTH_TOKEN": tokens[name],
             "SERVICE_NAME": name,
         }
         self.process: Process | None = None
@@ -148,13 +160,9 @@ class Fleet:
             self.stack.start()
             self._databases = self.stack.environment
         prefix = f"hdms_{secrets.token_hex(4)}"
-        shared = {
-            **_plain_environment(),
-            **self._databases,
-            "DB_NAME": prefix,
-            "SERVICE_AUTH_TOKEN": secrets.token_hex(16),
-        }
-        self._services = {name: Service(name, self._folder, shared) for name in NAMES}
+        shared = {**_plain_environment(), **self._databases, "DB_NAME": prefix}
+        tokens = {caller: secrets.token_hex(16) for caller in ("gateway", *NAMES)}
+        self._services = {name: Service(name, self._folder, shared, tokens) for name in NAMES}
         urls = {f"{service.name.upper()}_SERVICE_URL": service.url for service in self}
         for service in self:
             service.environment.update(urls)

@@ -53,10 +53,11 @@ class Story:
         yield "restore it", self.restore
         yield "follow one request through four logs", self.trace
 
-    def client(self, name: str) -> HTTPClient:
-        """Return a client for a service of the fleet; it sends no token, as a user's browser would not."""
+    def client(self, name: str, caller: str = "gateway") -> HTTPClient:
+        """Return a client for a service of the fleet, with the token of one of its callers."""
         # People try again, whatever came before; the services keep their circuits.
-        return HTTPClient(self.fleet[name].url, service=name, token=False, breaker=None, budget=None)
+        service = self.fleet[name]
+        return HTTPClient(service.url, service=name, token=service.tokens[caller], breaker=None, budget=None)
 
     def create_user(self) -> Iterator[Check]:
         """A user is created and can be read by her id."""

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.messaging.forms import ChatMessageForm, NotificationForm
 from apps.messaging.models import ChatMessage, Notification
+from shared_core.auth import service_auth_required
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def list_notifications(request):
     return page(request, rows, show_notification)
 
 
+@service_auth_required("ticket")
 def notify(request):
     """Notify once for each Idempotency-Key: a repeat gets the first answer, the key for something else 422."""
     key = request.headers.get("Idempotency-Key", "")

@@ -1,24 +1,9 @@
 """What is the same wherever user-service runs: users, departments."""
 
-from decouple import Csv, config
+from shared_core.service_settings import get_service_settings
 
-from shared_core.databases import get_database_config
-from shared_core.logging_config import get_logging_config
-
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "shared_core", "apps.users"]
-MIDDLEWARE = [
-    "shared_core.middleware.RequestContextMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-]
-ROOT_URLCONF = "core.urls"
-ALLOWED_HOSTS = config("ALLOWED_HOSTS", default="localhost,127.0.0.1", cast=Csv())
-APPEND_SLASH = False
-USE_TZ = True
-TIME_ZONE = "UTC"
-
-DATABASES = get_database_config()
-TEST_RUNNER = "shared_core.testing.PoolerTestRunner"
-LOGGING = get_logging_config("user")
+APPS = ["django.contrib.contenttypes", "django.contrib.auth", "apps.users"]
+globals().update(get_service_settings("user", apps=APPS))
 
 AUTH_USER_MODEL = "users.User"
 # An e-mail address is unique among users that are not deleted, and a login looks at no others.

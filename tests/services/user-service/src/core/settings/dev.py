@@ -1,6 +1,7 @@
 """On a developer's machine."""
 
-from core.settings.base import *
+import os
 
-DEBUG = True
-SECRET_KEY = "for a developer's machine only"
+os.environ.setdefault("ENVIRONMENT", "development")
+
+from core.settings.base import *
