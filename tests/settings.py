@@ -20,9 +20,15 @@ except (StackError, ImproperlyConfigured) as error:
 DATABASES["archive"] = {**DATABASES["default"], "TEST": {"NAME": "test_archive"}}
 
 SECRET_KEY = "for the test suite only"
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "shared_core", "tests.library"]
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "shared_core",
+    "shared_core.idempotency",
+    "tests.library",
+]
 # The suite's models have no migrations and refer to content types: all tables are made in one go.
-MIGRATION_MODULES = {"auth": None, "contenttypes": None}
+MIGRATION_MODULES = {"auth": None, "contenttypes": None, "shared_core_idempotency": None}
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.urls"

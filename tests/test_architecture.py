@@ -33,7 +33,7 @@ FLOORS = [
     # settings are configured
     ["conf", "commands", "celery", "auth", "clients", "health", "middleware"],
     # the app registry is ready
-    ["models"],
+    ["models", "idempotency"],
     # Django looks for it by name
     ["apps", "urls", "management"],
     # run by people, imported by nothing
@@ -84,6 +84,15 @@ ROOMS = {
         "guards",
         "purging",
         "base",
+        "",
+    ],
+    "idempotency": ["apps", "models", "migrations.0001_initial", "migrations", "requests", "views", ""],
+    "management": [
+        "commands.migrate",
+        "commands.purge_deleted",
+        "commands.purge_idempotency_keys",
+        "commands.role_settings",
+        "commands",
         "",
     ],
     "testing": ["databases", "records", "services", "plugin", ""],

@@ -225,8 +225,9 @@ def test_an_idempotency_key_used_for_another_notification_is_refused(story):
         again = messages.post("/api/v1/notifications", json=body, idempotency_key=key)
         other = status(messages.post, "/api/v1/notifications", json=body | {"text": "two"}, idempotency_key=key)
 
-    assert (first.status_code, again.status_code, other) == (201, 200, 422)
-    assert first.json() == again.json()
+    assert (first.status_code, again.status_code, other) == (201, 201, 422)
+    assert first.content == again.content
+    assert again.headers["Idempotent-Replayed"] == "true"
 
 
 def test_an_idempotency_key_used_for_another_ticket_is_refused_and_opens_none(story, user):

@@ -64,6 +64,7 @@ NAMES = {
         "UnsafeURL",
         "forward_user",
     ],
+    "shared_core.idempotency": ["idempotent"],
     "shared_core.logging_config": ["get_logging_config"],
     "shared_core.log_format": ["parse_line"],
     "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],

@@ -14,6 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
 from shared_core.health.databases import DatabaseProbe, _probes, database_probes
+from tests import settings as settings_of_the_suite
 
 WITHIN = 5.0  # seconds, as is promised
 
@@ -56,7 +57,7 @@ def failed(probe):
 
 
 def migrations(**settings):
-    return {"auth": None, "contenttypes": None, "library": "tests.health.migrations", **settings}
+    return {**settings_of_the_suite.MIGRATION_MODULES, "library": "tests.health.migrations", **settings}
 
 
 @pytest.mark.django_db(databases="__all__")

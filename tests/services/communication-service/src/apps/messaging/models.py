@@ -19,8 +19,6 @@ class Notification(BaseModel):
     recipient_id = models.UUIDField()
     kind = models.CharField(max_length=50, blank=True)  # what happened: "ticket-opened"
     text = models.CharField(max_length=200)
-    # Unique among all rows: a notification that was deleted is not sent again.
-    idempotency_key = models.CharField(max_length=200, unique=True, editable=False)
 
     def __str__(self):
         return self.text

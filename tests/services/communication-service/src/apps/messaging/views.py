@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from apps.messaging.forms import ChatMessageForm, NotificationForm
 from apps.messaging.models import ChatMessage, Notification
 from shared_core.auth import service_auth_required
+from shared_core.idempotency import idempotent
 
 logger = logging.getLogger(__name__)
 
@@ -56,18 +57,12 @@ def list_notifications(request):
 
 
 @service_auth_required("ticket")
+@idempotent(required=True)
 def notify(request):
-    """Notify once for each Idempotency-Key: a repeat gets the first answer, the key for something else 422."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not 1 <= len(key) <= 200:
-        raise BadRequest("An Idempotency-Key of 1 to 200 characters is needed.")
+    """Notify, once for each Idempotency-Key."""
     form = read_form(NotificationForm, request)
     if not form.is_valid():
         return invalid(form)
-    # Two at a time: the unique key lets one of them in, and get_or_create gives the other the row of the first.
-    notification, is_new = Notification.all_objects.get_or_create(idempotency_key=key, defaults=form.cleaned_data)
-    if any(getattr(notification, name) != value for name, value in form.cleaned_data.items()):
-        return JsonResponse({"error": "This Idempotency-Key was used for another notification."}, status=422)
-    if is_new:
-        logger.info("Notified", extra={"ticket_id": notification.ticket_id})
-    return JsonResponse(show_notification(notification), status=201 if is_new else 200)
+    notification = form.save()
+    logger.info("Notified", extra={"ticket_id": notification.ticket_id})
+    return JsonResponse(show_notification(notification), status=201)

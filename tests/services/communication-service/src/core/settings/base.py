@@ -2,4 +2,4 @@
 
 from shared_core.service_settings import get_service_settings
 
-globals().update(get_service_settings("communication", apps=["apps.messaging"]))
+globals().update(get_service_settings("communication", apps=["shared_core.idempotency", "apps.messaging"]))

@@ -24,7 +24,7 @@ class CommunicationClient(ServiceClient):
     service = "communication"
 
     def notify_opened(self, ticket):
-        """Tell that ``ticket`` was opened; told again, it notifies nobody twice."""
+        """Tell that ``ticket`` was opened; told again, it notifies nobody twice, for as long as answers are kept."""
         body = {
             "ticket_id": str(ticket.pk),
             "recipient_id": str(ticket.requestor_id),
