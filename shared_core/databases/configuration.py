@@ -25,6 +25,9 @@ _POOL_MODES = ("transaction", "none")
 # The first PgBouncer that keeps prepared statements apart: https://www.pgbouncer.org/changelog.html
 _PREPARES_SINCE = (1, 21)
 
+# How often a statement is sent before it is prepared: psycopg's own number, which Django leaves out.
+_PREPARED_AFTER = 5
+
 # A pooler that accepts and says nothing, or is gone without a word, is an error after so long.
 _CONNECT_WITHIN = 5  # seconds
 _ANSWERS_WITHIN = 30_000  # milliseconds for sent data to be acknowledged
@@ -42,8 +45,9 @@ def get_database_config() -> dict[str, dict[str, Any]]:  # Any: Django's DATABAS
     ``DATABASE_URL_REPORTS`` adds the database ``reports``. One whose name begins with ``replica`` is read from only: in
     tests it is the default one (Django's TEST MIRROR).
 
-    DB_POOL_MODE says what stands between: ``transaction`` (unset), or ``none`` where there is no pooler. Prepared
-    statements are left out behind a pooler, unless PGBOUNCER_VERSION says 1.21 or later.
+    DB_POOL_MODE says what stands between: ``transaction`` (unset), or ``none`` where there is no pooler. With
+    ``DB_SERVER_SIDE_BINDING=true``, Django's ``server_side_binding``, statements that are sent often are prepared: not
+    behind a pooler, unless PGBOUNCER_VERSION says 1.21 or later.
 
     Raises:
         ImproperlyConfigured: A value is missing or wrong, or both ways are used; the message names each.
@@ -152,22 +156,28 @@ def _database(
     pool_mode = read("DB_POOL_MODE") or "transaction"
     if pool_mode not in _POOL_MODES:
         raise ImproperlyConfigured(f"DB_POOL_MODE={pool_mode!r} is none of {', '.join(_POOL_MODES)}.")
+    if _is_psycopg_3():
+        # A prepared statement is known to one server connection only.
+        prepares = pool_mode == "none" or _pooler_prepares()
+        database["OPTIONS"] |= {"prepare_threshold": _PREPARED_AFTER if prepares else None, **_binding()}
     return _behind_pooler(source, database) if pool_mode == "transaction" else database
 
 
+def _binding() -> dict[str, bool]:
+    text = read("DB_SERVER_SIDE_BINDING").lower()
+    if text not in {"", "true", "false"}:
+        raise ImproperlyConfigured(f"DB_SERVER_SIDE_BINDING={text!r} must be true or false.")
+    return {"server_side_binding": True} if text == "true" else {}
+
+
 def _behind_pooler(source: str, database: dict[str, Any]) -> dict[str, Any]:
-    options = database["OPTIONS"]
-    if "options" in options:
+    if "options" in database["OPTIONS"]:
         raise ImproperlyConfigured(
             f"{source} has the parameter options, which PgBouncer refuses at connect. For a block of code write "
             "shared_core.databases.local_settings; for good, run what `manage.py role_settings` prints."
         )
     # `iterator()` would open a cursor on one server connection and fetch from it on another.
-    pooled = {**database, "DISABLE_SERVER_SIDE_CURSORS": True}
-    # A prepared statement is known to one server connection only; psycopg2 prepares none, and knows no such option.
-    if not _pooler_prepares() and _is_psycopg_3():
-        pooled["OPTIONS"] = {**options, "prepare_threshold": None}
-    return pooled
+    return {**database, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 
 def _pooler_prepares() -> bool:

@@ -147,7 +147,7 @@ def test_without_a_pooler_nothing_is_switched_off(monkeypatch):
     database = get_database_config()["default"]
 
     assert "DISABLE_SERVER_SIDE_CURSORS" not in database
-    assert database["OPTIONS"] == BOUNDS
+    assert database["OPTIONS"] == {**BOUNDS, "prepare_threshold": 5}
     assert database["CONN_HEALTH_CHECKS"] is True
 
 
@@ -159,7 +159,15 @@ def test_statements_are_prepared_where_the_pooler_keeps_them_apart(monkeypatch, 
 
     options = get_database_config()["default"]["OPTIONS"]
 
-    assert ("prepare_threshold" not in options) is prepares
+    assert options["prepare_threshold"] == (5 if prepares else None)
+    assert "server_side_binding" not in options
+
+
+@pytest.mark.parametrize(("text", "options"), [("true", {"server_side_binding": True}), ("False", {}), ("", {})])
+def test_binding_is_djangos_own_choice_by_a_variable(monkeypatch, text, options):
+    set_all(monkeypatch, PARTS | {"DB_SERVER_SIDE_BINDING": text})
+
+    assert get_database_config()["default"]["OPTIONS"] == {**BOUNDS, "prepare_threshold": None, **options}
 
 
 def test_psycopg2_is_given_no_option_that_it_does_not_know(monkeypatch):
@@ -174,6 +182,7 @@ def test_psycopg2_is_given_no_option_that_it_does_not_know(monkeypatch):
     [
         ({"DB_SSLMODE": "on"}, "DB_SSLMODE: sslmode='on' is none of disable, allow"),
         ({"DB_POOL_MODE": "session"}, "DB_POOL_MODE='session' is none of transaction, none"),
+        ({"DB_SERVER_SIDE_BINDING": "on"}, "DB_SERVER_SIDE_BINDING='on' must be true or false"),
         ({"PGBOUNCER_VERSION": "latest"}, "PGBOUNCER_VERSION='latest' is no version: write one like 1.24"),
         ({"DB_DIRECT_PORT": "5432"}, "DB_DIRECT_PORT is set without DB_DIRECT_HOST"),
         ({"DB_DIRECT_HOST": "h", "DB_DIRECT_PORT": "x"}, "DB_DIRECT_PORT='x' is no port"),

@@ -1,0 +1,83 @@
+"""A service's own suite, through the pooler: twice in a row, by several workers, and after one that was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.stack import Stack
+
+_OF_THIS_SUITE = ("PYTEST_", "DB_", "DJANGO_")
+SETTINGS = """
+from shared_core.databases import get_database_config
+
+DATABASES = get_database_config()
+INSTALLED_APPS = ["django.contrib.contenttypes", "shared_core"]
+SECRET_KEY = "for the test suite only"
+USE_TZ = True
+"""
+TESTS = """
+import time
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(6))
+def test_a_row(number):
+    assert connection.settings_dict["NAME"].startswith("test_")
+    ContentType.objects.create(app_label="a", model=str(number))
+    assert ContentType.objects.filter(app_label="a").count() == 1
+    time.sleep({pause})
+"""
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with Stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def suite(stack, tmp_path):
+    """Return a function that begins the suite of a small service."""
+    (tmp_path / "settings.py").write_text(SETTINGS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = settings\npythonpath = .\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_SUITE)}
+
+    def begin(*arguments, pause=0):
+        (tmp_path / "test_rows.py").write_text(TESTS.replace("{pause}", str(pause)))
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            cwd=tmp_path,
+            env={**environment, **stack.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return begin
+
+
+def outcome(process):
+    said, _ = process.communicate(timeout=120)
+    return said.strip().splitlines()[-1].split(" in ")[0] if process.returncode == 0 else said
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two workers"])
+def test_it_passes_twice_in_a_row(suite, workers):
+    assert [outcome(suite(*workers)) for _ in range(2)] == ["6 passed"] * 2
+
+
+def test_it_passes_after_one_that_was_killed_and_left_its_databases(suite):
+    killed = suite("-n", "2", pause=60)
+    time.sleep(6)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+
+    assert outcome(suite("-n", "2")) == "6 passed"
