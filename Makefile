@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest bench bench-calls bench-logs lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest bench bench-calls bench-logs bench-running lint format docker-test fleet clean venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ bench-calls: venv ## calls beside requests, httpx, urllib3 and http.client; ARGS
 
 bench-logs: venv ## log records beside the standard library's, structlog and python-json-logger; ARGS="format --runs 80"
 	@.venv/bin/python -m tests.benchmarks.logs $(ARGS)
+
+bench-running: venv ## queries through the pooler, /ready/, tokens; ARGS="ready --rounds 40"
+	@.venv/bin/python -m tests.benchmarks.running $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .
