@@ -12,6 +12,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,16 @@ def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):
     assert (storage / made["id"]).read_bytes() == b"x"
     assert response.headers["Content-Disposition"] == 'attachment; filename="evil.sh"'
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_their_settings_are_short_and_have_no_block_in_common():
+    files = [path.read_text() for path in (ROOT / "tests" / "services").glob("*-service/src/core/settings/base.py")]
+    lines = [[line for line in text.splitlines() if line] for text in files]
+    pairs = [set(pairwise(of)) for of in lines]
+
+    assert len(files) == 4
+    assert all(len(of) < 60 for of in lines)
+    assert [one & other for one, other in combinations(pairs, 2)] == [set()] * 6
 
 
 @pytest.mark.parametrize("name", ["user", "ticket", "communication", "file"])

@@ -1,0 +1,71 @@
+"""The code on docs/running.md runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import RequestFactory
+
+from shared_core.databases import advisory_lock
+from shared_core.health.probes import registered
+from tests.databases.test_traps import execute
+
+PAGE = Path(__file__).parents[1] / "docs" / "running.md"
+TOKEN = "ticket-token-0123456789"
+
+
+@pytest.fixture
+def page(tmp_path):
+    """What the page's code defines, run as one module."""
+    before = dict(registered)
+    names = {"STORAGE": tmp_path, "total_of_all_tickets": lambda: execute("default", "SHOW statement_timeout")}
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, str(PAGE), "exec"), names)  # the project's own page
+    yield names
+    registered.clear()
+    registered.update(before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_block_has_its_settings_and_its_lock(page):
+    from django.db import connections
+
+    assert page["close_the_month"]() == "2min"
+    assert execute("default", "SHOW statement_timeout") == "0"
+
+    other = connections["default"].copy()
+    connections["other"] = other
+    connections.settings["other"] = other.settings_dict
+    try:
+        with advisory_lock("close-the-month", using="other"):
+            assert page["close_the_month"]() is None
+    finally:
+        other.close()
+        del connections.settings["other"]
+        del connections["other"]
+
+
+@pytest.mark.django_db
+def test_a_caller_is_known_and_told_once(page, settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
+    headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": "a-key"}
+    answers = [page["notify"](RequestFactory().post("/", headers=headers)) for _ in range(2)]
+
+    assert {answer.content for answer in answers} == {b'{"told_by": "ticket"}'}
+    assert page["notify"](RequestFactory().post("/")).status_code == 401
+
+
+def test_a_check_is_asked(page, tmp_path):
+    assert registered["storage"].begin().wait().failed == {}
+    page["STORAGE"] = tmp_path / "gone"
+    assert set(registered["storage"].begin().wait().failed) == {"storage"}
+
+
+def test_a_token_is_signed(page, settings):
+    settings.SERVICE_JWT_KEY = {"ticket": page["KEY"]}
+    settings.SERVICE_JWT_ALGORITHMS = ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    from shared_core.auth.callers import caller_of
+
+    token = page["ServiceToken"]("ticket", "user", page["KEY"]).mint().token
+    assert caller_of(RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})) == "ticket"
