@@ -131,7 +131,7 @@ class _Run:
         """Return what it came to, when it has ended or its time is over."""
         self.ended.wait(max(self._began + self._probe.timeout - time.monotonic(), 0))
         with self._lock:
-            if self._finding is not None and not self._is_late:
+            if self._finding is not None:
                 return self._finding
             is_first, self._is_late = not self._is_late, True
         failed = {self._probe.names[0]: f"no answer within {self._probe.timeout:g} s"}

@@ -1,10 +1,11 @@
 """Databases that are down, restarted, or accept and never answer; and their migrations."""
 
+import contextlib
 import os
 import signal
 import socket
+import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from django.core import mail
@@ -139,7 +140,7 @@ def test_after_a_restart_of_the_pooler_the_next_asking_works(probed, kept, stack
     assert connected == ["probed"] * 2
 
 
-@contextmanager
+@contextlib.contextmanager
 def frozen(stack, server):
     """Hold the server for the length of the block: its kernel accepts, and acknowledges; nobody answers."""
     with connections["probed"].cursor() as cursor:
@@ -175,6 +176,56 @@ def test_a_server_that_accepts_and_never_answers_is_told_in_time(probed, kept, s
     while failed(probed):
         assert time.monotonic() < ends
         time.sleep(0.1)
+
+
+class Proxy:
+    """Stands before a server, and can lose what it holds: those connections stay open, and nothing passes any more."""
+
+    def __init__(self, port):
+        self._port, self._muted, self._opened = port, set(), []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def mute(self):
+        self._muted = set(self._opened)
+
+    def close(self):
+        self._listener.close()
+        for one in self._opened:
+            one.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._port))
+                self._opened += [client, server]
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if source not in self._muted:
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_a_connection_that_will_never_answer_is_given_up_for_a_new_one(alias, stack, kept):
+    proxy = Proxy(int(stack.environment["DB_PORT"]))
+    alias("lost", HOST="127.0.0.1", PORT=str(proxy.port))
+    probe = DatabaseProbe("lost")
+    assert failed(probe) == set()
+
+    proxy.mute()
+
+    assert failed(probe) == {"database:lost"}
+    ends = time.monotonic() + 20
+    while failed(probe):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    proxy.close()
 
 
 def test_a_stranger_on_the_port_who_says_nothing_is_told_in_time(alias):
