@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from django.apps import AppConfig
 
-from shared_core import commands
+from shared_core import checks, commands
 
 
 class SharedCoreConfig(AppConfig):
@@ -14,7 +14,8 @@ class SharedCoreConfig(AppConfig):
     verbose_name = "Shared core"
 
     def ready(self) -> None:
-        """Give commands a context of their own, and Celery's tasks, where it is installed, that of who sent them."""
+        """Register the checks; give commands a context of their own, and Celery's tasks that of who sent them."""
+        checks.register()
         commands.bind_each()
         if find_spec("celery"):
             from shared_core import celery  # noqa: PLC0415  # an extra

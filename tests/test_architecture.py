@@ -35,7 +35,7 @@ FLOORS = [
     # the app registry is ready
     ["models", "idempotency"],
     # Django looks for it by name
-    ["apps", "urls", "management"],
+    ["checks", "apps", "urls", "management"],
     # run by people, imported by nothing
     ["testing", "logs"],
 ]
@@ -84,6 +84,19 @@ ROOMS = {
         "guards",
         "purging",
         "base",
+        "",
+    ],
+    "checks": [
+        "catalogue",
+        "installed",
+        "databases",
+        "models",
+        "relations",
+        "saving",
+        "admin",
+        "secrets",
+        "services",
+        "live",
         "",
     ],
     "idempotency": ["apps", "models", "migrations.0001_initial", "migrations", "requests", "views", ""],

@@ -156,9 +156,9 @@ def _database(
     pool_mode = read("DB_POOL_MODE") or "transaction"
     if pool_mode not in _POOL_MODES:
         raise ImproperlyConfigured(f"DB_POOL_MODE={pool_mode!r} is none of {', '.join(_POOL_MODES)}.")
-    if _is_psycopg_3():
+    if is_psycopg_3():
         # A prepared statement is known to one server connection only.
-        prepares = pool_mode == "none" or _pooler_prepares()
+        prepares = pool_mode == "none" or pooler_prepares()
         database["OPTIONS"] |= {"prepare_threshold": _PREPARED_AFTER if prepares else None, **_binding()}
     return _behind_pooler(source, database) if pool_mode == "transaction" else database
 
@@ -180,7 +180,12 @@ def _behind_pooler(source: str, database: dict[str, Any]) -> dict[str, Any]:
     return {**database, "DISABLE_SERVER_SIDE_CURSORS": True}
 
 
-def _pooler_prepares() -> bool:
+def pooler_prepares() -> bool:
+    """Say whether PGBOUNCER_VERSION says that the pooler keeps prepared statements apart.
+
+    Raises:
+        ImproperlyConfigured: It is no version.
+    """
     version = read("PGBOUNCER_VERSION")
     if not version:
         return False
@@ -189,7 +194,8 @@ def _pooler_prepares() -> bool:
     return (int(match[1]), int(match[2])) >= _PREPARES_SINCE
 
 
-def _is_psycopg_3() -> bool:
+def is_psycopg_3() -> bool:
+    """Say whether Django uses psycopg 3."""
     # As Django chooses: psycopg2 only where there is no psycopg.
     return find_spec("psycopg") is not None or find_spec("psycopg2") is None
 

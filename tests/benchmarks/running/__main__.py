@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from tests.benchmarks.running.callers import auth
+from tests.benchmarks.running.checking import checks
 from tests.benchmarks.running.pooler import clients, query, ready
 from tests.benchmarks.running.service import configure
 
-CASES = ("ready", "query", "clients", "auth")
+CASES = ("ready", "query", "clients", "auth", "checks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "query": lambda: query(options.rounds),
         "clients": clients,
         "auth": lambda: auth(options.rounds),
+        "checks": lambda: checks(options.rounds),
     }
     missed = False
     for case in [case for case in CASES if case in (options.cases or CASES)]:

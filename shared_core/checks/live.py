@@ -1,0 +1,174 @@
+"""Is the pooler what it is taken for? Run by ``manage.py check --database default``, and by ``migrate``.
+
+It asks on connections of its own, each question a transaction, and closes them. What one client cannot know for sure:
+
+shared   In transaction mode clients share server connections: sooner or later one client meets two, or two clients
+         meet one. In session mode, and without a pooler, they never do. Behind one address may stand several poolers,
+         each with clients of its own: so up to five are asked, of whom two then share one. More poolers look like
+         session mode; where no server connection is free for a client, nothing is said.
+leaked   A setting of the source ``session`` that differs from what the session began with was SET by somebody before.
+         Clients are asked while the earlier ones hold a transaction, so that they meet several server connections;
+         others there may be. What PgBouncer's own ``connect_query`` sets looks the same. PgBouncer keeps TimeZone and
+         its like apart, so those are not asked for.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, NotSupportedError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from shared_core.checks import catalogue
+from shared_core.checks.databases import is_pooled
+from shared_core.redaction import mask_text
+
+_CLIENTS = 5
+_OLDEST = (14, 0)
+_CONNECT_WITHIN = 5  # seconds, for each address; unless OPTIONS say otherwise
+_ANSWERS_WITHIN = 8.0  # seconds
+_WAITS = 0.5  # seconds for a server connection that may not be free: meanwhile others are kept
+_LONGEST_REASON = 300  # characters
+
+_LEAKING = (
+    "default_transaction_read_only",
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "row_security",
+    "search_path",
+    "statement_timeout",
+)
+# A role's own setting may be another role, in all its sessions.
+_ASK = """
+SELECT pg_backend_pid(), ARRAY(
+    SELECT name || ' = ' || setting FROM pg_settings
+    WHERE name = ANY(%s) AND source = 'session' AND setting IS DISTINCT FROM reset_val
+    UNION ALL
+    SELECT 'role = ' || current_user
+    WHERE current_user <> session_user AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting LEFT JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS line
+        WHERE starts_with(line, 'role=') AND (setrole = 0 OR rolname = session_user)
+    )
+)
+"""
+
+
+def check_live(*, databases: Sequence[str] | None = None, **_: object) -> Iterator[CheckMessage]:
+    """Yield what is wrong with these databases as they run."""
+    for alias in databases or ():
+        connection = connections[alias]
+        if connection.vendor == "postgresql":
+            with ExitStack() as opened:
+                yield from _of(connection, opened)
+
+
+def _of(connection: BaseDatabaseWrapper, opened: ExitStack) -> Iterator[CheckMessage]:
+    alias = connection.alias
+    try:
+        first = opened.enter_context(_client_of(connection, _ANSWERS_WITHIN))
+        version = first.get_database_version()
+        if version < _OLDEST:
+            yield catalogue.OLD_POSTGRESQL.found(f"{alias} is PostgreSQL {'.'.join(map(str, version))}")
+        if not is_pooled(connection.settings_dict):
+            return
+        _ask(first, _ANSWERS_WITHIN)
+    except NotSupportedError as error:  # Django refuses it
+        yield catalogue.OLD_POSTGRESQL.found(f"{alias}: {_reason(error)}")
+        return
+    except (Error, ImproperlyConfigured) as error:
+        yield catalogue.UNREACHABLE.found(f"{alias}: {_reason(error)}", alias=alias)
+        return
+    clients = [first, *_others(connection, opened)]
+    if len(clients) == _CLIENTS and not _is_shared(clients):
+        yield catalogue.NOT_SHARED.found(f"each client of {alias} keeps a server connection")
+    if leaked := sorted(_leaked(clients)):
+        yield catalogue.LEAKED.found(f"{alias} has {', '.join(leaked)}", setting=leaked[0].partition(" ")[0])
+
+
+def _reason(error: Exception) -> str:
+    return mask_text(" ".join(str(error).split()))[:_LONGEST_REASON].rstrip(".") or type(error).__name__
+
+
+def _others(connection: BaseDatabaseWrapper, opened: ExitStack) -> Iterator[BaseDatabaseWrapper]:
+    """Yield further clients that have a server connection when they ask; fewer where none is free, or none is taken."""
+    with suppress(Error):
+        for _ in range(_CLIENTS - 1):
+            client = opened.enter_context(_client_of(connection, _WAITS))
+            _ask(client, _WAITS)
+            yield client
+
+
+def _is_shared(clients: Iterable[BaseDatabaseWrapper]) -> bool:
+    """Say whether a client met two server connections, or two clients met one."""
+    try:
+        # Each twice at once: a pooler that goes round gives it two.
+        met = [{_ask(client, _WAITS)[0] for _ in range(2)} for client in clients]
+    except Error:  # it has to wait for one that it had: others have it now
+        return True
+    return any(len(servers) > 1 for servers in met) or len(set.union(*met)) < len(met)
+
+
+def _leaked(clients: Sequence[BaseDatabaseWrapper]) -> set[str]:
+    """Return the settings that were left on the server connections that these clients get, as ``name = value``."""
+    found: set[str] = set()
+    with suppress(Error):  # the earlier ones hold all there are
+        for client in clients:
+            client.set_autocommit(False)  # the transaction keeps its server connection
+            found.update(_ask(client, _WAITS)[1])
+    for client in clients:
+        with suppress(Error):
+            client.rollback()  # a pooler ends the server connection of who leaves inside a transaction
+    return found
+
+
+def _ask(client: BaseDatabaseWrapper, within: float) -> tuple[int, list[str]]:
+    """Return which server process answers, and what was left there."""
+    with _cut_off_after(within, client), client.cursor() as cursor:
+        cursor.execute(_ASK, [list(_LEAKING)])
+        process, leaked = cursor.fetchone() or (0, [])
+        return process, leaked
+
+
+@contextmanager
+def _client_of(connection: BaseDatabaseWrapper, within: float) -> Iterator[BaseDatabaseWrapper]:
+    """Yield a connection like this one, but for what would spoil the question."""
+    client = connection.copy()
+    options: dict[str, Any] = client.settings_dict["OPTIONS"]
+    for name in ("pool", "assume_role", "isolation_level"):
+        options.pop(name, None)
+    options.setdefault("connect_timeout", _CONNECT_WITHIN)
+    client.settings_dict["CONN_HEALTH_CHECKS"] = False
+    try:
+        with _cut_off_after(within, client):
+            client.ensure_connection()
+        yield client
+    finally:
+        with suppress(Error):  # what was cut off cannot be closed in order
+            client.close()
+
+
+@contextmanager
+def _cut_off_after(seconds: float, client: BaseDatabaseWrapper) -> Iterator[None]:
+    """Have what takes longer in the block fail: a pooler may keep a client waiting for minutes."""
+    done = threading.Event()
+
+    def watch() -> None:
+        patience = seconds
+        while not done.wait(patience):
+            patience = 0.1  # it may connect only now
+            if client.connection is not None:
+                with suppress(Exception), socket.socket(fileno=os.dup(client.connection.fileno())) as handle:
+                    handle.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

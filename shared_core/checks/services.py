@@ -1,0 +1,159 @@
+"""Will calls find the service they are for, and be let in? URLs, accepted callers, middleware, whose token it is."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from shared_core import conf
+from shared_core.checks import catalogue
+
+_URL = "_SERVICE_URL"
+_CLIENTS = "shared_core.clients.service"
+_CONTEXT = ("shared_core.middleware.RequestContextMiddleware",)
+_AUTH = ("shared_core.auth.ServiceAuthMiddleware", "shared_core.auth.guards.ServiceAuthMiddleware")
+# Of djangorestframework-simplejwt and django-ninja-jwt, whose default for the field is "id".
+_JWT_SETTINGS = ("SIMPLE_JWT", "NINJA_JWT")
+
+
+def check_urls(**_: object) -> Iterator[CheckMessage]:
+    """Yield the service URLs that are none, and the clients that have none."""
+    urls = conf.ending_with(_URL)
+    for setting, url in urls.items():
+        if fault := fault_of_url(url):
+            # Without the value: it may hold a password.
+            yield catalogue.SERVICE_URL.found(f"{setting} {fault}", setting=setting, service=_service_of(setting))
+    for setting, name in _asked_for().items():
+        if setting not in urls:
+            yield catalogue.NO_SERVICE_URL.found(
+                f"{name} needs {setting}", setting=setting, service=_service_of(setting)
+            )
+
+
+def fault_of_url(url: object) -> str:
+    """Return why ``url`` cannot be a client's base, in words that hold nothing of it; empty where it can.
+
+    As `shared_core.clients` decides it, which are not imported for it: that takes longer than all other checks.
+    """
+    if not isinstance(url, str) or not url:
+        return "is empty, or no text"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "cannot be read"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "must begin with http:// or https:// and a host"
+    if "@" in parts.netloc:
+        return "has a user or a password"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment"
+    return "has white space or a backslash" if re.search(r"[\s\\\x00-\x1f\x7f]", url) else ""
+
+
+def _asked_for() -> dict[str, str]:
+    """Return ``{"USER_SERVICE_URL": "apps.tickets.clients.UserClient"}`` for the clients of what has been imported."""
+    # Views import clients. Django's own check of the URLs imports them too, and tells where that fails.
+    with suppress(Exception):
+        import_module(settings.ROOT_URLCONF)
+    if _CLIENTS not in sys.modules:
+        return {}
+    from shared_core.clients.service import ServiceClient  # noqa: PLC0415  # imported already
+    from shared_core.clients.standins import setting_of  # noqa: PLC0415  # as above
+
+    return {
+        setting_of(cls.service): f"{cls.__module__}.{cls.__qualname__}"
+        for cls in _below(ServiceClient)
+        if isinstance(cls.service, str) and cls.service
+    }
+
+
+def _below(cls: Any) -> Iterator[Any]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def _service_of(setting: str) -> str:
+    return setting.removesuffix(_URL).lower().replace("_", "-")
+
+
+def check_callers(**_: object) -> Iterator[CheckMessage]:
+    """Yield what keeps callers out whom the service means to let in."""
+    tokens, key = conf.get("SERVICE_ACCEPTED_TOKENS"), conf.get("SERVICE_JWT_KEY")
+    is_set = tokens is not None or key is not None
+    if is_set and (fault := _fault_of_accepted(tokens)):
+        yield catalogue.ACCEPTED.found(fault)
+    elif key is None and not any((tokens or {}).values()) and _place(_AUTH) is not None:
+        yield catalogue.NOBODY_ACCEPTED.found("SERVICE_ACCEPTED_TOKENS has no token, and SERVICE_JWT_KEY is not set")
+
+
+def _fault_of_accepted(tokens: object) -> str:
+    from shared_core.auth.callers import _Known  # noqa: PLC0415  # not before it is needed
+    from shared_core.auth.jwts import InvalidTokenError  # noqa: PLC0415  # as above
+
+    try:
+        with suppress(InvalidTokenError):
+            _Known().service_of("")  # files are read when the first caller comes
+    except ImproperlyConfigured as error:
+        text = str(error).rstrip(".")
+        # Written the wrong way round, the names are the tokens.
+        for number, name in enumerate(tokens if isinstance(tokens, Mapping) else (), start=1):
+            if not re.fullmatch(r"[a-z]+(-[a-z]+)*", str(name)):
+                text = text.replace(repr(name), f"entry {number}")
+        return text
+    return ""
+
+
+def check_middleware(**_: object) -> Iterator[CheckMessage]:
+    """Yield what stands in MIDDLEWARE in a wrong place."""
+    context, auth = _place(_CONTEXT), _place(_AUTH)
+    before = range(context or 0)
+    if context is None:
+        yield catalogue.CONTEXT_MIDDLEWARE.found("it is not in MIDDLEWARE")
+    elif others := [settings.MIDDLEWARE[place] for place in before if place != auth]:
+        yield catalogue.CONTEXT_MIDDLEWARE.found(f"{others[0]} is before it")
+    if auth is not None and auth in before:
+        yield catalogue.MIDDLEWARE_ORDER.found()
+
+
+def _place(names: tuple[str, ...]) -> int | None:
+    """Return where the class of these names, or one that derives from it, stands in MIDDLEWARE."""
+    middleware = list(settings.MIDDLEWARE)
+    for place, path in enumerate(middleware):
+        if path in names:
+            return place
+    for place, path in enumerate(middleware):
+        # Imported only where a service may have derived its own; what cannot be, fails at its start.
+        if not path.startswith(("django.", "shared_core.")):
+            with suppress(Exception):
+                if issubclass(import_string(path), import_string(names[0])):
+                    return place
+    return None
+
+
+def check_user_id(**_: object) -> Iterator[CheckMessage]:
+    """Yield the settings of JWT packages that name a field which users have not."""
+    for setting in _JWT_SETTINGS:
+        written = getattr(settings, setting, None)
+        if not isinstance(written, Mapping):
+            continue
+        try:
+            meta = apps.get_model(settings.AUTH_USER_MODEL)._meta
+        except (LookupError, ValueError):
+            return  # no users here; where there should be, Django says so
+        name = written.get("USER_ID_FIELD", "id")
+        fields = [field.name for field in meta.concrete_fields]
+        if name not in {"pk", *fields, *(field.attname for field in meta.concrete_fields)}:
+            key = meta.pk.name if meta.pk else "pk"
+            detail = f"{setting} says {name!r}, {meta.label} has {', '.join(fields)}"
+            yield catalogue.USER_ID_FIELD.found(detail, setting=setting, field=key)

@@ -1,0 +1,5 @@
+from shared_core.models import BaseModel
+
+
+class Member(BaseModel):
+    pass

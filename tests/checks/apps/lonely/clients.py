@@ -1,0 +1,5 @@
+from shared_core.clients import ServiceClient
+
+
+class StockClient(ServiceClient):
+    service = "stock-keeping"

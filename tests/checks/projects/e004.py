@@ -1,0 +1,4 @@
+from tests.checks.projects.correct import *  # noqa: F403
+from tests.checks.projects.correct import DATABASES
+
+DATABASES["default"]["OPTIONS"]["assume_role"] = "owner"

@@ -1,0 +1,4 @@
+from tests.checks.projects.correct import *  # noqa: F403
+from tests.checks.projects.correct import DATABASES
+
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = False

@@ -1,0 +1,128 @@
+import re
+import secrets
+
+import pytest
+from django.core import mail
+
+from shared_core.checks.secrets import check_secrets
+
+STRONG = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
+
+
+@pytest.fixture(autouse=True)
+def exposed(monkeypatch, settings, tmp_path):
+    """A service that strangers may reach: no tests, as far as it can know."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENVIRONMENT", raising=False)
+    monkeypatch.delattr(mail, "outbox")
+    settings.DEBUG = False
+    settings.SECRET_KEY = STRONG
+
+
+def ids():
+    return [message.id.removeprefix("shared_core.") for message in check_secrets()]
+
+
+WEAK_KEYS = [
+    "",
+    "short",
+    b"short",
+    STRONG[:31],
+    "django-insecure-" + STRONG,
+    "abcd" * 16,
+    "please-change-this-secret-key-0123456789",
+]
+WEAK_TOKENS = [
+    "t",
+    STRONG[:15],
+    "aaaaaaaabbbbbbbb",
+    "changeme-changeme",
+    "my-secret-token-12345",
+    "Password_Password_1",
+]
+
+
+@pytest.mark.parametrize("key", WEAK_KEYS)
+def test_a_weak_key_is_told_without_it(settings, key):
+    settings.SECRET_KEY = key
+    (message,) = check_secrets()
+
+    assert message.id == "shared_core.E201"
+    assert not key or str(key) not in str(message)
+
+
+@pytest.mark.parametrize("setting", ["SERVICE_AUTH_TOKEN", "AUTH_TOKEN"])
+@pytest.mark.parametrize("token", WEAK_TOKENS[1:])
+def test_a_weak_token_is_told_without_it(settings, setting, token):
+    setattr(settings, setting, token)
+    (message,) = check_secrets()
+
+    assert message.id == "shared_core.E202"
+    assert f"{setting} " in message.msg
+    assert token not in str(message)
+    assert f'`{setting} = secret("{setting}")`' in message.hint
+
+
+@pytest.mark.parametrize(
+    "token", [None, "", lambda: "of a provider", STRONG[:16], "service-Jb5nHs8Pc", "correct-horse-battery"]
+)
+def test_a_token_that_is_none_or_strong_is_right(settings, token):
+    settings.SERVICE_AUTH_TOKEN = token
+
+    assert ids() == []
+
+
+def test_what_is_made_as_the_hints_say_is_strong(settings):
+    settings.SECRET_KEY = "short"
+    settings.AUTH_TOKEN = "short"
+    lines = [re.search(r"`python -c \"([^`]+)\"`", message.hint)[1] for message in check_secrets()]
+    assert len(lines) == 2
+
+    for _ in range(200):
+        for name, line in zip(("SECRET_KEY", "AUTH_TOKEN"), lines, strict=True):
+            made = []
+            exec(line, {"print": made.append})
+            setattr(settings, name, made[0])
+        settings.SERVICE_AUTH_TOKEN = secrets.token_hex(8)
+        assert ids() == []
+
+
+def test_hosts_may_not_be_all(settings):
+    settings.ALLOWED_HOSTS = ["user.example.com", "*"]
+    assert ids() == ["W203"]
+
+    settings.ALLOWED_HOSTS = [".example.com"]
+
+    assert ids() == []
+
+
+@pytest.fixture
+def weak(settings):
+    settings.SECRET_KEY = settings.AUTH_TOKEN = "weak"
+    settings.ALLOWED_HOSTS = ["*"]
+
+
+@pytest.mark.parametrize("environment", ["production", "staging", "", "of a kind that nobody knows"])
+def test_where_strangers_come_they_are_told(weak, monkeypatch, environment):
+    monkeypatch.setenv("ENVIRONMENT", environment)
+
+    assert ids() == ["E201", "E202", "W203"]
+
+
+@pytest.mark.parametrize("environment", ["dev", "development", "test"])
+def test_where_the_environment_says_that_none_come_they_are_right(weak, monkeypatch, environment):
+    monkeypatch.setenv("ENVIRONMENT", environment)
+
+    assert ids() == []
+
+
+def test_with_debug_they_are_right(weak, settings):
+    settings.DEBUG = True
+
+    assert ids() == []
+
+
+def test_in_tests_which_turn_debug_off_they_are_right(weak, monkeypatch):
+    monkeypatch.setattr(mail, "outbox", [], raising=False)
+
+    assert ids() == []
