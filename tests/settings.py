@@ -19,7 +19,7 @@ except (StackError, ImproperlyConfigured) as error:
 # A second database beside it, for what `using` says.
 DATABASES["archive"] = {**DATABASES["default"], "TEST": {"NAME": "test_archive"}}
 
-SECRET_KEY = "for the test suite only"
+SECRET_KEY = "of the suite alone, and in no other place"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,6 +1,6 @@
 """The suite's settings on SQLite, as a service's own unit tests may choose them: see tests/models/test_sqlite.py."""
 
-SECRET_KEY = "for the test suite only"
+SECRET_KEY = "of the suite alone, and in no other place"
 DATABASES = {
     name: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "TEST": {"NAME": f"file:{name}?mode=memory"}}
     for name in ("default", "archive")

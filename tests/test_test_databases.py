@@ -16,7 +16,7 @@ from shared_core.databases import get_database_config
 
 DATABASES = get_database_config()
 INSTALLED_APPS = ["django.contrib.contenttypes", "shared_core"]
-SECRET_KEY = "for the test suite only"
+SECRET_KEY = "of the suite alone, and in no other place"
 USE_TZ = True
 """
 TESTS = """

@@ -16,7 +16,7 @@ SETTINGS = """
 from shared_core.databases import get_database_config
 INSTALLED_APPS = {apps}
 DATABASES = get_database_config()
-SECRET_KEY = "for the test only"
+SECRET_KEY = "of this suite alone, and in no other place"
 USE_TZ = True
 """
 FIRST = """
