@@ -1,6 +1,7 @@
 """A Celery application whose client has a connection before the worker forks its processes."""
 
 import os
+import time
 from pathlib import Path
 
 from celery import Celery
@@ -31,4 +32,5 @@ def connect(**_: object) -> None:
 def call(number: int) -> None:
     path = f"/task/{number}"
     text = client.get(path, headers={"X-Process": str(os.getpid())}).content.decode()
+    time.sleep(0.05)  # long enough for the other process to take some, too
     (folder / "done" / str(number)).write_text("right" if text == path else f"{path} was answered with {text}")
