@@ -120,6 +120,22 @@ def test_views_may_be_asynchronous():
     assert asyncio.run(ask("nobodys")).status_code == 401
 
 
+def test_an_asynchronous_view_is_for_those_who_are_named_too():
+    @service_auth_required("ticket")
+    async def view(request):
+        return HttpResponse()
+
+    statuses = [asyncio.run(view(request(authorization=f"Bearer {token}"))).status_code for token in (TICKET, FILE)]
+
+    assert statuses == [200, 403]
+
+
+def test_a_header_that_is_too_long_is_not_looked_at(capture_logs):
+    users(request(authorization="Bearer " + "x" * 8186))
+
+    assert [record["fields"]["reason"] for record in capture_logs] == ["no bearer token"]
+
+
 @pytest.mark.parametrize("wrong", [service_auth_required, lambda _: service_auth_required(7)])
 def test_a_decorator_that_is_written_wrong_says_so(wrong):
     with pytest.raises(TypeError, match="@service_auth_required"):
@@ -166,6 +182,28 @@ class TestMiddleware:
             return [*statuses, (await client.get("/ids/")).status_code, (await client.get("/health/")).status_code]
 
         assert asyncio.run(ask()) == [200, 401, 200]
+
+    def test_the_callers_name_is_bound_for_the_whole_service(self):
+        def bound(request):
+            return HttpResponse(context.current().get("caller", "nobody"))
+
+        async def bound_async(request):
+            return bound(request)
+
+        asked = request(authorization=f"Bearer {TICKET}")
+        responses = [ServiceAuthMiddleware(bound)(asked), asyncio.run(ServiceAuthMiddleware(bound_async)(asked))]
+
+        assert [response.content for response in responses] == [b"ticket", b"ticket"]
+        assert context.current() == {}
+
+    def test_open_paths_are_those_of_the_service_wherever_it_is_mounted(self, settings):
+        settings.SERVICE_AUTH_EXEMPT_PATHS = ["/public/"]
+        middleware = ServiceAuthMiddleware(lambda request: HttpResponse())
+
+        def ask(path):
+            return middleware(RequestFactory().get(path, SCRIPT_NAME="/api")).status_code
+
+        assert [ask("/public/"), ask("/public/x"), ask("/other/")] == [200, 200, 401]
 
     def test_a_view_that_asks_for_more_asks_in_a_guarded_service(self):
         middleware = ServiceAuthMiddleware(users)

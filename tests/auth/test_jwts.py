@@ -84,6 +84,14 @@ def test_what_does_not_hold_is_refused_with_its_reason(changes, reason):
     assert raised.value.__cause__ is None
 
 
+def test_several_issuers_may_share_a_key():
+    checked = verifier(issuer=["ticket", "file"])
+
+    assert [checked.service_of(signed(iss=iss, sub="file")) for iss in ("ticket", "file")] == ["file"] * 2
+    with pytest.raises(InvalidTokenError, match="issuer is not accepted"):
+        checked.service_of(signed(iss="communication"))
+
+
 def test_clocks_may_differ_by_the_leeway():
     token = signed(exp=int(time.time()) - 5)
 

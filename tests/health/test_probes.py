@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 from shared_core.health import readiness_check
 from shared_core.health.probes import registered
@@ -36,6 +37,21 @@ def said(caplog):
 
 def failed(name):
     return registered[name].begin().wait().failed
+
+
+@pytest.mark.django_db
+def test_a_checks_connections_are_closed_for_it_may_be_long_until_it_is_asked_again(alias):
+    alias("asked")
+    kept = []
+
+    @readiness_check("rows")
+    def rows():
+        with connections["asked"].cursor() as cursor:
+            cursor.execute("SELECT 1")
+        kept.append(connections["asked"])
+
+    assert failed("rows") == {}
+    assert kept[0].connection is None
 
 
 @pytest.mark.parametrize("answer", [None, True])

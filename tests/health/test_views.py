@@ -1,6 +1,7 @@
 """What the probes answer, to whom, and past what stands in a probe's way."""
 
 import asyncio
+import threading
 import time
 from types import ModuleType
 
@@ -64,6 +65,22 @@ def test_a_stranger_is_told_the_names_only(client, broken):
     response = client.get("/ready/", headers={"Authorization": "Bearer nobodys-token-0123456789"})
 
     assert (response.status_code, response.json()) == (503, {"status": "unavailable", "failed": ["search"]})
+
+
+@ready_at
+def test_checks_that_hang_hang_side_by_side(client):
+    over = threading.Event()
+    for name in ("one", "two", "three"):
+        readiness_check(name, timeout=1.0)(lambda: over.wait(30))
+    started = time.monotonic()
+    try:
+        response = client.get("/ready/")
+        waited = time.monotonic() - started
+    finally:
+        over.set()
+
+    assert response.json() == {"status": "unavailable", "failed": ["one", "two", "three"]}
+    assert waited < 2
 
 
 @ready_at
