@@ -207,6 +207,18 @@ def test_a_time_that_is_none_is_refused(project, seconds):
     assert "--lock-timeout" in errors[0].splitlines()[-1]
 
 
+def test_what_the_database_sets_for_its_sessions_neither_ends_the_lock_nor_keeps_an_index_waiting(project, database):
+    project.write("shelves/migrations/0001_first.py", FIRST.replace("operations", "atomic = False\n    operations", 1))
+    with connect(database) as connection:
+        connection.execute(f"ALTER DATABASE {database} SET idle_in_transaction_session_timeout = '500ms'")
+        connection.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = 'repeatable read'")
+
+    _, errors, statuses = ends([project.start()])
+
+    assert statuses == [0], errors
+    assert rows(database) == (["0001_first", "0002_second"], 1)
+
+
 def test_a_lock_that_was_lost_is_told(project, database):
     first = project.wait_for_first()
     with connect(database) as connection:
