@@ -1,0 +1,75 @@
+"""The lock of all who migrate a database, by itself; test_migrating.py has the processes that ask for it."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+
+from shared_core.databases.migrating import MigrationLockError, _connection_of_its_own, migration_lock
+
+
+class Clock:
+    """Time that passes in sleep only."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def held(using):
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        return cursor.fetchone()[0]
+
+
+def nobody(line):
+    raise AssertionError(line)
+
+
+def test_through_the_pooler_nothing_of_it_stays_behind(alias):
+    pooled, other = alias("pooled", DIRECT={}), alias("other")
+    with migration_lock(connections[pooled], 0, nobody):
+        assert held(other) == 1
+
+    assert held(other) == 0
+
+
+def test_who_waits_says_so_at_first_and_every_ten_seconds(alias):
+    told, clock = [], Clock()
+    with (
+        migration_lock(connections[alias("first", DIRECT={})], 0, nobody),
+        pytest.raises(MigrationLockError, match="for 25 s and more; nothing was done here"),
+        migration_lock(connections[alias("second", DIRECT={})], 25, told.append, clock=clock, sleep=clock.sleep),
+    ):
+        pytest.fail("two hold it")
+
+    assert [line.partition(": ")[2] for line in told] == [
+        f"waiting for it, {seconds} s of 25 s" for seconds in (0, 10, 20)
+    ]
+
+
+def test_it_goes_round_the_pooler_where_that_way_is_named(alias):
+    nowhere = alias("nowhere", DIRECT={"HOST": "127.0.0.1", "PORT": "9"})
+
+    with pytest.raises(OperationalError), migration_lock(connections[nowhere], 0, nobody):
+        pytest.fail("nobody listens there")
+
+
+def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
+    options = {"pool": True, "isolation_level": 3, "connect_timeout": 5}
+    connection = connections[alias("pooled", CONN_MAX_AGE=0, OPTIONS=options)]
+
+    assert _connection_of_its_own(connection).settings_dict["OPTIONS"] == {"connect_timeout": 5}
+    assert connection.settings_dict["OPTIONS"] == options
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_each_database_has_its_own():
+    with migration_lock(connections["archive"], 0, nobody):
+        with pytest.raises(CommandError, match="nothing was done here"):
+            call_command("migrate", database="archive", lock_timeout=0, verbosity=0)
+        with migration_lock(connections["default"], 0, nobody):
+            pass
