@@ -131,8 +131,13 @@ class TestAcceptedTokens:
 
 
 def test_a_service_behind_a_gateway_is_secured_but_in_development(monkeypatch):
-    assert behind_gateway()["SESSION_COOKIE_SECURE"] is True
-    assert behind_gateway()["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+    assert behind_gateway() == {
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+        "SECURE_HSTS_SECONDS": 31_536_000,
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
+        "SESSION_COOKIE_SECURE": True,
+        "CSRF_COOKIE_SECURE": True,
+    }
 
     monkeypatch.setenv("ENVIRONMENT", "dev")
     assert behind_gateway() == {}
@@ -225,6 +230,7 @@ class TestServiceSettings:
             "More",
         ]
         assert settings["DATABASES"]["default"]["DISABLE_SERVER_SIDE_CURSORS"] is True
+        assert settings["TEST_RUNNER"] == "shared_core.testing.PoolerTestRunner"
         assert settings["SERVICE_ACCEPTED_TOKENS"] == {}
         assert "SECURE_HSTS_SECONDS" not in settings
         assert "SERVICE_AUTH_TOKEN" not in settings

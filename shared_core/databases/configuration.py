@@ -102,7 +102,8 @@ def _from_url(variable: str, url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         port = parts.port
-        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        # To libpq a plus is a plus.
+        query = parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         # Without the cause: its text may hold the password.
         raise ImproperlyConfigured(

@@ -53,6 +53,29 @@ def test_a_url_may_name_a_socket(monkeypatch):
     assert get_database_config()["default"]["HOST"] == "/run/postgresql"
 
 
+@pytest.mark.parametrize(
+    ("url", "user", "password", "host"),
+    [
+        ("postgres://a%40b:p+%2B@%2Frun%2FPostgreSQL/n", "a@b", "p++", "/run/PostgreSQL"),
+        ("postgresql://h:h@h:6432/n", "h", "h", "h"),
+        ("postgresql://u:p@[fe80::1]:6432/n", "u", "p", "fe80::1"),
+    ],
+)
+def test_user_password_and_host_are_as_they_were_written(monkeypatch, url, user, password, host):
+    monkeypatch.setenv("DATABASE_URL", f"{url}?application_name=a+b")
+
+    database = get_database_config()["default"]
+
+    assert (database["USER"], database["PASSWORD"], database["HOST"]) == (user, password, host)
+    assert database["OPTIONS"]["application_name"] == "a+b"
+
+
+def test_spaces_at_the_ends_of_a_variable_are_not_meant(monkeypatch):
+    set_all(monkeypatch, PARTS | {"DB_HOST": " pooler ", "DB_PORT": "6432 "})
+
+    assert [get_database_config()["default"][part] for part in ("HOST", "PORT")] == ["pooler", "6432"]
+
+
 def test_the_way_round_the_pooler_is_kept_beside_it(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_DIRECT_HOST": "postgres", "DB_DIRECT_PORT": "5433"})
 
