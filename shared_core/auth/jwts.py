@@ -64,7 +64,11 @@ class Verifier:
         self._jwt: Any = jwt  # Any: a module
         self._algorithms = _algorithms(settings.algorithms)
         self._audience = _text("SERVICE_JWT_AUDIENCE", settings.audience)
-        if isinstance(settings.leeway, bool) or not isinstance(settings.leeway, int | float) or settings.leeway < 0:
+        if (
+            isinstance(settings.leeway, bool)
+            or not isinstance(settings.leeway, int | float)
+            or not 0 <= settings.leeway < float("inf")  # nan is neither, and would let in what has expired
+        ):
             raise ImproperlyConfigured(f"SERVICE_JWT_LEEWAY={settings.leeway!r} must be seconds, 0 or more.")
         self._leeway = settings.leeway
         self._is_signed_by_each = isinstance(settings.key, Mapping)
@@ -138,12 +142,15 @@ class Key:
 
     def __init__(self, jwt: Any, source: object, algorithms: Sequence[str]) -> None:  # Any: a module
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
-        self._seen: tuple[int, int, int] | None = None
-        self._ready: dict[str | None, Any] = {}  # {kid: key}; under None the only one
+        # Both by one assignment: of two threads that read a changed file, neither may keep the other's half.
+        self._read: tuple[tuple[int, int, int] | None, dict[str | None, Any]] = (
+            None,
+            {},
+        )  # the file's state, {kid: key}
         if isinstance(source, Path):
             self._read_what_changed(source)
         elif isinstance(source, str):
-            self._ready = {None: self._prepared(source)}
+            self._read = None, {None: self._prepared(source)}  # under None the only one
         else:
             raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
 
@@ -151,9 +158,10 @@ class Key:
         """Return the key for ``token``; InvalidTokenError where there is none."""
         if isinstance(self._source, Path):
             self._read_what_changed(self._source)
-        if (only := self._ready.get(None)) is not None:
+        _, ready = self._read
+        if (only := ready.get(None)) is not None:
             return only
-        key = self._ready.get(self._jwt.get_unverified_header(token).get("kid"))
+        key = ready.get(self._jwt.get_unverified_header(token).get("kid"))
         if key is None:
             raise InvalidTokenError("signed by a key that is not known")
         return key
@@ -162,13 +170,12 @@ class Key:
         try:
             status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if seen == self._seen:
+            if seen == self._read[0]:
                 return
             text = path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
-        self._ready = self._set(text) if text.startswith("{") else {None: self._prepared(text)}
-        self._seen = seen
+        self._read = seen, self._set(text) if text.startswith("{") else {None: self._prepared(text)}
 
     def _set(self, text: str) -> dict[str | None, Any]:
         try:
@@ -178,22 +185,35 @@ class Key:
         fitting = [key for key in keys if key.key_type in _kinds(self._algorithms)]
         if not fitting:
             raise ImproperlyConfigured("SERVICE_JWT_KEY: the JWKS has no key for SERVICE_JWT_ALGORITHMS.")
+        for key in fitting:
+            self._check(key.key)
         return {None: fitting[0].key} if len(fitting) == 1 else {key.key_id or "": key.key for key in fitting}
 
     def _prepared(self, text: str) -> Any:
         if self._algorithms[0] in _SECRET:
             if "-----BEGIN" in text:
                 raise ImproperlyConfigured('SERVICE_JWT_KEY is a PEM: write SERVICE_JWT_ALGORITHMS = ["RS256"].')
-            shortest = max(int(algorithm[2:]) for algorithm in self._algorithms) // 8
-            if len(text.encode()) < shortest:
-                raise ImproperlyConfigured(f"SERVICE_JWT_KEY is shorter than {shortest} bytes (RFC 7518 §3.2).")
+            self._check(text.encode())
             return text.encode()
         for algorithm in self._algorithms:
             try:
-                return self._jwt.get_algorithm_by_name(algorithm).prepare_key(text)
+                key = self._jwt.get_algorithm_by_name(algorithm).prepare_key(text)
             except Exception:  # noqa: BLE001, S112  # cryptography's and PyJWT's many; the next may fit
                 continue
+            self._check(key)
+            return key
         raise ImproperlyConfigured("SERVICE_JWT_KEY is no PEM of a public key for SERVICE_JWT_ALGORITHMS.")
+
+    def _check(self, key: Any) -> None:
+        """Refuse a secret that can be guessed, and a key that signs."""
+        if isinstance(key, bytes):
+            shortest = max(int(algorithm[2:]) for algorithm in self._algorithms) // 8
+            if len(key) < shortest:
+                raise ImproperlyConfigured(f"SERVICE_JWT_KEY is shorter than {shortest} bytes (RFC 7518 §3.2).")
+        elif not hasattr(key, "verify"):
+            raise ImproperlyConfigured(
+                "SERVICE_JWT_KEY is a private key: it belongs to who signs; write its public key."
+            )
 
 
 def _kinds(algorithms: Sequence[str]) -> set[str]:

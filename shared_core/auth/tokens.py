@@ -43,26 +43,26 @@ class AcceptedTokens:
                     self._files[token] = service
                 else:
                     _add(self._fixed, token, service)
-        self._seen: tuple[tuple[int, int, int], ...] | None = None
-        self._all: dict[bytes, str] = {}
+        # Both by one assignment: of two threads that read a changed file, neither may keep the other's half.
+        self._read: tuple[tuple[tuple[int, int, int], ...] | None, dict[bytes, str]] = (None, {})
 
     def service_of(self, token: str) -> str | None:
         """Return the service whose token it is, or None.
 
         Looked up by its SHA-256: how long that takes says nothing of tokens that are nearly right.
         """
-        if self._files or self._seen is None:
+        if self._files or self._read[0] is None:
             self._read_what_changed()
-        return self._all.get(hashlib.sha256(token.encode()).digest())
+        return self._read[1].get(hashlib.sha256(token.encode()).digest())
 
     def _read_what_changed(self) -> None:
         seen = tuple(_state_of(path) for path in self._files)
-        if seen != self._seen:
+        if seen != self._read[0]:
             found = dict(self._fixed)
             for path, service in self._files.items():
                 for line in filter(None, map(str.strip, _text_of(path).splitlines())):
                     _add(found, line, service)
-            self._all, self._seen = found, seen
+            self._read = seen, found
 
 
 def _add(found: dict[bytes, str], token: object, service: str) -> None:

@@ -5,7 +5,7 @@ Django's connections are imported where they are used: `get_database_config` bes
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 # PostgreSQL's code for lock_not_available: https://www.postgresql.org/docs/16/errcodes-appendix.html
 _LOCK_NOT_AVAILABLE = "55P03"
+# PostgreSQL counts timeouts in milliseconds of 31 bits.
+_LONGEST = (2**31 - 1) // 1000  # seconds
+# ``transaction_read_only`` and its like: PostgreSQL ends them with the savepoint, and lets nobody else do it.
+_ENDING = "transaction_"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.ASCII)
 
 
@@ -53,13 +57,15 @@ def local_settings(*, using: str = "default", **settings: str | float) -> Iterat
         raise ValueError(f"{', '.join(bad) if settings else 'nothing'} is no setting: write statement_timeout=2000")
     values = {name: _text(name, value) for name, value in settings.items()}
     connection = connections[using]
-    is_inner = connection.in_atomic_block
+    # Without autocommit a transaction is always open, whose end is not that of the block.
+    is_inner = connection.in_atomic_block or not connection.get_autocommit()
     # A savepoint inside a transaction: where the block fails, going back to it has PostgreSQL bring them back too.
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        before = _current(cursor, values) if is_inner else {}
+        before = _current(cursor, [name for name in values if not name.startswith(_ENDING)]) if is_inner else {}
         _set(cursor, values)
         yield
-        if is_inner:
+        # Where all is taken back, PostgreSQL brings them back too, and takes no other statement.
+        if before and not connection.needs_rollback:
             _set(cursor, before)
 
 
@@ -76,7 +82,9 @@ def _text(name: str, value: str | float) -> str:
     return str(value)
 
 
-def _current(cursor: "CursorWrapper", names: Iterable[str]) -> dict[str, str | None]:
+def _current(cursor: "CursorWrapper", names: Collection[str]) -> dict[str, str | None]:
+    if not names:
+        return {}
     cursor.execute(f"SELECT {', '.join('current_setting(%s, true)' for _ in names)}", list(names))
     return dict(zip(names, cursor.fetchone() or (), strict=True))
 
@@ -109,8 +117,8 @@ def advisory_lock(key: str | int, *, timeout: float = 10.0, using: str = "defaul
     from django.db import connections, transaction  # noqa: PLC0415  # see the module
 
     number = advisory_key(key)
-    if timeout < 0:
-        raise ValueError(f"timeout={timeout!r} must be seconds, 0 or more")
+    if not 0 <= timeout <= _LONGEST:
+        raise ValueError(f"timeout={timeout!r} must be seconds, from 0 to {_LONGEST}")
     with transaction.atomic(using=using):
         with connections[using].cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
@@ -126,7 +134,11 @@ def _wait_for(key: str | int, number: int, timeout: float, using: str) -> None:
     if not (milliseconds := round(timeout * 1000)):
         raise AdvisoryLockTimeout(key, timeout)
     try:
-        with local_settings(using=using, lock_timeout=milliseconds), connections[using].cursor() as cursor:
+        # The role may have a shorter statement_timeout, which would end the wait as another error.
+        with (
+            local_settings(using=using, lock_timeout=milliseconds, statement_timeout=0),
+            connections[using].cursor() as cursor,
+        ):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
     except OperationalError as error:
         if _code_of(error) == _LOCK_NOT_AVAILABLE:

@@ -195,6 +195,13 @@ class TestAFile:
         path.write_text(SECRET + "\n")
         assert verifier(path).service_of(signed()) == "ticket"
 
+    def test_a_secret_in_a_jwks_is_as_long_as_any(self, tmp_path):
+        path = tmp_path / "jwks.json"
+        path.write_text(json.dumps({"keys": [{"kty": "oct", "k": "YWJj", "kid": "1"}]}))
+
+        with pytest.raises(ImproperlyConfigured, match="is shorter than 32 bytes"):
+            verifier(path)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -228,6 +235,10 @@ class TestAFile:
         ({"issuer": None}, "SERVICE_JWT_ISSUER must be a text, not None"),
         ({"key": {"ticket": SECRET}, "issuer": "ticket"}, "leave SERVICE_JWT_ISSUER out"),
         ({"leeway": -1}, "SERVICE_JWT_LEEWAY=-1 must be seconds"),
+        ({"leeway": float("nan")}, "SERVICE_JWT_LEEWAY=nan must be seconds"),
+        ({"leeway": float("inf")}, "SERVICE_JWT_LEEWAY=inf must be seconds"),
+        ({"key": RSA.private, "algorithms": ["RS256"]}, "is a private key: it belongs to who signs"),
+        ({"key": EC.private, "algorithms": ["RS256", "ES256"]}, "is a private key: it belongs to who signs"),
     ],
 )
 def test_settings_that_are_wrong_are_named(settings, message):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import psycopg
 import pytest
 from django.conf import settings
@@ -20,18 +23,32 @@ def test_it_prints_the_sql_for_the_services_role_and_database(capsys, monkeypatc
     ]
 
 
+def test_it_is_run_from_a_shell():
+    command = [sys.executable, "-m", "django", "role_settings", "statement_timeout=30s", "--settings", "tests.settings"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.endswith("SET statement_timeout = '30s';\n"), done.stderr
+
+
 @pytest.mark.django_db(transaction=True)
-def test_what_it_prints_holds_for_the_roles_next_connection(capsys):
-    (statement,) = printed(capsys, "statement_timeout=1234ms")
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("statement_timeout", "1234ms", "1234ms"),
+        ("search_path", 'pg_catalog, "$user",public', 'pg_catalog, "$user", public'),
+    ],
+)
+def test_what_it_prints_holds_for_the_roles_next_connection(capsys, name, value, shown):
+    (statement,) = printed(capsys, f"{name}={value}")
     default, direct = settings.DATABASES["default"], settings.DATABASES["default"]["DIRECT"]
     login = {"user": default["USER"], "password": default["PASSWORD"], "dbname": connection.settings_dict["NAME"]}
     with psycopg.connect(host=direct["HOST"], port=direct["PORT"], **login, autocommit=True) as first:
         first.execute(statement)
         with psycopg.connect(host=direct["HOST"], port=direct["PORT"], **login) as second:
-            seen = second.execute("SHOW statement_timeout").fetchone()
-        first.execute(statement.replace("SET statement_timeout = '1234ms'", "RESET statement_timeout"))
+            seen = second.execute(f"SHOW {name}").fetchone()
+        first.execute(f"{statement.partition(' SET ')[0]} RESET {name}")
 
-    assert seen == ("1234ms",)
+    assert seen == (shown,)
 
 
 @pytest.mark.parametrize(

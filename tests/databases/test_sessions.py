@@ -44,6 +44,33 @@ def test_inside_atomic_they_are_as_they_were_afterwards_also_nested_and_after_er
     assert (inner, middle, after_error, outer) == ("2s", "1s", "1s", "0")
 
 
+def test_inside_atomic_a_block_that_is_taken_back_or_only_reads_ends_in_order():
+    with transaction.atomic():
+        with local_settings(statement_timeout=1000):
+            Author.objects.create(name="Ada")
+            transaction.set_rollback(True)
+        after_rollback = setting()
+        with local_settings(transaction_read_only=True):
+            inside = setting("transaction_read_only")
+        Author.objects.create(name="Grace")
+
+    assert (after_rollback, inside, setting()) == ("0", "on", "0")
+    assert [author.name for author in Author.objects.all()] == ["Grace"]
+
+
+def test_without_autocommit_they_end_with_the_block_too():
+    transaction.set_autocommit(False)
+    try:
+        with local_settings(statement_timeout=1000):
+            inside = setting()
+        after = setting()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+
+    assert (inside, after) == ("1s", "0")
+
+
 def test_a_setting_of_ones_own_is_gone_afterwards():
     with transaction.atomic():
         with local_settings(**{"app.tenant": "7"}):
@@ -129,6 +156,16 @@ def test_a_lock_that_is_held_too_long_is_an_error_and_the_transaction_goes_on(ti
     assert Author.objects.count() == 1
 
 
+def test_a_roles_own_limit_of_statements_does_not_end_the_wait():
+    with (
+        elsewhere("report"),
+        local_settings(statement_timeout=100),
+        pytest.raises(AdvisoryLockTimeout),
+        advisory_lock("report", timeout=0.4),
+    ):
+        pytest.fail("the block runs")
+
+
 def test_other_keys_do_not_wait_and_one_transaction_has_a_lock_twice():
     with elsewhere("report"), advisory_lock("other", timeout=0), advisory_lock("other", timeout=0):
         pass
@@ -155,6 +192,10 @@ def test_keys_are_texts_and_numbers_of_64_bits():
             advisory_key(bad)
 
 
-def test_a_time_that_is_none_is_an_error():
-    with pytest.raises(ValueError, match="timeout=-1 must be seconds"), advisory_lock("report", timeout=-1):
+@pytest.mark.parametrize("timeout", [-1, float("inf"), float("nan"), 3e6])
+def test_a_time_that_is_none_is_an_error(timeout):
+    with (
+        pytest.raises(ValueError, match="must be seconds, from 0 to 2147483"),
+        advisory_lock("report", timeout=timeout),
+    ):
         pass

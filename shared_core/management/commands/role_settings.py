@@ -13,6 +13,17 @@ from shared_core.databases.sessions import is_setting
 
 _EXAMPLE = "statement_timeout=30s idle_in_transaction_session_timeout=60s"
 
+# Settings that are lists of names, each of which PostgreSQL wants by itself: GUC_LIST_QUOTE, in the source of pg_dump.
+_LISTS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+    }
+)
+
 
 class Command(BaseCommand):
     """Prints, and runs nothing: who may alter roles is seldom the service."""
@@ -22,7 +33,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("settings", nargs="+", metavar="NAME=VALUE", help="as statement_timeout=30s")
+        parser.add_argument("pairs", nargs="+", metavar="NAME=VALUE", help="as statement_timeout=30s")
         parser.add_argument("--database", default="default", metavar="ALIAS", help='of which database ("default")')
 
     def handle(self, **options: Any) -> None:  # Any: as argparse read them
@@ -34,13 +45,19 @@ class Command(BaseCommand):
         if connections[using].vendor != "postgresql" or not (database["USER"] and database["NAME"]):
             raise CommandError(f"--database {using} names no role and database of PostgreSQL.")
         statements = []
-        for text in options["settings"]:
+        for text in options["pairs"]:
             name, equals, value = text.partition("=")
             if not (equals and value and is_setting(name)):
                 raise CommandError(f"{text!r} is no setting: write {_EXAMPLE}.")
             role, where = _quoted(database["USER"], '"'), _quoted(database["NAME"], '"')
-            statements.append(f"ALTER ROLE {role} IN DATABASE {where} SET {name} = {_quoted(value, chr(39))};")
+            statements.append(f"ALTER ROLE {role} IN DATABASE {where} SET {name} = {_value(name, value)};")
         self.stdout.write("\n".join(statements))
+
+
+def _value(name: str, text: str) -> str:
+    if name not in _LISTS:
+        return _quoted(text, "'")
+    return ", ".join(_quoted(part.strip().strip('"'), "'") for part in text.split(","))
 
 
 def _quoted(text: str, mark: str) -> str:
