@@ -110,19 +110,28 @@ def _from_url(variable: str, url: str) -> dict[str, Any]:
             f"{variable} is no URL, its port is no number, or its query is none; write {_EXAMPLE}"
         ) from None
     options = dict(query)
-    host = options.pop("host", None) or unquote(parts.hostname or "")
-    name = unquote(parts.path.removeprefix("/"))
-    if parts.scheme not in {"postgresql", "postgres"} or not host or not name:
+    # Where Django looks for them: among OPTIONS, dbname would be the tests' database too.
+    given = {
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "host": unquote(parts.hostname or ""),
+        "port": "" if port is None else str(port),
+        "dbname": unquote(parts.path.removeprefix("/")),
+    }
+    if twice := [name for name in given if given[name] and name in options]:
+        raise ImproperlyConfigured(f"{variable} has {', '.join(twice)} both before and in its query: keep one.")
+    given |= {name: options.pop(name) for name in given if name in options}
+    if parts.scheme not in {"postgresql", "postgres"} or not given["host"] or not given["dbname"]:
         raise ImproperlyConfigured(f"{variable} must name scheme, host and database, like {_EXAMPLE}")
     if unknown := _unknown(options):
         raise ImproperlyConfigured(f"{variable} has parameters that libpq does not know: {', '.join(unknown)}.")
     return _database(
         variable,
-        name=name,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        host=host,
-        port="" if port is None else _port(f"the port of {variable}", str(port)),
+        name=given["dbname"],
+        user=given["user"],
+        password=given["password"],
+        host=given["host"],
+        port=_port(f"the port of {variable}", given["port"]),
         options=options,
     )
 

@@ -70,6 +70,31 @@ def test_user_password_and_host_are_as_they_were_written(monkeypatch, url, user,
     assert database["OPTIONS"]["application_name"] == "a+b"
 
 
+def test_what_a_query_names_stands_where_django_looks_for_it(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://?host=/run/p&port=6432&dbname=n&user=u&password=p%26")
+
+    database = get_database_config()["default"]
+
+    found = {part: database[part] for part in ("HOST", "PORT", "NAME", "USER", "PASSWORD")}
+    assert found == {"HOST": "/run/p", "PORT": "6432", "NAME": "n", "USER": "u", "PASSWORD": "p&"}
+    assert database["OPTIONS"] == {**BOUNDS, "prepare_threshold": None}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://u:p@h/n?dbname=other&user=v", "has user, dbname both before and in its query"),
+        ("postgresql://u:p@h/n?port=abc", "the port of DATABASE_URL='abc' is no port"),
+        ("postgresql://u:p@h:0/n", "the port of DATABASE_URL='0' is no port"),
+    ],
+)
+def test_a_query_that_says_it_twice_or_wrong_is_named(monkeypatch, url, message):
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    with pytest.raises(ImproperlyConfigured, match=message):
+        get_database_config()
+
+
 def test_spaces_at_the_ends_of_a_variable_are_not_meant(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_HOST": " pooler ", "DB_PORT": "6432 "})
 
