@@ -36,6 +36,23 @@ def test_a_row(number):
 """
 
 
+DJANGOS_TESTS = """
+from django.contrib.contenttypes.models import ContentType
+from django.test import TransactionTestCase
+
+class Rows:
+    def test_a_row(self):
+        ContentType.objects.create(app_label="a", model="b")
+        assert ContentType.objects.filter(app_label="a").count() == 1
+
+class One(Rows, TransactionTestCase):
+    pass
+
+class Two(Rows, TransactionTestCase):
+    pass
+"""
+
+
 @pytest.fixture(scope="module")
 def stack():
     with Stack() as stack:
@@ -81,3 +98,42 @@ def test_it_passes_after_one_that_was_killed_and_left_its_databases(suite):
     killed.communicate()
 
     assert outcome(suite("-n", "2")) == "6 passed"
+
+
+@pytest.fixture
+def djangos(stack, tmp_path):
+    """Return a function that runs ``manage.py test``."""
+    (tmp_path / "settings.py").write_text(f'{SETTINGS}TEST_RUNNER = "shared_core.testing.PoolerTestRunner"\n')
+    (tmp_path / "test_rows.py").write_text(DJANGOS_TESTS)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_SUITE)}
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "django", "test", "--settings=settings", "--no-input", *arguments],
+            cwd=tmp_path,
+            env={**environment, **stack.environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [[], ["--parallel=2"], ["--parallel=2", "--keepdb"]], ids=" ".join)
+def test_djangos_own_tests_pass_twice_in_a_row_also_side_by_side(djangos, arguments):
+    for _ in range(2):
+        status, said = djangos(*arguments)
+
+        assert status == 0, said
+        assert "Ran 2 tests" in said
+
+
+def test_with_djangos_runner_the_second_run_cannot_drop_what_the_first_has_left(djangos):
+    runner = "--testrunner=django.test.runner.DiscoverRunner"
+    said = "".join(djangos(runner)[1] for _ in range(2))
+
+    assert "is being accessed by other users" in said
+    assert djangos()[0] == 0  # ours takes over

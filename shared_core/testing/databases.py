@@ -26,6 +26,18 @@ class _DropsWithForce:
         with self._nodb_cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:  # as above
+        # PostgreSQL copies no database that somebody is connected to either: --parallel copies the one just migrated.
+        source = self.connection.settings_dict["NAME"]
+        self.connection.close()
+        with self._nodb_cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = %s AND pid <> pg_backend_pid()",
+                [source],
+            )
+        super()._clone_test_db(suffix, verbosity, keepdb)  # type: ignore[misc]  # as above
+
 
 def drop_test_databases_with_force() -> None:
     """Make every PostgreSQL connection of this thread drop its test database whoever is connected to it."""
