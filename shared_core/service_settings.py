@@ -19,8 +19,16 @@ from shared_core.databases import get_database_config
 from shared_core.environment import environment_name, names_beginning_with, read
 from shared_core.logging_config import get_logging_config
 
-_SHORTEST = 32  # characters, of a key that signs
-_SHORTEST_TOKEN = 16  # characters
+SHORTEST_KEY = 32  # characters, of a key that signs
+SHORTEST_TOKEN = 16  # characters
+_FEWEST_UNIQUE = 5  # different characters, as Django's security.W009
+_FEWEST_OWN = 8  # characters that are left without what everybody knows
+_DJANGOS = "django-insecure-"  # how startproject's keys begin
+_KNOWN = re.compile(
+    r"change|replace|please|this|me|my|your|here|default|example|sample|dummy|insecure|unsafe|secret|token"
+    r"|passw(?:or)?d|admin|root|user|service|auth|key|test|dev(?:elopment)?|prod(?:uction)?|local|foo|bar|qwerty|abc"
+    r"|0?123456789|12345?|[^a-z0-9]"
+)
 _SUFFIX = "_SERVICE_URL"
 _UNSAFE = frozenset({"development", "test"})
 
@@ -83,11 +91,11 @@ def get_service_settings(
 
 def _of_calls(services: Collection[str]) -> dict[str, str]:
     # In development and tests others may be stand-ins that ask for no token.
-    token = secret("SERVICE_AUTH_TOKEN", unsafe="", shortest=_SHORTEST_TOKEN)
+    token = secret("SERVICE_AUTH_TOKEN", unsafe="", shortest=SHORTEST_TOKEN)
     return {**service_urls(*services), **({"SERVICE_AUTH_TOKEN": token} if token else {})}
 
 
-def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -> str:
+def secret(name: str, *, unsafe: str | None = None, shortest: int = SHORTEST_KEY) -> str:
     """Return the secret in the variable ``name``, or in the file that ``<name>_FILE`` names, as Docker's secrets are.
 
     Args:
@@ -96,7 +104,7 @@ def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -
         shortest: Characters that it must have outside of development and tests.
 
     Raises:
-        ImproperlyConfigured: It is missing, too short, the unsafe one, or its file cannot be read.
+        ImproperlyConfigured: It is missing, too short or easily guessed, the unsafe one, or its file cannot be read.
     """
     may_be_unsafe = environment_name() in _UNSAFE
     value, file = read(name), read(f"{name}_FILE")
@@ -112,9 +120,21 @@ def secret(name: str, *, unsafe: str | None = None, shortest: int = _SHORTEST) -
     make = 'Make one: python -c "import secrets; print(secrets.token_urlsafe(50))".'
     if not value:
         raise ImproperlyConfigured(f"{name} is not set, nor {name}_FILE. {make}")
-    if not may_be_unsafe and (len(value) < shortest or value == unsafe):
-        raise ImproperlyConfigured(f"{name} is too weak for {environment_name()}: it is short, or known. {make}")
+    fault = "" if may_be_unsafe else "is known" if value == unsafe else fault_of_secret(value, shortest)
+    if fault:
+        raise ImproperlyConfigured(f"{name} is too weak for {environment_name()}: it {fault}. {make}")
     return value
+
+
+def fault_of_secret(secret: str, shortest: int) -> str:
+    """Return what is weak about it, in words that hold nothing of it; empty for nothing."""
+    if secret.startswith(_DJANGOS):
+        return "is one of startproject's"
+    if len(secret) < shortest:
+        return f"has fewer than {shortest} characters"
+    if len(set(secret)) < _FEWEST_UNIQUE:
+        return f"has fewer than {_FEWEST_UNIQUE} different characters"
+    return "is made of words that everybody tries" if len(_KNOWN.sub("", secret.lower())) < _FEWEST_OWN else ""
 
 
 def allowed_hosts() -> list[str]:

@@ -11,7 +11,7 @@ from shared_core.service_settings import (
     service_urls,
 )
 
-STRONG = "k" * 50
+STRONG = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6tYb0W"
 VARIABLES = (
     "ENVIRONMENT SECRET_KEY SECRET_KEY_FILE USER_SERVICE_URL FILE_SERVICE_URL USER_API_SERVICE_URL TICKET_SERVICE_URL "
     "COMMUNICATION_SERVICE_URL SERVICE_ACCEPTED_TOKENS SERVICE_ACCEPTED_TOKENS_DIR SERVICE_AUTH_TOKEN ALLOWED_HOSTS "
@@ -51,7 +51,7 @@ class TestSecret:
 
         with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set"):
             secret("SECRET_KEY", unsafe=STRONG)
-        for weak in ("hunter2", STRONG):
+        for weak in ("hunter2", STRONG, "a" * 50, "changeme" * 6, f"django-insecure-{STRONG}"):
             monkeypatch.setenv("SECRET_KEY", weak)
             with pytest.raises(ImproperlyConfigured, match=r"SECRET_KEY is too weak for .*token_urlsafe") as raised:
                 secret("SECRET_KEY", unsafe=STRONG)

@@ -51,6 +51,20 @@ def test_a_weak_key_is_told_without_it(settings, key):
     assert not key or str(key) not in str(message)
 
 
+def test_what_older_keys_have_signed_is_believed_too(settings):
+    settings.SECRET_KEY_FALLBACKS = [STRONG, "changeme"]
+    (message,) = check_secrets()
+
+    assert message.id == "shared_core.E201"
+    assert "SECRET_KEY_FALLBACKS[1] has fewer than 32 characters" in message.msg
+
+
+def test_a_key_that_is_no_text_is_told(settings):
+    settings.SECRET_KEY = 7 * 10**40
+
+    assert [message.msg for message in check_secrets()] == ["SECRET_KEY is weak outside of DEBUG: it is no text."]
+
+
 @pytest.mark.parametrize("setting", ["SERVICE_AUTH_TOKEN", "AUTH_TOKEN"])
 @pytest.mark.parametrize("token", WEAK_TOKENS[1:])
 def test_a_weak_token_is_told_without_it(settings, setting, token):
