@@ -43,7 +43,7 @@ FLOORS = [
 ROOMS = {
     "auth": ["tokens", "jwts", "callers", "guards", ""],
     "health": ["probes", "databases", "views", ""],
-    "databases": ["configuration", "sessions", "migrating", ""],
+    "databases": ["configuration", "sessions", "patience", "migrating", ""],
     "clients": [
         "exceptions",
         "arguments",

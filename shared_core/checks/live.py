@@ -12,9 +12,6 @@ leaked   A setting of the source ``session`` that differs from what the session 
          its like apart, so those are not asked for.
 """
 
-import os
-import socket
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -26,6 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shared_core.checks import catalogue
 from shared_core.checks.databases import is_pooled
+from shared_core.databases.patience import cut_off_after
 from shared_core.redaction import mask_text
 
 _CLIENTS = 5
@@ -128,7 +126,7 @@ def _leaked(clients: Sequence[BaseDatabaseWrapper]) -> set[str]:
 
 def _ask(client: BaseDatabaseWrapper, within: float) -> tuple[int, list[str]]:
     """Return which server process answers, and what was left there."""
-    with _cut_off_after(within, client), client.cursor() as cursor:
+    with cut_off_after(within, client), client.cursor() as cursor:
         cursor.execute(_ASK, [list(_LEAKING)])
         process, leaked = cursor.fetchone() or (0, [])
         return process, leaked
@@ -144,31 +142,9 @@ def _client_of(connection: BaseDatabaseWrapper, within: float) -> Iterator[BaseD
     options.setdefault("connect_timeout", _CONNECT_WITHIN)
     client.settings_dict["CONN_HEALTH_CHECKS"] = False
     try:
-        with _cut_off_after(within, client):
+        with cut_off_after(within, client):
             client.ensure_connection()
         yield client
     finally:
         with suppress(Error):  # what was cut off cannot be closed in order
             client.close()
-
-
-@contextmanager
-def _cut_off_after(seconds: float, client: BaseDatabaseWrapper) -> Iterator[None]:
-    """Have what takes longer in the block fail: a pooler may keep a client waiting for minutes."""
-    done = threading.Event()
-
-    def watch() -> None:
-        patience = seconds
-        while not done.wait(patience):
-            patience = 0.1  # it may connect only now
-            if client.connection is not None:
-                with suppress(Exception), socket.socket(fileno=os.dup(client.connection.fileno())) as handle:
-                    handle.shutdown(socket.SHUT_RDWR)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

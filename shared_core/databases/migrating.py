@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from shared_core.databases.patience import cut_off_after
 from shared_core.databases.sessions import advisory_key
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 _KEY = advisory_key("shared_core.migrate")
+_ANSWERS_WITHIN = 10.0  # seconds
 _LOOK_EVERY = 0.5  # seconds
 _TELL_EVERY = 10.0  # seconds
 
@@ -41,12 +43,15 @@ def migration_lock(
         sleep: Waits so many.
 
     Raises:
-        MigrationLockError: Somebody else held it for so long, and nothing was done; or it was lost in the meantime.
+        MigrationLockError: Nothing was done, as somebody else held it for so long, or there was no connection for it or
+            beside it; or it was lost in the meantime.
         django.db.Error: The database cannot be reached.
     """
     holder = _connection_of_its_own(connection)
     try:
+        _connect(holder)
         _acquire(holder, timeout, tell, clock, sleep)
+        _find_another_server(connection)
         yield
         try:
             with holder.cursor() as cursor:
@@ -71,6 +76,33 @@ def _connection_of_its_own(connection: "BaseDatabaseWrapper") -> "BaseDatabaseWr
         name: value for name, value in settings["OPTIONS"].items() if name not in {"pool", "isolation_level"}
     }
     return made
+
+
+def _connect(holder: "BaseDatabaseWrapper") -> None:
+    from django.db import Error  # noqa: PLC0415  # runs while settings are read
+
+    try:
+        holder.ensure_connection()
+    except Error as error:
+        if not holder.settings_dict.get("DIRECT"):
+            raise
+        raise MigrationLockError(
+            f"The way round the pooler, which DB_DIRECT_HOST and DB_DIRECT_PORT name, leads nowhere: {error}"
+        ) from error
+
+
+def _find_another_server(connection: "BaseDatabaseWrapper") -> None:
+    """Have the connection that migrates ask for a server connection, while the lock has one of the pooler's."""
+    from django.db import Error  # noqa: PLC0415  # as above
+
+    try:
+        with cut_off_after(_ANSWERS_WITHIN, connection), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error as error:
+        raise MigrationLockError(
+            f"The pooler gives no server connection to migrate by, beside the lock's ({error}). Nothing was done: "
+            "set DB_DIRECT_HOST, or a default_pool_size of 2 or more."
+        ) from error
 
 
 def _acquire(

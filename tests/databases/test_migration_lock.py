@@ -4,7 +4,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
+from shared_core.databases import migrating
 from shared_core.databases.migrating import MigrationLockError, _connection_of_its_own, migration_lock
+from tests.checks.servers import another_pgbouncer
 
 
 class Clock:
@@ -54,8 +56,25 @@ def test_who_waits_says_so_at_first_and_every_ten_seconds(alias):
 def test_it_goes_round_the_pooler_where_that_way_is_named(alias):
     nowhere = alias("nowhere", DIRECT={"HOST": "127.0.0.1", "PORT": "9"})
 
-    with pytest.raises(OperationalError), migration_lock(connections[nowhere], 0, nobody):
+    with (
+        pytest.raises(MigrationLockError, match="DB_DIRECT_HOST and DB_DIRECT_PORT name, leads nowhere") as raised,
+        migration_lock(connections[nowhere], 0, nobody),
+    ):
         pytest.fail("nobody listens there")
+
+    assert isinstance(raised.value.__cause__, OperationalError)
+
+
+def test_a_pooler_with_one_server_connection_is_told_and_not_waited_for(stack, alias, monkeypatch):
+    monkeypatch.setattr(migrating, "_ANSWERS_WITHIN", 0.5)
+    with another_pgbouncer(stack, pool_size=1) as port:
+        one = alias("one", PORT=str(port), DIRECT={})
+        with (
+            pytest.raises(MigrationLockError, match="default_pool_size of 2 or more"),
+            migration_lock(connections[one], 0, nobody),
+        ):
+            pytest.fail("there is no connection to migrate by")
+        connections[one].close()
 
 
 def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
