@@ -12,7 +12,8 @@ from django.db import models
 from shared_core.checks import catalogue
 from shared_core.checks.installed import AppConfigs, Model, models_of
 
-_COLUMNS = frozenset({"is_deleted", "deleted_at"})
+# Tells one deletion of a value from the next, as is_deleted does not: the second row to be deleted would collide.
+_MOMENT = "deleted_at"
 _KINDS = ("constraints", "indexes")
 
 
@@ -47,12 +48,12 @@ def _unique(model: Model) -> Iterator[CheckMessage]:
             place = "a OneToOneField, by a ForeignKey" if field.one_to_one else "unique=True"
             yield _taken(model, (field.name,), place, obj=field)
     for names in meta.unique_together:
-        if not _COLUMNS & set(names):
+        if _MOMENT not in names:
             yield _taken(model, names, "unique_together")
     for constraint in meta.constraints:
         if isinstance(constraint, models.UniqueConstraint) and constraint.condition is None:
             is_needed = any((field.name,) == constraint.fields for field in referred_to)
-            if not is_needed and not _COLUMNS & set(constraint.fields):
+            if not is_needed and _MOMENT not in constraint.fields:
                 yield _taken(model, constraint.fields, "UniqueConstraint", name=constraint.name)
 
 
@@ -75,7 +76,9 @@ def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", ob
     return catalogue.UNIQUE.found(
         detail,
         obj=obj or model,
-        values=f"fields=[{', '.join(f'"{one}"' for one in names)}]" if names else "its expressions",
+        values=f"fields=[{', '.join(f'"{one}"' for one in names if one != 'is_deleted')}]"
+        if names
+        else "its expressions",
         name=name or f"{model._meta.model_name}_{'_'.join(names)}_active",
         place=place,
     )

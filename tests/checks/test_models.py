@@ -101,11 +101,22 @@ class TestUniqueValues:
                 unique_together = [("a", "deleted_at")]
                 constraints = [
                     models.UniqueConstraint(fields=["a"], condition=models.Q(a=1), name="a_1"),
-                    models.UniqueConstraint(fields=["a", "is_deleted"], name="a_2"),
                     UniqueActiveConstraint(fields=["a"], name="a_3"),
                 ]
 
         assert found() == []
+
+    def test_beside_is_deleted_are_taken_by_the_first_row_that_was_deleted(self, messages):
+        class Member(BaseModel):
+            a = models.IntegerField()
+
+            class Meta:
+                app_label = "library"
+                constraints = [models.UniqueConstraint(fields=["a", "is_deleted"], name="of_a")]
+
+        (message,) = messages()
+        assert message.id == "shared_core.W101"
+        assert 'UniqueActiveConstraint(fields=["a"], name="of_a")' in message.hint
 
     @pytest.mark.parametrize("by", ["field", "constraint"])
     def test_that_foreign_keys_hold_have_to(self, found, by):
