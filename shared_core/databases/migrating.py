@@ -62,7 +62,9 @@ def migration_lock(
                 "migrated too. Set DB_DIRECT_HOST, so that no pooler ends an idle transaction, and look at the tables."
             ) from error
     finally:
-        with suppress(Exception):  # a connection that was lost cannot be closed in order
+        with suppress(Exception):  # a connection that was lost can neither be rolled back nor closed in order
+            holder.rollback()  # the lock is free from here on; a pooler would take its time to notice the end
+        with suppress(Exception):
             holder.close()
 
 
