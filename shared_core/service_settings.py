@@ -197,26 +197,38 @@ def service_urls(*services: str) -> dict[str, str]:
     """Return ``{"USER_SERVICE_URL": "http://user:8000"}`` for the services that are called; without names, all set.
 
     Raises:
-        ImproperlyConfigured: One is missing, or no http(s) URL; the message names each.
+        ImproperlyConfigured: One is missing, or no base URL that clients take; the message names each.
     """
     names = [f"{service.upper().replace('-', '_')}{_SUFFIX}" for service in services]
     names = names or [name for name in names_beginning_with("") if name.endswith(_SUFFIX) and name != _SUFFIX]
     values = {name: read(name) for name in names}
     if missing := [name for name, value in values.items() if not value]:
         raise ImproperlyConfigured(f"{', '.join(missing)} must be set, as http://user:8000.")
-    if wrong := [name for name, value in values.items() if not _is_base(value)]:
-        # Without the value: it may hold a password.
-        raise ImproperlyConfigured(f"{', '.join(wrong)} must be an http:// or https:// URL, as http://user:8000.")
+    # Without the values: they may hold a password.
+    if wrong := [f"{name} {fault}" for name, value in values.items() if (fault := fault_of_url(value))]:
+        raise ImproperlyConfigured(f"{'; '.join(wrong)}. Write it as http://user:8000.")
     return values
 
 
-def _is_base(url: str) -> bool:
+def fault_of_url(url: object) -> str:
+    """Return why ``url`` cannot be a client's base, in words that hold nothing of it; empty where it can.
+
+    As `shared_core.clients` decides it, which cannot be imported while settings are read.
+    """
+    if not isinstance(url, str) or not url:
+        return "is empty, or no text"
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+        return "cannot be read"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "must begin with http:// or https:// and a host"
+    if "@" in parts.netloc:
+        return "has a user or a password"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment"
+    return "has white space or a backslash" if re.search(r"[\s\\\x00-\x1f\x7f]", url) else ""
 
 
 def accepted_tokens() -> dict[str, list[str | Path]]:
@@ -227,7 +239,8 @@ def accepted_tokens() -> dict[str, list[str | Path]]:
     Nothing set: nobody is accepted.
 
     Raises:
-        ImproperlyConfigured: It is not of that form, both are set, or the folder cannot be read.
+        ImproperlyConfigured: It is not of that form, a token is short or two services' own, both are set, or the folder
+            cannot be read.
     """
     text, folder = read("SERVICE_ACCEPTED_TOKENS"), read("SERVICE_ACCEPTED_TOKENS_DIR")
     if text and folder:
@@ -237,6 +250,13 @@ def accepted_tokens() -> dict[str, list[str | Path]]:
         service, equals, token = (part.strip() for part in entry.partition("="))
         if not (service and equals and token):
             raise ImproperlyConfigured("SERVICE_ACCEPTED_TOKENS: write service=token, separated by commas.")
+        if len(token) < SHORTEST_TOKEN or any(token in tokens for name, tokens in found.items() if name != service):
+            # Without the token.
+            raise ImproperlyConfigured(
+                f"SERVICE_ACCEPTED_TOKENS: a token of {service} has fewer than {SHORTEST_TOKEN} characters, or is "
+                "another service's too. "
+                'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
+            )
         found.setdefault(service, []).append(token)
     if folder:
         try:

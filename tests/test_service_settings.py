@@ -87,12 +87,25 @@ class TestServiceUrls:
             service_urls("user", "file")
 
     @pytest.mark.parametrize(
-        "url", ["user:8000", "ftp://user", "http://", "http://u:hunter2@h:x", "http://h?hunter2", "//h"]
+        "url",
+        [
+            "user:8000",
+            "ftp://user",
+            "http://",
+            "http://u:hunter2@h:x",
+            "http://u:hunter2@h",
+            "http://h?hunter2",
+            "//h",
+            "http://h?",
+            "http://h\\x",
+        ],
     )
     def test_what_is_no_url_is_named_without_its_value(self, monkeypatch, url):
         monkeypatch.setenv("USER_SERVICE_URL", url)
 
-        with pytest.raises(ImproperlyConfigured, match="USER_SERVICE_URL must be an http:// or https://") as raised:
+        with pytest.raises(
+            ImproperlyConfigured, match=r"^USER_SERVICE_URL (must|has|can).*\. Write it as http://user"
+        ) as raised:
             service_urls("user")
 
         assert "hunter2" not in str(raised.value)
@@ -103,9 +116,26 @@ class TestAcceptedTokens:
         assert accepted_tokens() == {}
 
     def test_they_come_in_a_variable_several_for_a_service(self, monkeypatch):
-        monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", " ticket=new==, ticket=old ,file=other")
+        monkeypatch.setenv(
+            "SERVICE_ACCEPTED_TOKENS",
+            " ticket=the-newest-token==, ticket=the-former-token ,file=token-of-files-own",
+        )
 
-        assert accepted_tokens() == {"ticket": ["new==", "old"], "file": ["other"]}
+        assert accepted_tokens() == {
+            "ticket": ["the-newest-token==", "the-former-token"],
+            "file": ["token-of-files-own"],
+        }
+
+    @pytest.mark.parametrize("text", ["ticket=hunter2", "ticket=hunter2;file=x", f"a={STRONG},b={STRONG}"])
+    def test_a_token_that_is_short_or_two_services_is_told_without_it(self, monkeypatch, text):
+        monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", text)
+
+        with pytest.raises(
+            ImproperlyConfigured, match=r"a token of (ticket|b) has fewer than 16 .*token_url"
+        ) as raised:
+            accepted_tokens()
+
+        assert not any(secret in str(raised.value) for secret in ("hunter2", STRONG))
 
     def test_or_in_a_folder_a_file_for_each_service(self, monkeypatch, tmp_path):
         for name in ("ticket", "file", ".hidden"):

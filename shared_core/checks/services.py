@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -16,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from shared_core import conf
 from shared_core.checks import catalogue
+from shared_core.service_settings import fault_of_url
 
 _URL = "_SERVICE_URL"
 _CLIENTS = "shared_core.clients.service"
@@ -37,27 +37,6 @@ def check_urls(**_: object) -> Iterator[CheckMessage]:
             yield catalogue.NO_SERVICE_URL.found(
                 f"{name} needs {setting}", setting=setting, service=_service_of(setting)
             )
-
-
-def fault_of_url(url: object) -> str:
-    """Return why ``url`` cannot be a client's base, in words that hold nothing of it; empty where it can.
-
-    As `shared_core.clients` decides it, which are not imported for it: that takes longer than all other checks.
-    """
-    if not isinstance(url, str) or not url:
-        return "is empty, or no text"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "cannot be read"
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return "must begin with http:// or https:// and a host"
-    if "@" in parts.netloc:
-        return "has a user or a password"
-    if "?" in url or "#" in url:
-        return "has a query or a fragment"
-    return "has white space or a backslash" if re.search(r"[\s\\\x00-\x1f\x7f]", url) else ""
 
 
 def _asked_for() -> dict[str, str]:

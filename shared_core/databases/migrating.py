@@ -1,5 +1,6 @@
 """Which of several replicas migrates? The one that gets the lock; the others wait, and then find it done."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -52,7 +53,8 @@ def migration_lock(
         _connect(holder)
         _acquire(holder, timeout, tell, clock, sleep)
         _find_another_server(connection)
-        yield
+        with _kept_awake(holder):
+            yield
         try:
             with holder.cursor() as cursor:
                 cursor.execute("SELECT 1")
@@ -105,6 +107,30 @@ def _find_another_server(connection: "BaseDatabaseWrapper") -> None:
             f"The pooler gives no server connection to migrate by, beside the lock's ({error}). Nothing was done: "
             "set DB_DIRECT_HOST, or a default_pool_size of 2 or more."
         ) from error
+
+
+@contextmanager
+def _kept_awake(holder: "BaseDatabaseWrapper") -> Iterator[None]:
+    """Have the holder ask something now and again, lest a pooler's ``idle_transaction_timeout`` end it.
+
+    No index waits for that: it is over at once, and between two askings the transaction has no snapshot.
+    """
+    raw, over = holder.connection, threading.Event()
+
+    def ask() -> None:
+        # Where it fails the lock is lost, which is told when the migrations have ended.
+        with suppress(Exception):
+            while not over.wait(_LOOK_EVERY):
+                with raw.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_ANSWERS_WITHIN)
 
 
 def _acquire(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from shared_core.checks.services import check_callers, check_middleware, check_urls, check_user_id, fault_of_url
+from shared_core.checks.services import check_callers, check_middleware, check_urls, check_user_id
 from shared_core.clients import HTTPClient, ServiceClient, UnsafeURL
 from shared_core.middleware import RequestContextMiddleware
+from shared_core.service_settings import fault_of_url
 
 CONTEXT = "shared_core.middleware.RequestContextMiddleware"
 AUTH = "shared_core.auth.ServiceAuthMiddleware"

@@ -1,5 +1,7 @@
 """The lock of all who migrate a database, by itself; test_migrating.py has the processes that ask for it."""
 
+import time
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
@@ -75,6 +77,15 @@ def test_a_pooler_with_one_server_connection_is_told_and_not_waited_for(stack, a
         ):
             pytest.fail("there is no connection to migrate by")
         connections[one].close()
+
+
+def test_a_pooler_that_ends_idle_transactions_does_not_end_it(stack, alias):
+    with another_pgbouncer(stack, idle_transaction_timeout=1) as port:
+        impatient, other = alias("impatient", PORT=str(port), DIRECT={}), alias("other")
+        with migration_lock(connections[impatient], 0, nobody):
+            time.sleep(2.5)
+            assert held(other) == 1
+        connections[impatient].close()
 
 
 def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
