@@ -122,7 +122,7 @@ SIGNATURES = {
     "shared_core.clients.HTTPClient.stats": "(self)",
     "shared_core.clients.CircuitBreaker": "(*, failures=5, rest=10.0)",
     "shared_core.clients.RetryBudget": "(*, ratio=0.2, reserve=10.0)",
-    "shared_core.clients.ServiceToken": "(issuer, audience, key, *, algorithm='HS256', lifetime=300.0)",
+    "shared_core.clients.ServiceToken": "(issuer, audience, key, *, algorithm='HS256', lifetime=300.0, key_id=None)",
     "shared_core.clients.forward_user": "()",
     "shared_core.clients.ClientCredentials": "(token_url, client_id, client_secret, scope=None)",
     "shared_core.testing.capture_logs": "(logger='', level=0)",

@@ -88,7 +88,8 @@ class ServiceToken:
 
     Its ``iss`` and ``sub`` are ``issuer``, the calling service; its ``aud`` is ``audience``, the called one, or what
     all services accept. ``key`` is a shared secret of 32 bytes or more, or the PEM of a private key where
-    ``algorithm`` is RS256, ES256 or one of their like.
+    ``algorithm`` is RS256, ES256 or one of their like. ``key_id`` is the ``kid`` by which the called service finds it
+    in a JWKS of several keys, as there are while one is replaced.
 
     Raises:
         ImportError: PyJWT is not installed.
@@ -101,10 +102,13 @@ class ServiceToken:
     key: str = field(repr=False)
     algorithm: str = field(default="HS256", kw_only=True)
     lifetime: float = field(default=300.0, kw_only=True)  # seconds
+    key_id: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("issuer", "audience", "key", "algorithm"):
+        for name in ("issuer", "audience", "key", "algorithm", "key_id"):
             value = getattr(self, name)
+            if name == "key_id" and value is None:
+                continue
             if not isinstance(value, str):
                 raise TypeError(f"{name} must be a text, not {type(value).__name__}")
             if not value:
@@ -131,7 +135,8 @@ class ServiceToken:
         claims: dict[str, Any] = {  # Any: what JSON holds
             "iss": self.issuer, "sub": self.issuer, "aud": self.audience, "iat": now, "exp": now + int(self.lifetime),
         }  # fmt: skip
-        return Grant(jwt.encode(claims, self.key, algorithm=self.algorithm), int(self.lifetime))
+        headers = None if self.key_id is None else {"kid": self.key_id}
+        return Grant(jwt.encode(claims, self.key, algorithm=self.algorithm, headers=headers), int(self.lifetime))
 
 
 @dataclass(frozen=True)

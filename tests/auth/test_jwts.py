@@ -177,6 +177,8 @@ class TestAFile:
         by_first = signed(RSA.private, "RS256", {"kid": "key0"})
 
         assert checked.service_of(by_first) == "ticket"
+        ours = ServiceToken("ticket", "user", EC.private, algorithm="ES256", key_id="key1").mint().token
+        assert checked.service_of(ours) == "ticket"
         assert checked.service_of(signed(EC.private, "ES256", {"kid": "key1"})) == "ticket"
         for headers in ({"kid": "key7"}, {}, {"kid": "key1"}):
             with pytest.raises(InvalidTokenError):
