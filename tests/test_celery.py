@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -47,11 +48,20 @@ class Worker:
 
     def ask(self, code):
         """Run ``code`` in a process that sends tasks; return what it prints."""
+        self._wait_for_its_queue()
         command = [sys.executable, "-c", SEND + code]
         environment = self._environment | {"LOG_FILE": str(self._folder / "asker.log")}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def _wait_for_its_queue(self):
+        # Who comes while the worker writes it finds an empty file: the transport makes it first, then locks it.
+        table, ends = self._folder / "broker" / "control" / "celery.exchange", time.monotonic() + 30
+        while not (table.exists() and table.stat().st_size):
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < ends, "the worker has no queue"
+            time.sleep(0.05)
 
     def stop(self):
         """Ask for the warm shutdown that Celery documents for SIGTERM."""
