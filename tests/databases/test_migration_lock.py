@@ -25,7 +25,10 @@ class Clock:
 
 def held(using):
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE locktype = 'advisory' AND datname = current_database()"
+        )
         return cursor.fetchone()[0]
 
 

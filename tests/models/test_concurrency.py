@@ -65,10 +65,12 @@ def third():
 
 
 def wait_for_a_lock():
-    """Return when some backend waits for another one's lock."""
+    """Return when some backend of this database waits for another one's lock."""
     for _ in range(300):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             if cursor.fetchone()[0]:
                 return
         time.sleep(0.02)
