@@ -142,11 +142,9 @@ class Key:
 
     def __init__(self, jwt: Any, source: object, algorithms: Sequence[str]) -> None:  # Any: a module
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
-        # Both by one assignment: of two threads that read a changed file, neither may keep the other's half.
-        self._read: tuple[tuple[int, int, int] | None, dict[str | None, Any]] = (
-            None,
-            {},
-        )  # the file's state, {kid: key}
+        # The file's state and {kid: key}, both by one assignment: of two threads that read a changed file, neither may
+        # keep the other's half.
+        self._read: tuple[tuple[int, int, int] | None, dict[str | None, Any]] = (None, {})
         if isinstance(source, Path):
             self._read_what_changed(source)
         elif isinstance(source, str):

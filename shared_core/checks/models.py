@@ -73,12 +73,11 @@ def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", ob
         detail += f". It cannot be among active rows only here, as {owner._meta.label} has is_deleted: move it there"
     elif [*names] == [getattr(model, "USERNAME_FIELD", None)]:
         detail += '. Django then asks for SILENCED_SYSTEM_CHECKS = ["auth.E003", "auth.W004"]'
+    columns = ", ".join(f'"{one}"' for one in names if one != "is_deleted")
     return catalogue.UNIQUE.found(
         detail,
         obj=obj or model,
-        values=f"fields=[{', '.join(f'"{one}"' for one in names if one != 'is_deleted')}]"
-        if names
-        else "its expressions",
+        values=f"fields=[{columns}]" if names else "its expressions",
         name=name or f"{model._meta.model_name}_{'_'.join(names)}_active",
         place=place,
     )

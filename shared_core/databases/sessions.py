@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _LOCK_NOT_AVAILABLE = "55P03"
 # PostgreSQL counts timeouts in milliseconds of 31 bits.
 _LONGEST = (2**31 - 1) // 1000  # seconds
-# ``transaction_read_only`` and its like: PostgreSQL ends them with the savepoint, and lets nobody else do it.
-_ENDING = "transaction_"
+# PostgreSQL itself ends this one with the savepoint, and lets nobody else do it.
+_ENDS_BY_ITSELF = "transaction_read_only"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.ASCII)
 
 
@@ -61,7 +61,7 @@ def local_settings(*, using: str = "default", **settings: str | float) -> Iterat
     is_inner = connection.in_atomic_block or not connection.get_autocommit()
     # A savepoint inside a transaction: where the block fails, going back to it has PostgreSQL bring them back too.
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        before = _current(cursor, [name for name in values if not name.startswith(_ENDING)]) if is_inner else {}
+        before = _current(cursor, [name for name in values if name != _ENDS_BY_ITSELF]) if is_inner else {}
         _set(cursor, values)
         yield
         # Where all is taken back, PostgreSQL brings them back too, and takes no other statement.
