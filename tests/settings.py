@@ -21,15 +21,33 @@ DATABASES["archive"] = {**DATABASES["default"], "TEST": {"NAME": "test_archive"}
 
 SECRET_KEY = "of the suite alone, and in no other place"
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
     "shared_core",
     "shared_core.idempotency",
     "tests.library",
 ]
 # The suite's models have no migrations and refer to content types: all tables are made in one go.
-MIGRATION_MODULES = {"auth": None, "contenttypes": None, "shared_core_idempotency": None}
+MIGRATION_MODULES = {"admin": None, "auth": None, "contenttypes": None, "shared_core_idempotency": None}
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
 MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.urls"
 ALLOWED_HOSTS = ["testserver", "localhost"]

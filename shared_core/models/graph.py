@@ -48,6 +48,7 @@ class Family:
     targets: list[Any] = field(default_factory=list)  # the owner's fields that relations refer to; its key is first
     cascades: list["Cascade"] = field(default_factory=list)
     vetoes: list["Relation"] = field(default_factory=list)
+    others: list["Relation"] = field(default_factory=list)  # whose rows stay: SET_NULL, say, or not soft-deletable
     parents: list["Relation"] = field(default_factory=list)  # CASCADE, PROTECT and RESTRICT, seen from the child
     rank: tuple[int, str] = (0, "")
     closure: list["Family"] = field(default_factory=list)  # what a deletion can reach by CASCADE, itself included
@@ -81,7 +82,7 @@ class Relation:
     child: Model  # its table has the link, by itself or inherited
     family: Family | None  # of the child; None where its rows cannot be soft-deleted
     link: Any  # the child's field that holds the value
-    on_delete: Any  # CASCADE, PROTECT, RESTRICT
+    on_delete: Any  # CASCADE, PROTECT, SET_NULL, ...
     target: int | None  # which of the parent's `targets` the link holds; None: reached by `path`
     path: str = ""  # the lookup from the link to the parent owner's key
     generic: Any = None  # the GenericRelation, where it is one
@@ -169,8 +170,11 @@ def _families(loaded: tuple[Model, ...]) -> dict[Model, Family]:
         for relation in _relations(family, families, loaded):
             if isinstance(relation, Cascade):
                 family.cascades.append(relation)
-            else:
+            elif relation.on_delete in VETOES:
                 family.vetoes.append(relation)
+            else:
+                family.others.append(relation)
+                continue
             if relation.family:
                 relation.family.parents.append(relation)
     _rank(families.values())
@@ -178,7 +182,7 @@ def _families(loaded: tuple[Model, ...]) -> dict[Model, Family]:
 
 
 def _relations(family: Family, families: dict[Model, Family], loaded: Iterable[Model]) -> Iterator[Relation]:
-    """Yield what a deletion in ``family`` must look at: CASCADE to what is soft-deletable, PROTECT and RESTRICT."""
+    """Yield what refers to rows of ``family``: along CASCADE what goes with them, and what does not."""
     for member in family.members:
         for found in member._meta.get_fields(include_parents=False, include_hidden=True):
             if isinstance(found, models.ForeignObjectRel) and (found.one_to_many or found.one_to_one):
@@ -190,7 +194,8 @@ def _relations(family: Family, families: dict[Model, Family], loaded: Iterable[M
                 if on_delete == CASCADE:
                     for child, child_family in _soft_deletable(link.model, families, loaded):
                         yield Cascade(family, child, child_family, link, CASCADE, target, path)
-                elif on_delete in VETOES:
+                is_link_alone = link.model._meta.auto_created  # of a many-to-many relation
+                if on_delete != CASCADE or not (is_link_alone or is_soft_deletable(link.model)):
                     own = families[owner_of(link.model)] if is_soft_deletable(link.model) else None
                     yield Relation(family, link.model, own, link, on_delete, target, path)
         for generic in member._meta.private_fields:
@@ -260,6 +265,7 @@ def _rank(families: Iterable[Family]) -> None:
         )
         family.cascades.sort(key=_order)
         family.vetoes.sort(key=_order)
+        family.others.sort(key=_order)
 
 
 def _reach(family: Family, relations: Callable[[Family], Iterable[Relation]]) -> set[Family]:

@@ -20,7 +20,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import F
 
-from shared_core.models.changes import Change, Counts
+from shared_core.models.changes import Change, Counts, timestamp
 from shared_core.models.conflicts import conditional_constraints, holders
 from shared_core.models.deletion import Rows, mark_alone, mark_related, meant, row_of
 from shared_core.models.graph import Cascade, Family, Relation, Row, family_of, owned, walk
@@ -30,8 +30,8 @@ from shared_core.models.statements import AnyOf, Update, columns, lock, rows_of
 class RestoreError(Exception):
     """Rows cannot be restored, and none was. ``objects`` are those that stand in the way."""
 
-    def __init__(self, message: str, objects: Iterable[models.Model] = ()) -> None:
-        super().__init__(message, tuple(objects))
+    def __init__(self, message: str, objects: Iterable[models.Model] = (), fields: Iterable[str] = ()) -> None:
+        super().__init__(message, tuple(objects), tuple(fields))
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -40,6 +40,12 @@ class RestoreError(Exception):
     def objects(self) -> tuple[models.Model, ...]:
         """The rows that stand in the way."""
         found: tuple[models.Model, ...] = self.args[1]
+        return found
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields whose values are taken; none where it is something else, or an expression."""
+        found: tuple[str, ...] = self.args[2]
         return found
 
 
@@ -74,6 +80,42 @@ def restore(rows: Rows, at: dt.datetime, *, instance: models.Model | None = None
             _collect(family, rows, change)
             change.write()
     return change.done()
+
+
+def obstacle(rows: Rows) -> RestoreError | None:
+    """Return what `restore` would raise for these rows; nothing is locked, so that it may turn out otherwise."""
+    family = family_of(rows.model)
+    if _is_simple(family):
+        roots = Change(rows.model, rows.db, timestamp(), deleted=False)
+        roots.add(rows.model, family, owned(rows, family).filter(is_deleted=True).values_list(*_names_of(family)))
+        if _obstacle(roots) is None:
+            return None
+        # In a cycle, a parent may come back too: that is known once all that comes back is.
+    change = Change(rows.model, rows.db, timestamp(), deleted=False)
+    _find(family, rows, change)
+    return _obstacle(change)
+
+
+def went_along(relation: Cascade, parents: list[Row], using: str) -> list[Row]:
+    """Return the rows that refer to these parents, and were deleted in the same deletion as theirs.
+
+    Args:
+        relation: What leads to the rows.
+        parents: The rows they refer to; their last value is ``deleted_at``, as it is of those returned.
+        using: The database's alias.
+    """
+    moments: dict[Any, set[dt.datetime]] = {}  # {what the link holds: when such parents were deleted}
+    for value, parent in zip(relation.values(parents), parents, strict=True):
+        moments.setdefault(relation.link.to_python(value), set()).add(parent[-1])
+    at = AnyOf(F("deleted_at"), list(set().union(*moments.values())))
+    deleted = relation.rows(parents, using).filter(at)
+    link = relation.path or relation.link.attname
+    found = deleted.values_list(*_names_of(relation.family), link)
+    return [row[:-1] for row in found if row[-2] in moments.get(row[-1], ())]
+
+
+def _names_of(family: Family) -> list[str]:
+    return [*(field.attname for field in family.targets), "deleted_at"]
 
 
 def _is_simple(family: Family) -> bool:
@@ -113,6 +155,12 @@ def _collect(family: Family, rows: Rows, change: Change) -> None:
     _find(family, rows, seen)
     _lock(seen)
     _find(family, rows, change, locked=seen)
+    if error := _obstacle(change):
+        raise error
+
+
+def _obstacle(change: Change) -> RestoreError | None:
+    """Return what stands in the way: a parent of what was collected stays deleted, or a unique value is taken."""
     deleted = [
         parent
         for one in change.rows
@@ -120,14 +168,18 @@ def _collect(family: Family, rows: Rows, change: Change) -> None:
         for parent in _parents(relation, change.keys(one), change.using)
         if parent.is_deleted and parent.pk not in change.rows.get(relation.parent, ())
     ]
-    _raise_if_deleted(change, deleted)
+    if deleted := list({(type(parent), parent.pk): parent for parent in deleted}.values()):
+        message = f"Cannot restore {change.model._meta.label}: restore {_names(deleted)} first."
+        return ParentDeletedError(message, deleted)
     for one in change.rows:
         for constraint, found in holders(one, change.keys(one), change.using):
-            raise RestoreConflictError(
+            return RestoreConflictError(
                 f"Cannot restore {change.model._meta.label}: {_names(found)} has the values that "
                 f"{constraint.name} wants unique.",
                 found,
+                constraint.fields,
             )
+    return None
 
 
 def _find(family: Family, rows: Rows, change: Change, *, locked: Change | None = None) -> None:
@@ -140,22 +192,12 @@ def _find(family: Family, rows: Rows, change: Change, *, locked: Change | None =
     def still(one: Family, found: Iterable[Row]) -> list[Row]:
         return [row for row in found if locked is None or locked.rows.get(one, {}).get(row[0]) == row]
 
-    def names(one: Family) -> list[str]:
-        return [*(field.attname for field in one.targets), "deleted_at"]
-
     def take(relation: Cascade, parents: list[Row]) -> list[Row]:
-        moments: dict[Any, set[dt.datetime]] = {}  # {what the link holds: when such parents were deleted}
-        for value, parent in zip(relation.values(parents), parents, strict=True):
-            moments.setdefault(relation.link.to_python(value), set()).add(parent[-1])
-        at = AnyOf(F("deleted_at"), list(set().union(*moments.values())))
-        deleted = relation.rows(parents, change.using).filter(at)
-        link = relation.path or relation.link.attname
-        found = deleted.values_list(*names(relation.family), link)
-        went_along = (row[:-1] for row in found if row[-2] in moments.get(row[-1], ()))
-        return change.add(relation.child, relation.family, still(relation.family, went_along))
+        found = went_along(relation, parents, change.using)
+        return change.add(relation.child, relation.family, still(relation.family, found))
 
     deleted = owned(meant(rows, family, change), family).filter(is_deleted=True)
-    walk(family, change.add(rows.model, family, still(family, deleted.values_list(*names(family)))), take)
+    walk(family, change.add(rows.model, family, still(family, deleted.values_list(*_names_of(family)))), take)
 
 
 def _lock(change: Change) -> None:
@@ -197,14 +239,6 @@ def _as_keys(family: Family, values: Iterable[Any]) -> list[Any]:
         except ValidationError:
             continue
     return keys
-
-
-def _raise_if_deleted(change: Change, parents: Iterable[Any]) -> None:
-    deleted = list({(type(parent), parent.pk): parent for parent in parents if parent.is_deleted}.values())
-    if deleted:
-        raise ParentDeletedError(
-            f"Cannot restore {change.model._meta.label}: restore {_names(deleted)} first.", deleted
-        )
 
 
 def _names(found: list[Any]) -> str:

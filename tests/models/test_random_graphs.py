@@ -9,7 +9,7 @@ from django.db.models import ProtectedError, RestrictedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared_core.models import ParentDeletedError, post_restore, pre_soft_delete
+from shared_core.models import ParentDeletedError, post_restore, pre_soft_delete, preview, restore
 from tests.models.random_graph import Entity, Refused, World, build, graphs
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
@@ -65,6 +65,8 @@ def act(world, classes, data, step):
         "restore all": (lambda: world.restore(chosen), rows.restore),
         "mark": (lambda: world.delete(chosen[:1], step, cascade=False), lambda: one.soft_delete(cascade=False)),
     }[verb]
+    meant = rows if verb.endswith("all") else models.QuerySet(type(one)).filter(pk=one.pk)
+    told = None if verb == "mark" else foretold(verb, meant)
     try:
         wanted = rules()
     except Refused as refused:
@@ -73,7 +75,19 @@ def act(world, classes, data, step):
         got = code()[0]
     except (ProtectedError, RestrictedError, ParentDeletedError) as error:
         got = type(error).__name__
+    if told is not None:
+        # A preview does not tell which of two refusals comes first.
+        assert told == ("refused" if verb.startswith("delete") and got in {"ProtectedError", "RestrictedError"} else got)
     return wanted, got
+
+
+def foretold(verb, rows):
+    """Return what the preview says will come of it: a number of rows, or why not."""
+    if verb.startswith("delete"):
+        tree = preview.of_deletion(rows)
+        return "refused" if tree.counts(preview.BLOCKS) else sum(tree.counts().values())
+    error = restore.obstacle(rows)
+    return type(error).__name__ if error else sum(preview.of_restore(rows).counts().values())
 
 
 def listen(sender, instance, **kwargs):

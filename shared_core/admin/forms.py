@@ -1,0 +1,87 @@
+"""What must a form not lose, and not refuse, because rows are deleted?"""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import router
+from django.db.models import Model, Q
+from django.forms.formsets import DELETION_FIELD_NAME
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from shared_core.models import SoftDeleteQuerySet, preview
+from shared_core.models.graph import is_soft_deletable
+from shared_core.models.statements import rows_of
+
+
+def adapted(form: Any, *, deletes: bool = False) -> Any:  # Any: a class of forms, which is generic in the stubs only
+    """Return the admin's form class, adapted to rows that may be deleted.
+
+    Args:
+        form: The class.
+        deletes: Whether it is an inline's, with a box to delete the row.
+    """
+    model: type[Model] = form._meta.model
+    bases: tuple[type, ...] = (_KeepsDeletedLinks, form)
+    if deletes and is_soft_deletable(model):
+        bases = (_AsksWhatForbids, *bases)
+    return type(form)(form.__name__, bases, {})
+
+
+class _KeepsDeletedLinks:
+    """A foreign key to a deleted row (its on_delete is SET_NULL, say) stays, unless another row is chosen.
+
+    Else it would not be among the choices, and to save the form for another reason would cut the link.
+    """
+
+    fields: dict[str, forms.Field]
+    instance: Model
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: a form's own
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            is_choice = isinstance(field, forms.ModelChoiceField)
+            if is_choice and isinstance(field.queryset, SoftDeleteQuerySet) and field.queryset._shown() is False:
+                self._keep(name, field)
+
+    def _keep(self, name: str, field: Any) -> None:  # Any: a ModelChoiceField of any model
+        attribute = next((one.attname for one in self.instance._meta.concrete_fields if one.name == name), "")
+        value = getattr(self.instance, attribute, None) if attribute else None
+        if value is None or self.instance._state.adding:
+            return
+        label = field.label_from_instance
+        kept = Q(is_deleted=False) | Q(**{field.to_field_name or "pk": value})
+        field.queryset = field.queryset.with_deleted().filter(kept)
+        field.label_from_instance = lambda row: _("%s (deleted)") % label(row) if row.is_deleted else label(row)
+
+
+class _AsksWhatForbids:
+    """An inline's row is deleted where nothing active forbids it; Django's own form counts deleted rows too."""
+
+    _meta: Any  # Any: a ModelForm's own, as below
+    instance: Any
+    cleaned_data: dict[str, Any]
+
+    def hand_clean_DELETE(self) -> None:  # noqa: N802  # a hook of Django's
+        """Raise ValidationError where something forbids the deletion that is asked for."""
+        if self.instance._state.adding or not self.cleaned_data.get(DELETION_FIELD_NAME):
+            return
+        model = self._meta.model
+        rows = rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk)
+        forbidding = [branch for branch in preview.of_deletion(rows) if branch.fate == preview.BLOCKS]
+        if forbidding:
+            names = [f"{branch.model._meta.verbose_name} {row}" for branch in forbidding for row in branch.first]
+            raise ValidationError(
+                # Django's own words.
+                _(
+                    "Deleting %(class_name)s %(instance)s would require deleting the following protected related "
+                    "objects: %(related_objects)s"
+                ),
+                code="deleting_protected",
+                params={
+                    "class_name": model._meta.verbose_name,
+                    "instance": self.instance,
+                    "related_objects": get_text_list(names, _("and")),
+                },
+            )

@@ -1,0 +1,307 @@
+"""The ModelAdmin of soft-deletable models.
+
+A row is deleted twice: by "Delete", which can be undone, and after that, by who may and types its name, for good.
+A deleted row is not edited: its page shows what it holds, and how it is restored.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION
+from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied, ValidationError
+from django.db import router, transaction
+from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_lazy
+
+from shared_core.admin import filters, steps
+from shared_core.admin.forms import adapted
+from shared_core.admin.pages import Page
+from shared_core.models import preview
+from shared_core.models.graph import is_soft_deletable
+
+_COLUMNS = ("is_deleted", "deleted_at")
+
+type Rows = QuerySet[Any]
+type Counts = tuple[int, dict[str, int]]
+
+
+class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """A ModelAdmin whose Delete can be undone, with deleted rows in a filter.
+
+    @admin.register(Ticket)
+    class TicketAdmin(SoftDeleteAdmin):
+        list_display = ["title", "status"]
+
+    Whoever may delete rows may restore them. To delete them for good takes being a superuser, or the permission
+    ``app.hard_delete_<model>`` where the model declares it in ``Meta.permissions``.
+
+    Raises:
+        ImproperlyConfigured: It is registered for a model that is not soft-deletable.
+    """
+
+    class Media:
+        css = {"all": ["shared_core/admin.css"]}
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        if not is_soft_deletable(model):
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} is a SoftDeleteAdmin, and {model._meta.label} is not soft-deletable: derive "
+                "the model from shared_core.models.BaseModel, or its admin from django.contrib.admin.ModelAdmin."
+            )
+        super().__init__(model, admin_site)
+
+    # Which rows, and what of them
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row, be it deleted or not; None where there is none."""
+        rows = self._rows(request)
+        field: Any = self.opts.pk if from_field is None else self.opts.get_field(from_field)
+        try:
+            return rows.get(**{field.name: field.to_python(object_id)})
+        except (self.model.DoesNotExist, ValidationError, ValueError):
+            return None
+
+    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
+        """Return the filters, with the one of deleted rows."""
+        own = super().get_list_filter(request)
+        return own if filters.DeletedFilter in own else [filters.DeletedFilter, *own]
+
+    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+        """Return the columns; where deleted rows are shown, with the time of their deletion."""
+        own = super().get_list_display(request)
+        is_shown = filters.shown(request) == filters.ACTIVE or not {"when_deleted", "deleted_at"}.isdisjoint(own)
+        return own if is_shown else [*own, "when_deleted"]
+
+    @admin.display(description=gettext_lazy("deleted"), ordering="deleted_at")
+    def when_deleted(self, obj: Any) -> str | None:
+        """Return when the row was deleted."""
+        if not obj.is_deleted:
+            return None
+        return format_html('<span class="soft-deleted">{}</span>', steps.moment(obj))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list; where it shows deleted rows, none is edited in it."""
+        changelist = super().get_changelist_instance(request)
+        if filters.shown(request) != filters.ACTIVE:
+            changelist.list_editable = ()
+        return changelist
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+        """Return the fields that no form changes: soft delete's own among them."""
+        own = super().get_readonly_fields(request, obj)
+        return [*own, *(name for name in _COLUMNS if name not in own)]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+        """Return the fields of the form; soft delete's own where they were asked for."""
+        fields = super().get_fields(request, obj)
+        return fields if self.fields else [name for name in fields if name not in _COLUMNS]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form's class; saving it keeps links to deleted rows."""
+        return adapted(super().get_form(request, obj, change, **kwargs))
+
+    def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterable[Any]:
+        """Yield the formsets of active rows, whose deletion can be undone."""
+        for formset, inline in super().get_formsets_with_inlines(request, obj):
+            formset.form = adapted(formset.form, deletes=True)
+            yield formset, inline
+
+    # Who may
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether the user may change the row: nobody changes one that is deleted."""
+        return super().has_change_permission(request, obj) and not (obj is not None and obj.is_deleted)
+
+    def has_restore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether the user may restore the row: who may delete may undo it."""
+        return self.has_delete_permission(request, obj)
+
+    def has_hard_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002  # as its siblings
+        """Say whether the user may delete the row for good: superusers, and who was given this permission by name."""
+        codename = get_permission_codename("hard_delete", self.opts)
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+
+    # Deleting, which can be undone
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[Any, int], set[str], list[Any]]:
+        """Return what Django's confirmation shows: the tree, the counts, missing permissions, what forbids it."""
+        rows = objs if isinstance(objs, QuerySet) else self._rows(request).filter(pk__in=[one.pk for one in objs])
+        tree = preview.of_deletion(rows.using(router.db_for_write(self.model)))
+        page = Page(request, self.admin_site)
+        counts = {model._meta.verbose_name_plural: count for model, count in tree.counts().items()}
+        forbidding = [page.name(row) for branch in tree if branch.fate == preview.BLOCKS for row in branch.first]
+        return [page.tree(tree)], counts, set(page.lacking(tree)), forbidding
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """Ask, and delete the row; see Django's own."""
+        to_field = request.POST.get(TO_FIELD_VAR, request.GET.get(TO_FIELD_VAR))
+        obj = self.get_object(request, unquote(object_id)) if to_field is None else None
+        if obj is not None and obj.is_deleted and self.has_delete_permission(request, obj):
+            self.message_user(request, gettext("It is deleted already."), messages.WARNING)
+            return HttpResponseRedirect(self._url_of(request, "change", obj))
+        try:
+            response = super().delete_view(request, object_id, extra_context)
+        except (ProtectedError, RestrictedError):
+            # Something came up between the question and the answer.
+            return HttpResponseRedirect(request.get_full_path())
+        if obj is not None and isinstance(response, HttpResponseRedirect) and IS_POPUP_VAR not in request.POST:
+            url = self._url_of(request, "restore", obj)
+            self.message_user(request, format_html('<a href="{}">{}</a>', url, gettext("Restore it")), messages.INFO)
+        return response
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
+        """Return the page that asks."""
+        return self._with_template(super().render_delete_form(request, context), "delete_confirmation")
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s"))
+    def delete_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
+        """Ask, and delete the active ones among the rows."""
+        try:
+            with transaction.atomic(using=router.db_for_write(self.model)):
+                response = admin.actions.delete_selected(self, request, filters.show(queryset, filters.ACTIVE))
+        except (ProtectedError, RestrictedError) as error:
+            self.message_user(request, str(error.args[0]), messages.ERROR)
+            return None
+        if response is None:
+            return None
+        if request.POST.get("select_across") == "1":
+            # One row stands for all: a form may hold no more than 1,000 fields.
+            response.context_data |= {"queryset": queryset[:1], "select_across": True}
+        return self._with_template(response, "delete_selected_confirmation")
+
+    def log_deletion(self, request: HttpRequest, obj: Any, object_repr: str) -> None:  # noqa: ARG002  # Django 5.0
+        """Write into the history that the row was deleted."""
+        steps.log(request, [obj], DELETION, gettext("Deleted; can be restored."))
+
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> None:
+        """Write into the history that the rows were deleted."""
+        steps.log(request, queryset, DELETION, gettext("Deleted; can be restored."))
+
+    # Restoring, and deleting for good
+
+    def get_urls(self) -> list[Any]:
+        """Return Django's URLs, and those of the two other views of a row."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        view = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/restore/", view(self.restore_view), name=f"{name}_restore"),
+            path("<path:object_id>/hard-delete/", view(self.hard_delete_view), name=f"{name}_hard_delete"),
+            *super().get_urls(),
+        ]
+
+    def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, and restore the row with what went in its deletion."""
+        return self._take(request, object_id, steps.Restore, self.has_restore_permission)
+
+    def hard_delete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for its name to be typed, and delete the row for good."""
+        return self._take(request, object_id, steps.HardDelete, self.has_hard_delete_permission)
+
+    @admin.action(permissions=["restore"], description=gettext_lazy("Restore selected %(verbose_name_plural)s"))
+    def restore_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
+        """Ask, and restore the deleted ones among the rows."""
+        return steps.Restore(self, request, queryset).take()
+
+    @admin.action(
+        permissions=["hard_delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s permanently")
+    )
+    def hard_delete_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
+        """Ask for their number to be typed, and delete the deleted ones among the rows for good."""
+        return steps.HardDelete(self, request, queryset).take()
+
+    def restore_model(self, request: HttpRequest, obj: Any) -> Counts:  # noqa: ARG002  # as Django's delete_model
+        """Restore a row; to override, as Django's `delete_model` is."""
+        counts: Counts = obj.restore()
+        return counts
+
+    def restore_queryset(self, request: HttpRequest, queryset: Any) -> Counts:  # noqa: ARG002  # as above
+        """Restore rows; to override, as Django's `delete_queryset` is."""
+        counts: Counts = queryset.restore()
+        return counts
+
+    def hard_delete_model(self, request: HttpRequest, obj: Any) -> Counts:  # noqa: ARG002  # as above
+        """Delete a row for good; to override, as above."""
+        counts: Counts = obj.hard_delete()
+        return counts
+
+    def hard_delete_queryset(self, request: HttpRequest, queryset: Any) -> Counts:  # noqa: ARG002  # as above
+        """Delete rows for good; to override, as above."""
+        counts: Counts = queryset.hard_delete()
+        return counts
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Return the actions: those that the rows shown can use, and the user may."""
+        location = [] if action_location is None else [action_location]  # Django 6.1 has two places for them
+        actions: dict[str, Any] = super().get_actions(request, *location)
+        which = filters.shown(request)
+        if self.actions is None or IS_POPUP_VAR in request.GET:
+            return actions
+        if "delete_selected" in actions and which != filters.DELETED:
+            actions["delete_selected"] = self.get_action("delete_selected", *location)
+        else:
+            actions.pop("delete_selected", None)
+        wanted = {"restore_selected": self.has_restore_permission, "hard_delete_selected": self.has_hard_delete_permission}
+        for name, may in wanted.items():
+            action = self.get_action(name, *location)
+            if action and which != filters.ACTIVE and may(request):
+                actions[name] = action
+            else:
+                actions.pop(name, None)
+        return {name: action for name, action in actions.items() if action}
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the row's page; of a deleted one, with when that was and what can be done about it."""
+        obj = context.get("original")
+        if obj is None or not obj.is_deleted:
+            return super().render_change_form(request, context, *args, **kwargs)
+        context |= {
+            "show_delete": False,
+            "when_deleted": steps.moment(obj),
+            "restore_url": self.has_restore_permission(request, obj) and self._url_of(request, "restore", obj),
+            "hard_delete_url": self.has_hard_delete_permission(request, obj)
+            and self._url_of(request, "hard_delete", obj),
+        }
+        response: Any = super().render_change_form(request, context, *args, **kwargs)  # Any: a TemplateResponse
+        response.context_data["page_of_row"] = response.resolve_template(response.template_name)
+        response.template_name = "admin/shared_core/deleted_change_form.html"
+        return response
+
+    def _take(
+        self, request: HttpRequest, object_id: str, step: type[steps.Restore | steps.HardDelete], may: Callable[..., bool]
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        if not may(request, obj):
+            raise PermissionDenied
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
+        asking = step(self, request, self._rows(request).filter(pk=obj.pk), obj).take()
+        if asking is not None:
+            return asking
+        is_there = self.get_object(request, unquote(object_id)) is not None
+        return HttpResponseRedirect(self._url_of(request, "change" if is_there else "changelist", obj))
+
+    def _rows(self, request: HttpRequest) -> Rows:
+        return filters.show(self.get_queryset(request), filters.ALL)
+
+    def _url_of(self, request: HttpRequest, view: str, obj: Any) -> str:
+        """Return the URL of a view of the row, or of the list, that keeps the filters of the list."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}"
+        url = reverse(name, args=[] if view == "changelist" else [quote(obj.pk)])
+        kept = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        return str(add_preserved_filters(kept, url))
+
+    @staticmethod
+    def _with_template(response: Any, name: str) -> Any:
+        """Return the response with our template in the place of Django's; one of the service's own goes first."""
+        if isinstance(response.template_name, list):
+            ours = {f"admin/{name}.html": f"admin/shared_core/{name}.html"}
+            response.template_name = [ours.get(one, one) for one in response.template_name]
+        return response

@@ -1,0 +1,217 @@
+"""Acts on rows that are asked about first: a page says what will happen, and its form does it.
+
+    Restore       brings rows back
+    HardDelete    deletes deleted rows for good; their name, or how many they are, must be typed
+"""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import django
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import router, transaction
+from django.db.models import ProtectedError, QuerySet, RestrictedError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from shared_core.admin import filters
+from shared_core.admin.pages import Page, counted, phrase, with_others
+from shared_core.models import RestoreError, preview
+from shared_core.models.restore import obstacle
+
+_LONGEST_REPR = 200  # characters, of LogEntry.object_repr
+
+type Rows = QuerySet[Any]
+type Counts = tuple[int, dict[str, int]]
+
+
+def log(request: HttpRequest, rows: Iterable[Any], flag: int, message: str) -> None:
+    """Write into the history of each row what the user does to it."""
+    rows = list(rows)
+    if not rows:
+        return
+    content_type = ContentType.objects.get_for_model(rows[0], for_concrete_model=False)
+    LogEntry.objects.bulk_create(
+        LogEntry(
+            user_id=request.user.pk,
+            content_type=content_type,
+            object_id=row.pk,
+            object_repr=str(row)[:_LONGEST_REPR],
+            action_flag=flag,
+            change_message=message,
+        )
+        for row in rows
+    )
+
+
+def moment(row: Any) -> str:  # Any: a SoftDeleteModel
+    """Return when a row was deleted, in the words of the user's language."""
+    return formats.localize(timezone.template_localtime(row.deleted_at))
+
+
+class _Step:
+    """One of the acts, on rows of one request."""
+
+    name: ClassVar[str]  # of its page's template
+    title: ClassVar[Any]  # Any: a lazy text
+    flag: ClassVar[int]
+    logged: ClassVar[Any]  # Any: as above
+    refusals: ClassVar[tuple[type[Exception], ...]]
+
+    def __init__(self, shown: Any, request: HttpRequest, rows: Rows, obj: Any = None) -> None:
+        """Take what it is about.
+
+        Args:
+            shown: The `SoftDeleteAdmin`.
+            request: Who asks; a POST with ``post`` has confirmed it.
+            rows: The rows; only deleted ones are meant.
+            obj: The one row meant of these, where its own page asked.
+        """
+        self.shown, self.request, self.obj = shown, request, obj
+        self.page = Page(request, shown.admin_site)
+        self.using = router.db_for_write(rows.model)
+        self.rows = filters.show(rows, filters.DELETED).using(self.using)
+
+    def take(self) -> HttpResponse | None:
+        """Return the page that asks, or says why not; None once it is done."""
+        tree = self.foretell()
+        if not tree.count:
+            self.shown.message_user(self.request, _("None of these is deleted."), messages.WARNING)
+            return None
+        lacking, why_not = self.page.lacking(tree), self.why_not(tree)
+        is_sent = bool(self.request.POST.get("post"))
+        if is_sent and lacking:
+            raise PermissionDenied
+        if is_sent and not why_not and self.is_confirmed(tree):
+            try:
+                with transaction.atomic(using=self.using):
+                    log(self.request, self.rows, self.flag, str(self.logged))
+                    self.act()
+            except self.refusals:
+                # Something came up since it was looked at.
+                tree = self.foretell()
+                why_not = self.why_not(tree) or _("Something else changed meanwhile. Try again.")
+            else:
+                self.shown.message_user(self.request, self.done(tree), messages.SUCCESS)
+                return None
+        return self.asking(tree, lacking, why_not, is_sent=is_sent)
+
+    def asking(self, tree: preview.Branch, lacking: list[str], why_not: str, *, is_sent: bool) -> HttpResponse:
+        opts, site = self.shown.opts, self.shown.admin_site
+        across = self.request.POST.get("select_across") == "1"
+        keys = [] if self.obj else self.request.POST.getlist(ACTION_CHECKBOX_NAME)
+        context = {
+            **site.each_context(self.request),
+            **self.words(tree),
+            "title": self.title,
+            "opts": opts,
+            "object": self.obj,
+            "lacking": lacking,
+            "why_not": why_not,
+            "tree": self.page.tree(tree, gone=self.flag == DELETION),
+            # Where all rows were meant, one stands for them: a form may hold no more than 1,000 fields.
+            "selected": keys[:1] if across else keys,
+            "select_across": across,
+            "action": self.request.POST.get("action"),
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "media": self.shown.media,
+            "breadcrumbs_are_listed": django.VERSION >= (6, 1),
+            "is_mistyped": is_sent and not why_not,
+            "preserved_filters": self.shown.get_preserved_filters(self.request),
+        }
+        self.request.current_app = site.name  # type: ignore[attr-defined]  # as Django's admin does
+        templates = [
+            f"admin/{opts.app_label}/{opts.model_name}/{self.name}.html",
+            f"admin/{opts.app_label}/{self.name}.html",
+            f"admin/shared_core/{self.name}.html",
+        ]
+        return TemplateResponse(self.request, templates, context)
+
+    def what(self, tree: preview.Branch) -> str:
+        """Return the rows' name in a sentence."""
+        if self.obj is not None:
+            return format_html("{} “{}”", self.shown.opts.verbose_name, self.page.name(self.obj))
+        return counted(tree.model, tree.count)
+
+    def is_confirmed(self, tree: preview.Branch) -> bool:  # noqa: ARG002  # for who asks for more
+        return True
+
+    def words(self, tree: preview.Branch) -> dict[str, Any]:
+        return {"what": self.what(tree)}
+
+    def foretell(self) -> preview.Branch:
+        raise NotImplementedError
+
+    def why_not(self, tree: preview.Branch) -> str:
+        raise NotImplementedError
+
+    def act(self) -> Counts:
+        raise NotImplementedError
+
+    def done(self, tree: preview.Branch) -> str:
+        raise NotImplementedError
+
+
+class Restore(_Step):
+    """Bring rows back, with what went in their deletions."""
+
+    name = "restore_confirmation"
+    title = gettext_lazy("Restore")
+    flag = CHANGE
+    logged = gettext_lazy("Restored.")
+    refusals = (RestoreError,)
+
+    def foretell(self) -> preview.Branch:
+        return preview.of_restore(self.rows)
+
+    def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
+        error = obstacle(self.rows)
+        return self.page.why_not(error) if error else ""
+
+    def act(self) -> Counts:
+        if self.obj is not None:
+            return self.shown.restore_model(self.request, self.obj)
+        return self.shown.restore_queryset(self.request, self.rows)
+
+    def done(self, tree: preview.Branch) -> str:
+        return format_html(_("Restored {}{}."), self.what(tree), with_others(tree))
+
+
+class HardDelete(_Step):
+    """Delete rows for good, with all that refers to them by CASCADE, as Django's own delete does."""
+
+    name = "hard_delete_confirmation"
+    title = gettext_lazy("Delete permanently")
+    flag = DELETION
+    logged = gettext_lazy("Deleted permanently.")
+    refusals = (ProtectedError, RestrictedError)
+
+    def foretell(self) -> preview.Branch:
+        return preview.of_hard_deletion(self.rows)
+
+    def why_not(self, tree: preview.Branch) -> str:
+        return _("Rows that are not deleted with it, marked below, refer to it.") if tree.counts(preview.BLOCKS) else ""
+
+    def is_confirmed(self, tree: preview.Branch) -> bool:
+        typed = " ".join(self.request.POST.get("typed", "").split())
+        return typed == phrase(tree.first, tree.model, tree.count)
+
+    def words(self, tree: preview.Branch) -> dict[str, Any]:
+        return {**super().words(tree), "phrase": phrase(tree.first, tree.model, tree.count)}
+
+    def act(self) -> Counts:
+        if self.obj is not None:
+            return self.shown.hard_delete_model(self.request, self.obj)
+        return self.shown.hard_delete_queryset(self.request, self.rows)
+
+    def done(self, tree: preview.Branch) -> str:
+        what = f"{self.shown.opts.verbose_name} “{self.obj}”" if self.obj is not None else self.what(tree)
+        return format_html(_("Deleted {} permanently{}."), what, with_others(tree))
