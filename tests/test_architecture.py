@@ -35,7 +35,7 @@ FLOORS = [
     # the app registry is ready
     ["models", "idempotency"],
     # Django looks for it by name
-    ["checks", "apps", "urls", "management"],
+    ["admin", "checks", "apps", "urls", "management"],
     # run by people, imported by nothing
     ["testing", "logs"],
 ]
@@ -84,8 +84,10 @@ ROOMS = {
         "guards",
         "purging",
         "base",
+        "preview",
         "",
     ],
+    "admin": ["filters", "forms", "pages", "steps", "lists", "options", ""],
     "checks": [
         "catalogue",
         "installed",

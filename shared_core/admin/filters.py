@@ -1,8 +1,8 @@
 """Which rows does a list show? Active ones, until somebody asks for the others.
 
-    ?              active
-    ?deleted=yes   deleted
-    ?deleted=all   both
+?              active
+?deleted=yes   deleted
+?deleted=all   both
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class DeletedFilter(admin.SimpleListFilter):
     title = _("deletion")
     parameter_name = PARAMETER
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str | None, Any]]:  # type: ignore[override]  # Any: lazy texts, and the stubs want no None
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str | None, Any]]:  # type: ignore[override]  # noqa: ARG002  # Django's; Any: lazy texts, None is no value of the stubs
         """Return the choices; none in a popup."""
         if IS_POPUP_VAR in request.GET:
             return []

@@ -41,8 +41,8 @@ class _KeepsDeletedLinks:
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: a form's own
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
-            is_choice = isinstance(field, forms.ModelChoiceField)
-            if is_choice and isinstance(field.queryset, SoftDeleteQuerySet) and field.queryset._shown() is False:
+            choices = getattr(field, "queryset", None)
+            if isinstance(choices, SoftDeleteQuerySet) and choices._shown() is False:
                 self._keep(name, field)
 
     def _keep(self, name: str, field: Any) -> None:  # Any: a ModelChoiceField of any model

@@ -4,16 +4,17 @@ A row is deleted twice: by "Delete", which can be undone, and after that, by who
 A deleted row is not edited: its page shows what it holds, and how it is restored.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.models import DELETION
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied, ValidationError
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import router, transaction
 from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,18 +23,16 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from shared_core.admin import filters, steps
-from shared_core.admin.forms import adapted
+from shared_core.admin.lists import ShowsDeleted
 from shared_core.admin.pages import Page
 from shared_core.models import preview
 from shared_core.models.graph import is_soft_deletable
-
-_COLUMNS = ("is_deleted", "deleted_at")
 
 type Rows = QuerySet[Any]
 type Counts = tuple[int, dict[str, int]]
 
 
-class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class SoftDeleteAdmin(ShowsDeleted):
     """A ModelAdmin whose Delete can be undone, with deleted rows in a filter.
 
     @admin.register(Ticket)
@@ -58,62 +57,6 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
             )
         super().__init__(model, admin_site)
 
-    # Which rows, and what of them
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row, be it deleted or not; None where there is none."""
-        rows = self._rows(request)
-        field: Any = self.opts.pk if from_field is None else self.opts.get_field(from_field)
-        try:
-            return rows.get(**{field.name: field.to_python(object_id)})
-        except (self.model.DoesNotExist, ValidationError, ValueError):
-            return None
-
-    def get_list_filter(self, request: HttpRequest) -> Sequence[Any]:
-        """Return the filters, with the one of deleted rows."""
-        own = super().get_list_filter(request)
-        return own if filters.DeletedFilter in own else [filters.DeletedFilter, *own]
-
-    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
-        """Return the columns; where deleted rows are shown, with the time of their deletion."""
-        own = super().get_list_display(request)
-        is_shown = filters.shown(request) == filters.ACTIVE or not {"when_deleted", "deleted_at"}.isdisjoint(own)
-        return own if is_shown else [*own, "when_deleted"]
-
-    @admin.display(description=gettext_lazy("deleted"), ordering="deleted_at")
-    def when_deleted(self, obj: Any) -> str | None:
-        """Return when the row was deleted."""
-        if not obj.is_deleted:
-            return None
-        return format_html('<span class="soft-deleted">{}</span>', steps.moment(obj))
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Return the list; where it shows deleted rows, none is edited in it."""
-        changelist = super().get_changelist_instance(request)
-        if filters.shown(request) != filters.ACTIVE:
-            changelist.list_editable = ()
-        return changelist
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
-        """Return the fields that no form changes: soft delete's own among them."""
-        own = super().get_readonly_fields(request, obj)
-        return [*own, *(name for name in _COLUMNS if name not in own)]
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
-        """Return the fields of the form; soft delete's own where they were asked for."""
-        fields = super().get_fields(request, obj)
-        return fields if self.fields else [name for name in fields if name not in _COLUMNS]
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Return the form's class; saving it keeps links to deleted rows."""
-        return adapted(super().get_form(request, obj, change, **kwargs))
-
-    def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterable[Any]:
-        """Yield the formsets of active rows, whose deletion can be undone."""
-        for formset, inline in super().get_formsets_with_inlines(request, obj):
-            formset.form = adapted(formset.form, deletes=True)
-            yield formset, inline
-
     # Who may
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -131,9 +74,11 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
 
     # Deleting, which can be undone
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[Any, int], set[str], list[Any]]:
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[str], list[Any]]:
         """Return what Django's confirmation shows: the tree, the counts, missing permissions, what forbids it."""
-        rows = objs if isinstance(objs, QuerySet) else self._rows(request).filter(pk__in=[one.pk for one in objs])
+        rows = objs if isinstance(objs, QuerySet) else self.all_rows(request).filter(pk__in=[one.pk for one in objs])
         tree = preview.of_deletion(rows.using(router.db_for_write(self.model)))
         page = Page(request, self.admin_site)
         counts = {model._meta.verbose_name_plural: count for model, count in tree.counts().items()}
@@ -162,11 +107,11 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
         return self._with_template(super().render_delete_form(request, context), "delete_confirmation")
 
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s"))
-    def delete_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
+    def delete_selected(self, request: HttpRequest, queryset: Rows) -> Any:
         """Ask, and delete the active ones among the rows."""
         try:
             with transaction.atomic(using=router.db_for_write(self.model)):
-                response = admin.actions.delete_selected(self, request, filters.show(queryset, filters.ACTIVE))
+                response: Any = delete_selected(self, request, filters.show(queryset, filters.ACTIVE))
         except (ProtectedError, RestrictedError) as error:
             self.message_user(request, str(error.args[0]), messages.ERROR)
             return None
@@ -181,9 +126,9 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
         """Write into the history that the row was deleted."""
         steps.log(request, [obj], DELETION, gettext("Deleted; can be restored."))
 
-    def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> None:
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> Any:
         """Write into the history that the rows were deleted."""
-        steps.log(request, queryset, DELETION, gettext("Deleted; can be restored."))
+        return steps.log(request, queryset, DELETION, gettext("Deleted; can be restored."))
 
     # Restoring, and deleting for good
 
@@ -244,18 +189,16 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
         which = filters.shown(request)
         if self.actions is None or IS_POPUP_VAR in request.GET:
             return actions
-        if "delete_selected" in actions and which != filters.DELETED:
-            actions["delete_selected"] = self.get_action("delete_selected", *location)
-        else:
-            actions.pop("delete_selected", None)
-        wanted = {"restore_selected": self.has_restore_permission, "hard_delete_selected": self.has_hard_delete_permission}
-        for name, may in wanted.items():
-            action = self.get_action(name, *location)
-            if action and which != filters.ACTIVE and may(request):
+        wanted = {
+            "delete_selected": "delete_selected" in actions and which != filters.DELETED,
+            "restore_selected": which != filters.ACTIVE and self.has_restore_permission(request),
+            "hard_delete_selected": which != filters.ACTIVE and self.has_hard_delete_permission(request),
+        }
+        for name, is_wanted in wanted.items():
+            actions.pop(name, None)
+            if is_wanted and (action := self.get_action(name, *location)):
                 actions[name] = action
-            else:
-                actions.pop(name, None)
-        return {name: action for name, action in actions.items() if action}
+        return actions
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return the row's page; of a deleted one, with when that was and what can be done about it."""
@@ -275,27 +218,28 @@ class SoftDeleteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in
         return response
 
     def _take(
-        self, request: HttpRequest, object_id: str, step: type[steps.Restore | steps.HardDelete], may: Callable[..., bool]
+        self,
+        request: HttpRequest,
+        object_id: str,
+        step: type[steps.Restore | steps.HardDelete],
+        may: Callable[..., bool],
     ) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))
         if not may(request, obj):
             raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
-        asking = step(self, request, self._rows(request).filter(pk=obj.pk), obj).take()
+        asking = step(self, request, self.all_rows(request).filter(pk=obj.pk), obj).take()
         if asking is not None:
             return asking
         is_there = self.get_object(request, unquote(object_id)) is not None
         return HttpResponseRedirect(self._url_of(request, "change" if is_there else "changelist", obj))
 
-    def _rows(self, request: HttpRequest) -> Rows:
-        return filters.show(self.get_queryset(request), filters.ALL)
-
     def _url_of(self, request: HttpRequest, view: str, obj: Any) -> str:
         """Return the URL of a view of the row, or of the list, that keeps the filters of the list."""
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}"
         url = reverse(name, args=[] if view == "changelist" else [quote(obj.pk)])
-        kept = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        kept: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
         return str(add_preserved_filters(kept, url))
 
     @staticmethod

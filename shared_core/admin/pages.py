@@ -94,7 +94,9 @@ class Page:
             "mark": fates[branch.fate],
             "rows": [self.name(row) for row in branch.first],
             "more": branch.count - len(branch.first),
-            "branches": [self._branch(below, branch.branches, gone=gone) for below in sorted(branch.branches, key=_order)],
+            "branches": [
+                self._branch(below, branch.branches, gone=gone) for below in sorted(branch.branches, key=_order)
+            ],
         }
 
     def _url(self, row: Model) -> str | None:
@@ -114,7 +116,7 @@ class Page:
 
 def counted(model: type[Model], count: int) -> str:
     """Return ``3 tickets``."""
-    return f"{count} {model_ngettext(model, count)}"
+    return f"{count} {model_ngettext(model._meta, count)}"
 
 
 def phrase(rows: list[Model], model: type[Model], count: int) -> str:

@@ -1,7 +1,7 @@
 """Acts on rows that are asked about first: a page says what will happen, and its form does it.
 
-    Restore       brings rows back
-    HardDelete    deletes deleted rows for good; their name, or how many they are, must be typed
+Restore       brings rows back
+HardDelete    deletes deleted rows for good; their name, or how many they are, must be typed
 """
 
 from collections.abc import Iterable
@@ -30,18 +30,18 @@ from shared_core.models.restore import obstacle
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
 
 type Rows = QuerySet[Any]
-type Counts = tuple[int, dict[str, int]]
 
 
-def log(request: HttpRequest, rows: Iterable[Any], flag: int, message: str) -> None:
+def log(request: HttpRequest, rows: Iterable[Any], flag: int, message: str) -> list[LogEntry]:
     """Write into the history of each row what the user does to it."""
     rows = list(rows)
     if not rows:
-        return
+        return []
+    user: Any = request.user.pk  # Any: the admin has let nobody in who is anonymous
     content_type = ContentType.objects.get_for_model(rows[0], for_concrete_model=False)
-    LogEntry.objects.bulk_create(
+    return LogEntry.objects.bulk_create(
         LogEntry(
-            user_id=request.user.pk,
+            user_id=user,
             content_type=content_type,
             object_id=row.pk,
             object_repr=str(row)[:_LONGEST_REPR],
@@ -54,7 +54,8 @@ def log(request: HttpRequest, rows: Iterable[Any], flag: int, message: str) -> N
 
 def moment(row: Any) -> str:  # Any: a SoftDeleteModel
     """Return when a row was deleted, in the words of the user's language."""
-    return formats.localize(timezone.template_localtime(row.deleted_at))
+    at = row.deleted_at
+    return formats.localize(timezone.localtime(at) if timezone.is_aware(at) else at)
 
 
 class _Step:
@@ -127,7 +128,7 @@ class _Step:
             "is_mistyped": is_sent and not why_not,
             "preserved_filters": self.shown.get_preserved_filters(self.request),
         }
-        self.request.current_app = site.name  # type: ignore[attr-defined]  # as Django's admin does
+        self.request.current_app = site.name  # as Django's admin does
         templates = [
             f"admin/{opts.app_label}/{opts.model_name}/{self.name}.html",
             f"admin/{opts.app_label}/{self.name}.html",
@@ -153,7 +154,7 @@ class _Step:
     def why_not(self, tree: preview.Branch) -> str:
         raise NotImplementedError
 
-    def act(self) -> Counts:
+    def act(self) -> None:
         raise NotImplementedError
 
     def done(self, tree: preview.Branch) -> str:
@@ -170,18 +171,23 @@ class Restore(_Step):
     refusals = (RestoreError,)
 
     def foretell(self) -> preview.Branch:
+        """Return what it would do."""
         return preview.of_restore(self.rows)
 
     def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
+        """Return why it cannot be done; empty where it can."""
         error = obstacle(self.rows)
         return self.page.why_not(error) if error else ""
 
-    def act(self) -> Counts:
+    def act(self) -> None:
+        """Do it."""
         if self.obj is not None:
-            return self.shown.restore_model(self.request, self.obj)
-        return self.shown.restore_queryset(self.request, self.rows)
+            self.shown.restore_model(self.request, self.obj)
+        else:
+            self.shown.restore_queryset(self.request, self.rows)
 
     def done(self, tree: preview.Branch) -> str:
+        """Return what to say afterwards."""
         return format_html(_("Restored {}{}."), self.what(tree), with_others(tree))
 
 
@@ -195,23 +201,30 @@ class HardDelete(_Step):
     refusals = (ProtectedError, RestrictedError)
 
     def foretell(self) -> preview.Branch:
+        """Return what it would do."""
         return preview.of_hard_deletion(self.rows)
 
     def why_not(self, tree: preview.Branch) -> str:
+        """Return why it cannot be done; empty where it can."""
         return _("Rows that are not deleted with it, marked below, refer to it.") if tree.counts(preview.BLOCKS) else ""
 
     def is_confirmed(self, tree: preview.Branch) -> bool:
+        """Say whether it was confirmed as it must be."""
         typed = " ".join(self.request.POST.get("typed", "").split())
         return typed == phrase(tree.first, tree.model, tree.count)
 
     def words(self, tree: preview.Branch) -> dict[str, Any]:
+        """Return what its page says beside."""
         return {**super().words(tree), "phrase": phrase(tree.first, tree.model, tree.count)}
 
-    def act(self) -> Counts:
+    def act(self) -> None:
+        """Do it."""
         if self.obj is not None:
-            return self.shown.hard_delete_model(self.request, self.obj)
-        return self.shown.hard_delete_queryset(self.request, self.rows)
+            self.shown.hard_delete_model(self.request, self.obj)
+        else:
+            self.shown.hard_delete_queryset(self.request, self.rows)
 
     def done(self, tree: preview.Branch) -> str:
+        """Return what to say afterwards."""
         what = f"{self.shown.opts.verbose_name} “{self.obj}”" if self.obj is not None else self.what(tree)
         return format_html(_("Deleted {} permanently{}."), what, with_others(tree))

@@ -15,10 +15,12 @@ def check_admin(**_: object) -> Iterator[CheckMessage]:
     from django.contrib.admin import ModelAdmin  # noqa: PLC0415  # needs the app
     from django.contrib.admin.sites import all_sites  # noqa: PLC0415  # as above
 
+    from shared_core.admin import SoftDeleteAdmin  # noqa: PLC0415  # as above
     from shared_core.models import SoftDeleteManager  # noqa: PLC0415  # needs the apps
 
     for site in all_sites:
         for model, shown in site._registry.items():
-            is_djangos = type(shown).get_queryset is ModelAdmin.get_queryset
+            is_ours = isinstance(shown, SoftDeleteAdmin)
+            is_djangos = type(shown).get_queryset is ModelAdmin.get_queryset and not is_ours
             if is_djangos and isinstance(model._default_manager, SoftDeleteManager):
                 yield catalogue.ADMIN.found(f"{type(shown).__name__} of {model._meta.label}", obj=type(shown))

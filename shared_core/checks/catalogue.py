@@ -130,7 +130,7 @@ UPDATE_FIELDS = _warning(
 ADMIN = _warning(
     "107",
     "The admin cannot show deleted rows, nor restore one",
-    "In the ModelAdmin: `def get_queryset(self, request): return self.model.all_objects.all()`",
+    "Derive it from `shared_core.admin.SoftDeleteAdmin`, and not from ModelAdmin.",
 )
 
 SECRET_KEY = _error(

@@ -86,12 +86,15 @@ def of_hard_deletion(rows: Rows) -> Branch:
     try:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
-        found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
+        # The stubs take several rows for one.
+        found: Any = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
         root.branches = _by_model(found, BLOCKS)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
     for instances in collector.data.values():
-        root.branches += _by_model([one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES)
+        root.branches += _by_model(
+            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES
+        )
     for fast in collector.fast_deletes:
         if fast.model is not rows.model:
             _branch_of(root, fast.model, GOES).add(fast)

@@ -112,10 +112,16 @@ class Browser:
     def all(self, selector: str) -> list:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def eventually(self, selector: str) -> list[str]:
-        """Return the texts of these elements, once they are there."""
-        WebDriverWait(self.driver, WAITS).until(lambda _: self.all(selector))
-        return [one.text for one in self.all(selector)]
+    def eventually(self, selector: str, texts: list[str]) -> None:
+        """Wait until these elements read so."""
+        WebDriverWait(self.driver, WAITS).until(
+            lambda _: (
+                self.driver.execute_script(
+                    "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)", selector
+                )
+                == texts
+            )
+        )
 
     def text(self, selector: str = "main, #content") -> str:
         return self.one(selector).text

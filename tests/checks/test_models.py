@@ -2,13 +2,15 @@ import re
 
 import django
 import pytest
+from django.contrib import admin
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models.functions import Lower
-from django.test.utils import isolate_apps
+from django.test.utils import isolate_apps, modify_settings
 
+from shared_core.admin import SoftDeleteAdmin
 from shared_core.checks.admin import check_admin
 from shared_core.checks.models import check_models
 from shared_core.checks.relations import check_relations
@@ -22,6 +24,7 @@ from shared_core.models import (
     SoftDeleteQuerySet,
     UniqueActiveConstraint,
 )
+from tests.library.models import Author, Book
 
 
 @pytest.fixture(autouse=True)
@@ -691,5 +694,15 @@ def test_the_suites_own_models_are_read_whatever_they_are():
     assert ids == {"shared_core.W104", "shared_core.W105"}  # stamps, and tags of content types; see tests/library
 
 
-def test_without_djangos_admin_nothing_is_asked_of_it():
+def test_an_admin_of_ours_shows_deleted_rows_and_djangos_own_is_found(monkeypatch):
+    monkeypatch.setattr(admin.site, "_registry", {})
+    admin.site.register(Author, SoftDeleteAdmin)
+
     assert list(check_admin()) == []
+
+    admin.site.register(Book)
+
+    assert [message.id for message in check_admin()] == ["shared_core.W107"]
+
+    with modify_settings(INSTALLED_APPS={"remove": ["django.contrib.admin"]}):
+        assert list(check_admin()) == []

@@ -77,7 +77,9 @@ def act(world, classes, data, step):
         got = type(error).__name__
     if told is not None:
         # A preview does not tell which of two refusals comes first.
-        assert told == ("refused" if verb.startswith("delete") and got in {"ProtectedError", "RestrictedError"} else got)
+        assert told == (
+            "refused" if verb.startswith("delete") and got in {"ProtectedError", "RestrictedError"} else got
+        )
     return wanted, got
 
 
