@@ -13,7 +13,7 @@ from importlib import import_module
 # Imported when asked for: logs can be read where there is no Django.
 _COMMANDS = {
     "startservice": "shared_core.scaffold",
-    "doctor": "shared_core.doctor",
+    "doctor": "shared_core.doctor.__main__",
     "logs": "shared_core.logs.__main__",
 }
 
