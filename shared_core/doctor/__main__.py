@@ -73,8 +73,8 @@ def _page() -> Iterator[Line]:
     entered = list(enter(project))  # into its folder: the .env that counts is the one that is seen from there
     yield from variables()
     yield from entered
-    services = ask_services(called(by_settings=is_set_up()))
     yield from fall_back()
+    services = ask_services(called(by_settings=is_set_up()))
     answering = []
     for alias, asking in _ask_databases().items():
         lines = asking.lines()
@@ -91,7 +91,7 @@ def _page() -> Iterator[Line]:
 
 
 def _ask_databases() -> dict[str, Asking]:
-    if not settings.configured:
+    if not settings.DATABASES:
         return {}
     asked = {alias: partial(ask_database, alias, migrations=is_set_up()) for alias in connections}
     return {alias: Asking(topic_of(alias), ask, within=_DATABASES_WITHIN) for alias, ask in asked.items()}

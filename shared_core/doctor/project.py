@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import django
 from django.apps import apps
@@ -54,7 +55,9 @@ def enter(project: Project | None) -> Iterator[Line]:
     except ImproperlyConfigured as error:
         yield Line("FAIL", "settings", f"{project.settings} cannot be used: {reason_of(error)}")
     except (Exception, SystemExit) as error:  # noqa: BLE001  # settings and apps are programs
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(project.folder)]
+        where = (own or frames)[-1]
         hint = f"Look at {where.filename}, line {where.lineno}, or set DJANGO_SETTINGS_MODULE to other settings"
         yield Line("FAIL", "settings", f"{project.settings} cannot be used: {reason_of(error)}", hint)
     else:
@@ -70,7 +73,9 @@ def fall_back() -> Iterator[Line]:
     """Have DATABASES from the environment alone, where the settings could not be read."""
     if settings.configured:
         return
+    databases: dict[str, dict[str, Any]] = {}  # Any: Django's DATABASES
     try:
-        settings.configure(DATABASES=get_database_config(), USE_TZ=True)
+        databases = get_database_config()
     except (ImproperlyConfigured, OSError, ValueError) as error:  # of the .env
         yield Line("FAIL", "database", f"not asked: {reason_of(error)}")
+    settings.configure(DATABASES=databases, USE_TZ=True)
