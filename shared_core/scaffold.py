@@ -41,6 +41,13 @@ README.md there says how to go on, and without containers.
 """
 
 
+class _Template(TemplateCommand):
+    """Django's startproject, for a name that is checked already."""
+
+    def validate_name(self, name: str, name_or_dir: str = "name") -> None:
+        """Take it."""
+
+
 class ScaffoldError(Exception):
     """No service was made; the message is one line that says what to do."""
 
@@ -105,7 +112,8 @@ def _check_name(name: str) -> None:
         raise ScaffoldError(f"{name!r}, or its plural, is a word of Python's: write another, as {name}-api.")
     if name in _CONTAINERS:
         raise ScaffoldError(f"{name!r} is the name of another container: write another, as {name}-api.")
-    if find_spec(name.replace("-", "_")) is not None:
+    # As Django refuses it; but a folder in the working folder is no module.
+    if (module := find_spec(name.replace("-", "_"))) is not None and module.origin is not None:
         raise ScaffoldError(f"{name!r} is the name of a Python module that is installed: write another, as {name}-api.")
 
 
@@ -120,7 +128,7 @@ def _check_folder(folder: Path) -> None:
 
 def _fill(folder: Path, name: str) -> None:
     try:
-        TemplateCommand().handle(
+        _Template().handle(
             "project",
             name.replace("-", "_"),
             target=str(folder),

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from django.conf import settings
 from django.db import connections
 
 from shared_core.doctor.databases import ask_database, topic_of
@@ -26,6 +25,9 @@ from shared_core.doctor.system import ask_checks
 _WITHIN = 10.0  # seconds for all that is asked
 _DATABASES_WITHIN = 6.0  # of these
 _CHECKS_AT_LEAST = 2.0
+
+# What Django has where DATABASES is empty.
+_NO_DATABASE = "django.db.backends.dummy"
 
 # Status of a program that was interrupted: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -91,9 +93,8 @@ def _page() -> Iterator[Line]:
 
 
 def _ask_databases() -> dict[str, Asking]:
-    if not settings.DATABASES:
-        return {}
-    asked = {alias: partial(ask_database, alias, migrations=is_set_up()) for alias in connections}
+    aliases = [alias for alias, database in connections.settings.items() if database["ENGINE"] != _NO_DATABASE]
+    asked = {alias: partial(ask_database, alias, migrations=is_set_up()) for alias in aliases}
     return {alias: Asking(topic_of(alias), ask, within=_DATABASES_WITHIN) for alias, ask in asked.items()}
 
 
