@@ -59,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in _page():
             print(line.as_text(colour=colour), flush=True)
             failures += line.mark == "FAIL"
-        last = Line("FAIL", "doctor", f"{failures} lines fail") if failures else Line("ok", "doctor", "nothing fails")
+        last = (
+            Line("FAIL", "doctor", f"{failures} {'line fails' if failures == 1 else 'lines fail'}")
+            if failures
+            else Line("ok", "doctor", "nothing fails")
+        )
         print(last.as_text(colour=colour), flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
