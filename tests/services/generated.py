@@ -40,6 +40,11 @@ def shared_core(*arguments: str, cwd: Path, **options: object) -> subprocess.Com
     )
 
 
+def database_environment() -> dict[str, str]:
+    """Return the variables of the suite's database, but for its name."""
+    return {variable: os.environ[variable] for variable in _DATABASE if variable in os.environ}
+
+
 @contextmanager
 def database() -> Iterator[str]:
     """Yield the name of a new, empty database on the suite's server."""
@@ -93,8 +98,12 @@ class Generated:
         """Have it made, with the environment of a developer's machine."""
         done = shared_core("startservice", name, cwd=parent)
         assert done.returncode == 0, done.stderr
-        values = {variable: os.environ[variable] for variable in _DATABASE if variable in os.environ}
-        values |= {"DB_NAME": database_name, "SERVICE_ACCEPTED_TOKENS": f"gateway={TOKEN}", **environment}
+        values = {
+            **database_environment(),
+            "DB_NAME": database_name,
+            "SERVICE_ACCEPTED_TOKENS": f"gateway={TOKEN}",
+            **environment,
+        }
         return cls(parent / f"{name}-service", {**plain_environment(), **values})
 
     @property
