@@ -17,6 +17,9 @@ _COMMANDS = {
     "logs": "shared_core.logs.__main__",
 }
 
+# Status of a program that was interrupted: 128 + SIGINT.
+_INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that is named first, with what follows it; return its exit status."""
@@ -26,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     run: Callable[[Sequence[str]], int] = import_module(_COMMANDS[parser.parse_args(given[:1]).command]).main
-    return run(given[1:])
+    try:
+        return run(given[1:])
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

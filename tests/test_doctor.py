@@ -59,7 +59,7 @@ def fails(page, topic, *words):
     failed = of(lines, "FAIL", "")
     assert status == 1
     assert [line[6:].split()[0] for line in failed] == [topic, "doctor"]
-    assert failed[-1].endswith("1 line fails")
+    assert failed[-1].endswith("failures: 1")
     return all(word in failed[0] for word in words)
 
 
@@ -109,6 +109,14 @@ class TestAServiceThatIsWell:
         assert "ok    variables   DB_PASSWORD=*** (.env)" in lines
         assert f"{file} is read" in lines[1]
 
+    def test_a_terminal_that_knows_ascii_only_is_no_reason_to_fail(self, service):
+        status, lines = doctor(
+            service.folder, service.environment, PYTHONIOENCODING="ascii", SERVICE_NAME="t\u00efcket"
+        )
+
+        assert status == 0
+        assert "ok    variables   SERVICE_NAME=t?cket (environment)" in lines
+
     def test_colours_are_for_a_terminal_that_wants_them(self, service):
         assert "\x1b[32mok" in on_a_terminal(service)
         assert "\x1b" not in on_a_terminal(service, NO_COLOR="1")
@@ -143,7 +151,7 @@ class TestWhatFails:
         assert of(page[1], "ok", "checks")
 
     def test_a_pooler_that_never_answers(self, service, silence):
-        page = doctor(service.folder, service.environment, DB_PORT=silence)
+        page = doctor(service.folder, service.environment, DB_HOST="127.0.0.1", DB_PORT=silence)
 
         assert fails(page, "database", "Look at HOST, PORT")
         assert of(page[1], "ok", "checks")
@@ -195,6 +203,13 @@ class TestWhatFails:
         page = doctor(service.folder, service.environment, DJANGO_SETTINGS_MODULE="core.settings.wrong")
 
         assert fails(page, "checks", "shared_core.E001", 'DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True')
+
+    def test_the_hint_of_a_check_is_told_whole(self, service):
+        status, lines = doctor(service.folder, service.environment, SERVICE_ACCEPTED_TOKENS="")
+
+        assert status == 0
+        assert "shared_core.W206" in of(lines, "warn", "checks")[0]
+        assert "`SERVICE_ACCEPTED_TOKENS = accepted_tokens()`" in of(lines, "warn", "checks")[0]
 
 
 class TestSettingsThatCannotBeUsed:

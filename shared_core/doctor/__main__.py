@@ -4,6 +4,7 @@ Versions, variables, settings, databases and their pooler, migrations, the servi
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -29,9 +30,6 @@ _CHECKS_AT_LEAST = 2.0
 # What Django has where DATABASES is empty.
 _NO_DATABASE = "django.db.backends.dummy"
 
-# Status of a program that was interrupted: 128 + SIGINT.
-_INTERRUPTED = 130
-
 _EXAMPLES = """\
 cd ticket-service; python -m shared_core doctor
 DJANGO_SETTINGS_MODULE=core.settings.prod python -m shared_core doctor
@@ -50,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what others say may have letters that a terminal has not
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     # What is found is on the page; log lines and warnings would stand between.
     logging.disable(logging.CRITICAL)
@@ -59,16 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in _page():
             print(line.as_text(colour=colour), flush=True)
             failures += line.mark == "FAIL"
-        last = (
-            Line("FAIL", "doctor", f"{failures} {'line fails' if failures == 1 else 'lines fail'}")
-            if failures
-            else Line("ok", "doctor", "nothing fails")
-        )
+        last = Line("FAIL", "doctor", f"failures: {failures}") if failures else Line("ok", "doctor", "nothing fails")
         print(last.as_text(colour=colour), flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     return 1 if failures else 0
 
 

@@ -46,10 +46,14 @@ def flat(text: str) -> str:
 
 def told(text: object) -> str:
     """Return what somebody else has said, as an error or a check, without the secrets of the environment."""
-    said = mask_text(flat(str(text)))
+    return without_secrets(mask_text(flat(str(text))))[:_LONGEST].rstrip(". ")
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text``, a hint that may name a secret's variable and show how it is written, without those in use."""
     for secret in sorted(_secrets(), key=len, reverse=True):
-        said = said.replace(secret, MASK)
-    return said[:_LONGEST].rstrip(". ")
+        text = text.replace(secret, MASK)
+    return text
 
 
 def reason_of(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from shared_core.doctor.lines import Line, told
+from shared_core.doctor.lines import Line, told, without_secrets
 from shared_core.environment import environment_name
 
 
@@ -20,7 +20,7 @@ def ask_checks(databases: Sequence[str]) -> Iterator[Line]:
     messages = [one for one in found if one.level >= checks.WARNING and not one.is_silenced()]
     for one in messages:
         about = f"{one.id} {told(one.msg)}" + (f" ({told(one.obj)})" if one.obj else "")
-        yield Line("FAIL" if one.is_serious() else "warn", "checks", about, told(one.hint or ""))
+        yield Line("FAIL" if one.is_serious() else "warn", "checks", about, without_secrets(one.hint or ""))
     if not messages:
         options = " ".join([*(["--deploy"] if is_deployed else []), *(f"--database {alias}" for alias in databases)])
         yield Line("ok", "checks", f"manage.py check {options}".strip() + " finds nothing")
