@@ -7,6 +7,7 @@
 import argparse
 import keyword
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ScaffoldError as error:
         print(f"startservice: {error}", file=sys.stderr)
         return 1
-    print(_NEXT_STEPS.format(folder=folder), end="")
+    print(_NEXT_STEPS.format(folder=shlex.quote(folder)), end="")
     return 0
 
 
@@ -84,8 +85,8 @@ def start_service(name: str, folder: Path) -> None:
         ScaffoldError: The name or the folder is none, or something cannot be written.
     """
     _check_name(name)
-    folder = folder.absolute()
     try:
+        folder = folder.absolute()
         _check_folder(folder)
         # Beside it: a rename within one file system is all or nothing.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:

@@ -253,6 +253,18 @@ class TestSettingsThatCannotBeUsed:
 
         assert fails(doctor(tmp_path, service.environment), "settings", "Set DJANGO_SETTINGS_MODULE=")
 
+    def test_a_folder_that_is_gone(self, service, tmp_path):
+        folder = tmp_path / "gone"
+        folder.mkdir()
+        command = f"cd {folder} && rmdir {folder} && exec {sys.executable} -m shared_core doctor"
+        done = subprocess.run(
+            ["sh", "-c", command], env=service.environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+        assert done.returncode == 1
+        assert done.stderr == ""
+        assert "this folder cannot be read" in done.stdout.splitlines()[-1]
+
     def test_an_env_file_that_cannot_be_read(self, service):
         file = service.folder / "src/.env"
         file.write_bytes(b"A=\xff\n")

@@ -17,7 +17,7 @@ from pathlib import Path
 from django.db import connections
 
 from shared_core.doctor.databases import ask_database, topic_of
-from shared_core.doctor.lines import Asking, Line
+from shared_core.doctor.lines import Asking, Line, reason_of
 from shared_core.doctor.project import enter, fall_back, find_project, is_set_up
 from shared_core.doctor.services import ask_services, called
 from shared_core.doctor.surroundings import variables, versions
@@ -63,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(last.as_text(colour=colour), flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        failures += 1
+        line = Line("FAIL", "doctor", f"this folder cannot be read: {reason_of(error)}", "Go to a service's folder")
+        print(line.as_text(colour=colour))
     return 1 if failures else 0
 
 

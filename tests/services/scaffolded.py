@@ -31,6 +31,7 @@ def main() -> int:
         environment = {**os.environ, "PORT": str(free_port()), "DB_PORT": str(free_port())}
         try:
             start_service(_NAME, folder)
+            _check_empty_submodule(folder)
             _copy_checkout(folder / "services" / "shared")
             _check(folder, environment)
         except (ScaffoldError, ServiceError, subprocess.SubprocessError, AssertionError) as error:
@@ -40,6 +41,15 @@ def main() -> int:
         finally:
             _compose(folder, environment, "--profile", "tests", "down", "--volumes", "--timeout", "5", check=False)
     return 0
+
+
+def _check_empty_submodule(folder: Path) -> None:
+    """Build the service as it is in a clone without its submodule: that stops, and says what to do."""
+    (folder / "services" / "shared").mkdir(parents=True)
+    done = subprocess.run(["docker", "build", "."], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, "an empty submodule was built"
+    assert "services/shared is empty. Run: git submodule update --init" in done.stderr, done.stderr
+    print("ok       an empty submodule stops the build, which says what to do", flush=True)
 
 
 def _copy_checkout(folder: Path) -> None:
