@@ -3,8 +3,11 @@
 import os
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
+
+import django
+import requests
+import urllib3
 
 import shared_core
 from shared_core.databases.configuration import is_psycopg_3
@@ -49,11 +52,11 @@ _PREFIX, _SUFFIX = "DATABASE_URL_", "_SERVICE_URL"
 
 def versions() -> Iterator[Line]:
     """Yield the versions of what is installed here."""
-    found = [f"Python {platform.python_version()}", f"shared_core {shared_core.__version__}"]
-    found += [f"{name} {version(name)}" for name in ("Django", "requests", "urllib3")]
+    found = [f"Python {platform.python_version()}", f"Django {django.get_version()}"]
+    found += [f"{package.__name__} {package.__version__}" for package in (shared_core, requests, urllib3)]
     try:
         yield Line("ok", "versions", ", ".join([*found, _driver()]))
-    except (ImportError, PackageNotFoundError) as error:
+    except ImportError as error:
         yield Line("ok", "versions", ", ".join(found))
         hint = "Install it: pip install -e 'services/shared[postgres]'"
         yield Line("FAIL", "versions", f"psycopg cannot be imported ({reason_of(error)})", hint)
@@ -62,9 +65,9 @@ def versions() -> Iterator[Line]:
 def _driver() -> str:
     """Return the versions of the driver and of libpq."""
     if is_psycopg_3():
-        from psycopg import pq  # noqa: PLC0415  # an extra
+        import psycopg  # noqa: PLC0415  # an extra
 
-        return f"psycopg {version('psycopg')}, libpq {_libpq(pq.version())}"
+        return f"psycopg {psycopg.__version__}, libpq {_libpq(psycopg.pq.version())}"
     import psycopg2  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
 
     return f"psycopg2 {psycopg2.__version__.partition(' ')[0]}, libpq {_libpq(psycopg2.__libpq_version__)}"
