@@ -6,6 +6,7 @@ above it, never one beside this library.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from decouple import AutoConfig, UndefinedValueError
@@ -40,6 +41,14 @@ def names_beginning_with(prefix: str) -> list[str]:
     if (parser := getattr(repository, "parser", None)) is not None:
         written = {name.upper() for name in parser.options("settings")}
     return sorted(name for name in {*os.environ, *written} if name.startswith(prefix))
+
+
+def settings_file() -> Path | None:
+    """Return the file that values come from, beside the variables; None where there is none."""
+    folder = Path.cwd()
+    # As decouple looks for it: not in the root of all.
+    places = [place / name for place in (folder, *folder.parents[:-1]) for name in AutoConfig.SUPPORTED]
+    return next((place for place in places if place.is_file()), None)
 
 
 def environment_name(name: str | None = None) -> str:

@@ -37,7 +37,7 @@ FLOORS = [
     # Django looks for it by name
     ["admin", "checks", "apps", "urls", "management"],
     # run by people, imported by nothing
-    ["testing", "logs"],
+    ["testing", "logs", "scaffold", "doctor", "__main__"],
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
@@ -111,6 +111,16 @@ ROOMS = {
         "",
     ],
     "testing": ["databases", "records", "services", "plugin", ""],
+    "doctor": [
+        "lines",
+        "surroundings",
+        "project",
+        "databases",
+        "services",
+        "system",
+        "__main__",
+        "",
+    ],
     "logs": ["lines", "filters", "sources", "trace", "draw", "__main__", ""],
 }
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

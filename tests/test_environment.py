@@ -41,3 +41,14 @@ def test_a_value_is_read_from_the_env_file_of_the_working_folder_or_above(monkey
     assert environment.read("COLOUR") == "green"
     assert environment.read("SHAPE") == "square"
     assert environment.read("MISSING", "none") == "none"
+    assert environment.settings_file() == tmp_path / ".env"
+    assert "COLOUR" in environment.names_beginning_with("CO")
+
+
+def test_a_settings_ini_comes_before_the_env_file_beside_it_as_decouple_has_it(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("COLOUR=green\n")
+    (tmp_path / "settings.ini").write_text("[settings]\nCOLOUR=red\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert environment.read("COLOUR") == "red"
+    assert environment.settings_file() == tmp_path / "settings.ini"

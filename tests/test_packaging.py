@@ -87,11 +87,17 @@ def test_a_wheel_holds_every_module_and_what_is_no_module(checkout, python, tmp_
 
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(checkout)) for path in (checkout / "shared_core").rglob("*.py")}
+    service = {path for path in (checkout / "shared_core/service_template").rglob("*") if path.is_file()}
+    modules |= {str(path.relative_to(checkout)) for path in service}
+    assert {".gitignore", ".env.example", "ci.yml"} <= {path.name for path in service}
     assert modules | {"shared_core/py.typed", "shared_core/templates/admin/example.html"} <= names
     assert not any(name.startswith("tests") for name in names)
 
     run(python, *PIP, str(wheel), cwd=tmp_path)
     assert what_is_imported(python, tmp_path).is_relative_to(Path(python).parent.parent)
+    run(python, "-m", "shared_core", "startservice", "ticket", cwd=tmp_path)
+    assert (tmp_path / "ticket-service/.github/workflows/ci.yml").exists()
+    assert os.access(tmp_path / "ticket-service/src/manage.py", os.X_OK)
 
 
 class TestFindingPython:

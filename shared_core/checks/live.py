@@ -68,7 +68,7 @@ def check_live(*, databases: Sequence[str] | None = None, **_: object) -> Iterat
 def _of(connection: BaseDatabaseWrapper, opened: ExitStack) -> Iterator[CheckMessage]:
     alias = connection.alias
     try:
-        first = opened.enter_context(_client_of(connection, _ANSWERS_WITHIN))
+        first = opened.enter_context(client_of(connection, _ANSWERS_WITHIN))
         version = first.get_database_version()
         if version < _OLDEST:
             yield catalogue.OLD_POSTGRESQL.found(f"{alias} is PostgreSQL {'.'.join(map(str, version))}")
@@ -88,6 +88,23 @@ def _of(connection: BaseDatabaseWrapper, opened: ExitStack) -> Iterator[CheckMes
         yield catalogue.LEAKED.found(f"{alias} has {', '.join(leaked)}", setting=leaked[0].partition(" ")[0])
 
 
+def do_clients_share(connection: BaseDatabaseWrapper, within: float) -> bool | None:
+    """Say whether clients share server connections, as in transaction mode; None where too few got one to tell.
+
+    Args:
+        connection: Of PostgreSQL; new ones like it are opened and closed.
+        within: Seconds for the first one's answer.
+
+    Raises:
+        Error: The database does not answer.
+    """
+    with ExitStack() as opened:
+        first = opened.enter_context(client_of(connection, within))
+        _ask(first, within)
+        clients = [first, *_others(connection, opened)]
+        return _is_shared(clients) if len(clients) == _CLIENTS else None
+
+
 def _reason(error: Exception) -> str:
     return mask_text(" ".join(str(error).split()))[:_LONGEST_REASON].rstrip(".") or type(error).__name__
 
@@ -96,7 +113,7 @@ def _others(connection: BaseDatabaseWrapper, opened: ExitStack) -> Iterator[Base
     """Yield further clients that have a server connection when they ask; fewer where none is free, or none is taken."""
     with suppress(Error):
         for _ in range(_CLIENTS - 1):
-            client = opened.enter_context(_client_of(connection, _WAITS))
+            client = opened.enter_context(client_of(connection, _WAITS))
             _ask(client, _WAITS)
             yield client
 
@@ -133,7 +150,7 @@ def _ask(client: BaseDatabaseWrapper, within: float) -> tuple[int, list[str]]:
 
 
 @contextmanager
-def _client_of(connection: BaseDatabaseWrapper, within: float) -> Iterator[BaseDatabaseWrapper]:
+def client_of(connection: BaseDatabaseWrapper, within: float) -> Iterator[BaseDatabaseWrapper]:
     """Yield a connection like this one, but for what would spoil the question."""
     client = connection.copy()
     options: dict[str, Any] = client.settings_dict["OPTIONS"]

@@ -52,7 +52,7 @@ class Service:
         """Prepare it; ``tokens`` are those of each caller, by name."""
         self.name = name
         self.tokens = {caller: tokens[caller] for caller in CALLERS[name]}
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = folder / f"{name}.log"
         self.console = folder / f"{name}.console.log"
@@ -160,7 +160,7 @@ class Fleet:
             self.stack.start()
             self._databases = self.stack.environment
         prefix = f"hdms_{secrets.token_hex(4)}"
-        shared = {**_plain_environment(), **self._databases, "DB_NAME": prefix}
+        shared = {**plain_environment(), **self._databases, "DB_NAME": prefix}
         tokens = {caller: secrets.token_hex(16) for caller in ("gateway", *NAMES)}
         self._services = {name: Service(name, self._folder, shared, tokens) for name in NAMES}
         urls = {f"{service.name.upper()}_SERVICE_URL": service.url for service in self}
@@ -209,12 +209,12 @@ class Fleet:
             connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """Return what a program needs of this process's environment, and nothing that a service would take for its own."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,46 @@
+"""Do the services answer that this one calls?"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from shared_core import conf
+from shared_core.clients import HTTPClient, ServiceError, ServiceHTTPError
+from shared_core.doctor.lines import Asking, Line, reason_of, values
+from shared_core.redaction import redact_url
+from shared_core.service_settings import fault_of_url
+
+_SUFFIX = "_SERVICE_URL"
+_PATH = "/health/"
+_ATTEMPT, _WITHIN = 3.0, 5.0  # seconds
+
+
+def called(*, by_settings: bool) -> Mapping[str, object]:
+    """Return ``{"USER_SERVICE_URL": "http://user:8000"}``, of the settings or else of the environment."""
+    if by_settings:
+        return conf.ending_with(_SUFFIX)
+    return {name: url for name, url in values().items() if name.endswith(_SUFFIX)}
+
+
+def ask_services(urls: Mapping[str, object]) -> list[Asking]:
+    """Ask all of them, from now on and at once."""
+    return [Asking("services", partial(_ask, name, url), within=_WITHIN) for name, url in urls.items()]
+
+
+def _ask(name: str, url: object) -> Iterator[Line]:
+    if fault := fault_of_url(url):
+        yield Line("FAIL", "services", f"{name} {fault}", f"Write {name}=http://user:8000, say")
+        return
+    where = f"{name.removesuffix(_SUFFIX).lower().replace('_', '-')} at {redact_url(str(url))}"
+    hint = f"Start it, or mend {name}"
+    with HTTPClient(str(url), token=False, timeout=_ATTEMPT, deadline=_ATTEMPT, breaker=None, budget=None) as client:
+        try:
+            client.get(_PATH, retry_attempts=0)
+        except ServiceHTTPError as error:
+            status = error.response.status_code
+            # Whoever refuses is there.
+            mark, hint = ("FAIL", hint) if status >= 500 else ("warn", f"Look whether {name} names the right service")
+            yield Line(mark, "services", f"{where} answers {status} to {_PATH}", hint)  # type: ignore[arg-type]  # of two texts
+        except ServiceError as error:
+            yield Line("FAIL", "services", f"{where}: {reason_of(error)}", hint)
+        else:
+            yield Line("ok", "services", f"{where} answers")

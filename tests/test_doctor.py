@@ -1,0 +1,345 @@
+"""The doctor's page, of a service that is well and of one that is not."""
+
+import os
+import pty
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shared_core.doctor.lines import Line, told
+from shared_core.doctor.surroundings import VARIABLES, shown
+from tests.services.fleet import free_port
+from tests.services.generated import Generated, database, other_service, shared_core
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with database() as name, other_service() as users:
+        service = Generated.make(tmp_path_factory.mktemp("made"), "ticket", name, USER_SERVICE_URL=users)
+        service.manage("migrate", "--verbosity", "0")
+        yield service
+
+
+@pytest.fixture
+def silence():
+    """A port where connections are accepted and nobody ever answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        yield str(server.getsockname()[1])
+
+
+def doctor(folder, environment, **changes):
+    """Return the status and the lines of the page, which took no longer than it may."""
+    began = time.monotonic()
+    done = shared_core("doctor", cwd=folder, env={**environment, **changes})
+
+    assert time.monotonic() - began < 12
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert all(re.match(r"(ok|warn|FAIL) +[a-z:]+ +\S", line) for line in lines)
+    return done.returncode, lines
+
+
+def of(lines, mark, topic):
+    return [line for line in lines if line.startswith(f"{mark:<6}{topic}")]
+
+
+def fails(page, topic, *words):
+    """Whether the page has just one line that fails, apart from its last, and it says these words."""
+    status, lines = page
+    failed = of(lines, "FAIL", "")
+    assert status == 1
+    assert [line[6:].split()[0] for line in failed] == [topic, "doctor"]
+    assert failed[-1].endswith("failures: 1")
+    return all(word in failed[0] for word in words)
+
+
+class TestAServiceThatIsWell:
+    def test_nothing_fails(self, service):
+        status, lines = doctor(service.folder, service.environment)
+
+        assert status == 0
+        assert of(lines, "ok", "") == lines
+        assert lines[-1] == "ok    doctor      nothing fails"
+
+    def test_the_page_says_what_it_stands_on(self, service):
+        _, lines = doctor(service.folder, service.environment)
+        page = "\n".join(lines)
+
+        for said in ("Python 3", "Django ", "shared_core ", "requests ", "urllib3 ", "psycopg 3", "libpq "):
+            assert said in of(lines, "ok", "versions")[0]
+        assert f"DB_NAME={service.environment['DB_NAME']} (environment)" in page
+        assert "PostgreSQL 16" in page
+        assert "PgBouncer 1." in page
+        assert "pool mode transaction is configured, and was measured: clients share server connections" in page
+        assert "all migrations are applied" in page
+        assert "user at http://127.0.0.1:" in page
+        assert "manage.py check --database default finds nothing" in page
+
+    def test_it_is_found_from_its_source_folder_too(self, service):
+        assert doctor(service.folder / "src", service.environment)[0] == 0
+
+    def test_in_production_the_checks_of_a_deployment_are_run_too(self, service):
+        status, lines = doctor(service.folder, service.production)
+
+        assert status == 0
+        assert of(lines, "ok", "checks")[0].endswith("manage.py check --deploy --database default finds nothing")
+
+    def test_what_the_env_file_says_is_seen(self, service, tmp_path):
+        environment = dict(service.environment)
+        name, password = environment.pop("DB_NAME"), environment.pop("DB_PASSWORD")
+        file = service.folder / ".env"
+        file.write_text(f"DB_NAME={name}\nDB_PASSWORD={password}\n")
+        try:
+            status, lines = doctor(service.folder, environment)
+        finally:
+            file.unlink()
+
+        assert status == 0
+        assert f"ok    variables   DB_NAME={name} (.env)" in lines
+        assert "ok    variables   DB_PASSWORD=*** (.env)" in lines
+        assert f"{file} is read" in lines[1]
+
+    def test_a_terminal_that_knows_ascii_only_is_no_reason_to_fail(self, service):
+        status, lines = doctor(
+            service.folder, service.environment, PYTHONIOENCODING="ascii", SERVICE_NAME="t\u00efcket"
+        )
+
+        assert status == 0
+        assert "ok    variables   SERVICE_NAME=t?cket (environment)" in lines
+
+    def test_colours_are_for_a_terminal_that_wants_them(self, service):
+        assert "\x1b[32mok" in on_a_terminal(service)
+        assert "\x1b" not in on_a_terminal(service, NO_COLOR="1")
+
+
+def on_a_terminal(service, **changes):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "shared_core", "doctor"],
+        cwd=service.folder,
+        env={**service.environment, **changes},
+        stdout=theirs,
+    ) as process:
+        os.close(theirs)
+        page = b""
+        try:
+            while read := os.read(ours, 4096):
+                page += read
+        except OSError:  # Linux says so where the other end is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    return page.decode()
+
+
+class TestWhatFails:
+    def test_a_database_that_is_down(self, service):
+        page = doctor(service.folder, service.environment, DB_PORT=str(free_port()))
+
+        assert fails(page, "database", "Connection refused", "Look at HOST, PORT")
+        assert of(page[1], "ok", "services")
+        assert of(page[1], "ok", "checks")
+
+    def test_a_pooler_that_never_answers(self, service, silence):
+        page = doctor(service.folder, service.environment, DB_HOST="127.0.0.1", DB_PORT=silence)
+
+        assert fails(page, "database", "Look at HOST, PORT")
+        assert of(page[1], "ok", "checks")
+
+    def test_a_database_that_is_not_there_and_a_password_that_is_wrong(self, service):
+        for change in ({"DB_NAME": "no_such_database"}, {"DB_PASSWORD": "not-the-password"}):
+            assert fails(doctor(service.folder, service.environment, **change), "database", "Look at HOST, PORT")
+
+    def test_migrations_that_are_not_applied(self, service):
+        page = doctor(service.folder, service.environment, DB_NAME=os.environ["DB_NAME"])
+
+        assert fails(page, "database", "1 not applied: tickets.0001_initial. Run python manage.py migrate")
+
+    def test_a_pooler_where_none_is_expected(self, service):
+        page = doctor(service.folder, service.environment, DB_POOL_MODE="none")
+
+        assert fails(page, "database", "clients share server connections. Write DB_POOL_MODE=transaction")
+
+    def test_no_pooler_where_one_is_expected_is_a_warning(self, service):
+        direct = os.environ["DB_DIRECT_PORT"]
+        status, lines = doctor(
+            service.folder, service.environment, DB_PORT=direct, DB_HOST=os.environ["DB_DIRECT_HOST"]
+        )
+
+        assert status == 0
+        assert "each client keeps a server connection" in of(lines, "warn", "database")[0]
+
+    def test_a_called_service_that_is_down(self, service):
+        url = f"http://127.0.0.1:{free_port()}"
+        page = doctor(service.folder, service.environment, USER_SERVICE_URL=url)
+
+        assert fails(page, "services", f"user at {url}: ", "Start it, or mend USER_SERVICE_URL")
+
+    def test_a_called_service_that_never_answers(self, service, silence):
+        page = doctor(service.folder, service.environment, USER_SERVICE_URL=f"http://127.0.0.1:{silence}")
+
+        assert fails(page, "services", "the deadline of 3 s has passed")
+
+    def test_what_is_no_service_is_a_warning_where_it_answers(self, service):
+        elsewhere = f"{service.environment['USER_SERVICE_URL']}/elsewhere"
+        status, lines = doctor(service.folder, service.environment, USER_SERVICE_URL=elsewhere)
+
+        assert status == 0
+        assert "answers 404 to /health/" in of(lines, "warn", "services")[0]
+
+    def test_a_system_check(self, service):
+        wrong = "from core.settings.dev import *\nDATABASES['default']['DISABLE_SERVER_SIDE_CURSORS'] = False\n"
+        (service.folder / "src/core/settings/wrong.py").write_text(wrong)
+        page = doctor(service.folder, service.environment, DJANGO_SETTINGS_MODULE="core.settings.wrong")
+
+        assert fails(page, "checks", "shared_core.E001", 'DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True')
+
+    def test_the_hint_of_a_check_is_told_whole(self, service):
+        status, lines = doctor(service.folder, service.environment, SERVICE_ACCEPTED_TOKENS="")
+
+        assert status == 0
+        assert "shared_core.W206" in of(lines, "warn", "checks")[0]
+        assert "`SERVICE_ACCEPTED_TOKENS = accepted_tokens()`" in of(lines, "warn", "checks")[0]
+
+
+class TestSettingsThatCannotBeUsed:
+    def test_a_key_that_is_missing_in_production(self, service):
+        page = doctor(service.folder, service.production, SECRET_KEY="")
+
+        assert fails(page, "settings", "SECRET_KEY is not set", "Make one: python -c")
+        assert "PostgreSQL 16" in of(page[1], "ok", "database")[0]
+        assert of(page[1], "ok", "services")
+        assert of(page[1], "warn", "checks")
+
+    @pytest.mark.parametrize(
+        ("source", "words"),
+        [
+            ("this is no Python", ["SyntaxError", "broken.py"]),
+            ("import no_such_module", ["No module named 'no_such_module'", "broken.py, line 1"]),
+            ("import sys; sys.exit('enough')", ["SystemExit: enough"]),
+            ("from core.settings.dev import *\nINSTALLED_APPS = ['apps.missing']", ["No module named 'apps.missing'"]),
+        ],
+    )
+    def test_a_module_that_cannot_be_imported(self, service, source, words):
+        (service.folder / "src/core/settings/broken.py").write_text(source)
+        page = doctor(service.folder, service.environment, DJANGO_SETTINGS_MODULE="core.settings.broken")
+
+        assert fails(page, "settings", "core.settings.broken cannot be used", *words)
+        assert "PostgreSQL 16" in of(page[1], "ok", "database")[0]
+
+    def test_no_database_in_the_environment(self, service):
+        environment = {name: value for name, value in service.environment.items() if not name.startswith("DB_")}
+        status, lines = doctor(service.folder, environment)
+
+        assert status == 1
+        assert len(of(lines, "FAIL", "settings")) == len(of(lines, "FAIL", "database")) == 1
+        assert "DB_NAME, DB_USER, DB_HOST" in of(lines, "FAIL", "settings")[0]
+
+    def test_a_folder_without_a_service(self, service, tmp_path):
+        assert fails(doctor(tmp_path, service.environment), "settings", "no manage.py here, nor in src")
+
+    def test_a_manage_py_that_names_no_settings(self, service, tmp_path):
+        (tmp_path / "manage.py").write_text("")
+
+        assert fails(doctor(tmp_path, service.environment), "settings", "Set DJANGO_SETTINGS_MODULE=")
+
+    def test_a_folder_that_is_gone(self, service, tmp_path):
+        folder = tmp_path / "gone"
+        folder.mkdir()
+        command = f"cd {folder} && rmdir {folder} && exec {sys.executable} -m shared_core doctor"
+        done = subprocess.run(
+            ["sh", "-c", command], env=service.environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+        assert done.returncode == 1
+        assert done.stderr == ""
+        assert "this folder cannot be read" in done.stdout.splitlines()[-1]
+
+    def test_an_env_file_that_cannot_be_read(self, service):
+        file = service.folder / "src/.env"
+        file.write_bytes(b"A=\xff\n")
+        try:
+            status, lines = doctor(service.folder, service.environment)
+        finally:
+            file.unlink()
+
+        assert status == 1
+        assert f"{file} cannot be read" in of(lines, "FAIL", "variables")[0]
+        assert of(lines, "ok", "services")
+
+
+class TestSecrets:
+    SECRET = "hunter2-hunter2-hunter2"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"SECRET_KEY": SECRET, "SERVICE_AUTH_TOKEN": SECRET, "SERVICE_ACCEPTED_TOKENS": f"gateway={SECRET}"},
+            {"SERVICE_ACCEPTED_TOKENS": SECRET},
+            {"DB_PASSWORD": SECRET},
+            {"DB_NAME": "", "DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:1/x", "DB_HOST": ""},
+            {"USER_SERVICE_URL": f"http://u:{SECRET}@127.0.0.1:1"},
+            {"CACHE_URL": f"redis://:{SECRET}@127.0.0.1:1/0"},
+            {"CACHE_URL": f"nonsense://:{SECRET}@/"},
+            {"DJANGO_SETTINGS_MODULE": "core.settings.telling", "SECRET_KEY": SECRET},
+        ],
+    )
+    def test_they_are_never_printed(self, service, changes):
+        telling = "import os\nraise RuntimeError('it is ' + os.environ['SECRET_KEY'])\n"
+        (service.folder / "src/core/settings/telling.py").write_text(telling)
+        _, lines = doctor(service.folder, service.environment, **changes)
+
+        assert self.SECRET not in "\n".join(lines)
+        assert "***" in "\n".join(lines)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://u:hunter2@host/db",
+            "postgresql://u:hun/ter2@host/db",
+            "postgresql://u:hun#ter2@host/db",
+            "postgresql://u:hun?ter2@host/db",
+            "postgresql://u:h@hun/ter2@host/db",
+            "postgresql://u:hunter2",
+            "postgresql:u:hunter2@host",
+            "postgresql://[hunter2",
+            "postgresql://host/db?password=hunter2",
+        ],
+    )
+    def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
+        assert "ter2" not in shown("DATABASE_URL", url)
+
+    def test_a_url_without_a_password_is_shown(self):
+        assert shown("USER_SERVICE_URL", "http://user:8000/base") == "http://user:8000/base"
+        assert shown("DATABASE_URL", "postgresql://u:p@host:6432/db") == "postgresql://host:6432/db"
+
+    def test_what_others_say_is_told_without_them(self, monkeypatch):
+        secret = secrets.token_urlsafe(20)
+        monkeypatch.setenv("SOME_API_KEY", secret)
+
+        assert told(f"refused: {secret}\nhere") == "refused: *** here"
+
+    def test_a_line_is_one_line_that_moves_no_cursor(self):
+        assert Line("ok", "services", "one\n two\x1b[2J").as_text() == "ok    services    one two?[2J"
+
+
+def test_it_looks_at_every_variable_of_the_readme():
+    table = README.read_text().partition("| variable |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([A-Z_]+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
+
+    assert "DB_HOST" in named
+    assert named <= set(VARIABLES)
+
+
+def test_a_mistake_in_the_command_line_is_told_with_status_2(tmp_path):
+    assert shared_core("doctor", "--what", cwd=tmp_path).returncode == 2
