@@ -12,6 +12,7 @@ demo: venv ## four services on the shared core, one story; KEEP=1 leaves them ru
 # Much of the suite waits. Each worker has a database of its own, and a file's tests stay together.
 IN_PARALLEL = -n 3 --dist loadfile
 
+test: export SCREENSHOTS ?= build/screenshots
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 

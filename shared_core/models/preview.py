@@ -86,8 +86,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
     try:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
-        # The stubs take several rows for one.
-        found: Any = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
+        found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
         root.branches = _by_model(found, BLOCKS)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
@@ -108,7 +107,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
     return root
 
 
-def _by_model(instances: Iterable[Any], fate: str) -> list[Branch]:
+def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one
     branches: dict[Model, Branch] = {}
     for instance in instances:
         branch = branches.setdefault(type(instance), Branch(type(instance), fate))

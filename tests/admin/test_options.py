@@ -167,6 +167,7 @@ def test_a_deletion_forbidden_meanwhile_changes_nothing(root, author, monkeypatc
     assert response.redirect_chain == [(url("delete", author), 302)]  # where the question is asked again
     assert Author.objects.filter(pk=author.pk).exists()
 
+    Loan.objects.all().hard_delete()
     response = run(root, "delete_selected", [author], query="", post="yes")
 
     assert "protected" in told(response)
