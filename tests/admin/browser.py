@@ -13,6 +13,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 WAITS = 10.0  # seconds, at most
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PACKAGES = ("chromium", "chromium-driver")
 MISSING = (
     "No browser: install Chromium and its driver (apt-get install chromium chromium-driver), or run the suite in "
@@ -45,14 +46,19 @@ return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 
 def find():
     """Return the paths of the browser and its driver, installed by apt-get where that is possible; None for neither."""
-    found = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in found and os.geteuid() == 0 and (apt := shutil.which("apt-get")):
+    found = _installed()
+    if found is None and os.geteuid() == 0 and (apt := shutil.which("apt-get")):
         quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         install = [apt, "-qq", "install", "--yes", "--no-install-recommends", *PACKAGES]
         for command in ([apt, "-qq", "update"], install):
             subprocess.run(command, env=quietly, check=False, stdout=subprocess.DEVNULL, timeout=300)
-        found = shutil.which("chromium"), shutil.which("chromedriver")
-    return None if None in found else found
+        found = _installed()
+    return found
+
+
+def _installed():
+    programs = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
+    return None if None in programs else programs
 
 
 class Browser:
