@@ -48,6 +48,8 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+# Sessions, users and messages are in the MIDDLEWARE of tests/admin only.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.urls"
 ALLOWED_HOSTS = ["testserver", "localhost"]
