@@ -91,6 +91,7 @@ def test_a_wheel_holds_every_module_and_what_is_no_module(checkout, python, tmp_
     modules |= {str(path.relative_to(checkout)) for path in service}
     assert {".gitignore", ".env.example", "ci.yml"} <= {path.name for path in service}
     assert modules | {"shared_core/py.typed", "shared_core/templates/admin/example.html"} <= names
+    assert {"shared_core/static/shared_core/admin.css", "shared_core/templates/admin/shared_core/tree.html"} <= names
     assert not any(name.startswith("tests") for name in names)
 
     run(python, *PIP, str(wheel), cwd=tmp_path)

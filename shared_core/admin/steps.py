@@ -1,9 +1,9 @@
 """Acts on rows that are asked about first: a page says what will happen, and its form does it.
 
-Restore       brings rows back
-HardDelete    deletes deleted rows for good; their name, or how many they are, must be typed
+`Restore` brings rows back; `HardDelete` deletes deleted rows for good, once their name or their number is typed.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -58,7 +58,7 @@ def moment(row: Any) -> str:  # Any: a SoftDeleteModel
     return formats.localize(timezone.localtime(at) if timezone.is_aware(at) else at)
 
 
-class _Step:
+class _Step(ABC):
     """One of the acts, on rows of one request."""
 
     name: ClassVar[str]  # of its page's template
@@ -87,23 +87,23 @@ class _Step:
         if not tree.count:
             self.shown.message_user(self.request, _("None of these is deleted."), messages.WARNING)
             return None
-        lacking, why_not = self.page.lacking(tree), self.why_not(tree)
+        lacking = self.page.lacking(tree)
         is_sent = bool(self.request.POST.get("post"))
         if is_sent and lacking:
             raise PermissionDenied
-        if is_sent and not why_not and self.is_confirmed(tree):
+        refused = ""
+        if is_sent and self.is_confirmed(tree):
             try:
                 with transaction.atomic(using=self.using):
                     log(self.request, self.rows, self.flag, str(self.logged))
                     self.act()
             except self.refusals:
-                # Something came up since it was looked at.
+                refused = _("Something else changed meanwhile. Try again.")
                 tree = self.foretell()
-                why_not = self.why_not(tree) or _("Something else changed meanwhile. Try again.")
             else:
                 self.shown.message_user(self.request, self.done(tree), messages.SUCCESS)
                 return None
-        return self.asking(tree, lacking, why_not, is_sent=is_sent)
+        return self.asking(tree, lacking, self.why_not(tree) or refused, is_sent=is_sent)
 
     def asking(self, tree: preview.Branch, lacking: list[str], why_not: str, *, is_sent: bool) -> HttpResponse:
         opts, site = self.shown.opts, self.shown.admin_site
@@ -148,17 +148,17 @@ class _Step:
     def words(self, tree: preview.Branch) -> dict[str, Any]:
         return {"what": self.what(tree)}
 
-    def foretell(self) -> preview.Branch:
-        raise NotImplementedError
+    @abstractmethod
+    def foretell(self) -> preview.Branch: ...
 
-    def why_not(self, tree: preview.Branch) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def why_not(self, tree: preview.Branch) -> str: ...
 
-    def act(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def act(self) -> None: ...
 
-    def done(self, tree: preview.Branch) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def done(self, tree: preview.Branch) -> str: ...
 
 
 class Restore(_Step):

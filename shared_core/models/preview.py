@@ -82,7 +82,8 @@ def of_hard_deletion(rows: Rows) -> Branch:
     """
     root = Branch(rows.model, GOES)
     root.add(rows)
-    collector = Collector(using=rows.db, origin=rows)
+    # Without force, what nothing refers to is not loaded; with it, what the database takes by itself is seen.
+    collector = Collector(using=rows.db, origin=rows, force_collection=_database_cascades(rows.model))
     try:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
@@ -94,17 +95,27 @@ def of_hard_deletion(rows: Rows) -> Branch:
         root.branches += _by_model(
             [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES
         )
+    # By multi-table inheritance, two ways may lead to the same rows.
+    unloaded: dict[Model, Rows] = {}
     for fast in collector.fast_deletes:
-        if fast.model is not rows.model:
-            _branch_of(root, fast.model, GOES).add(fast)
-    for (link, _), several in collector.field_updates.items():
-        for some in several:
+        unloaded[fast.model] = unloaded[fast.model] | fast if fast.model in unloaded else fast
+    for model, several in unloaded.items():
+        if model is not rows.model:
+            _branch_of(root, model, GOES).add(several)
+    for (link, _), updated in collector.field_updates.items():
+        for some in updated:
             if isinstance(some, models.QuerySet):
                 _branch_of(root, link.model, STAYS, link).add(some)
             else:
                 root.branches += _by_model(some, STAYS)
     root.branches = [branch for branch in root.branches if branch.count]
     return root
+
+
+def _database_cascades(model: Model) -> bool:
+    """Say whether any relation beside this model leaves its CASCADE to the database, as Django 6.1 can."""
+    relations = (field.remote_field for one in model._meta.apps.get_models() for field in one._meta.concrete_fields)
+    return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
 
 def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -44,6 +45,14 @@ return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 """
 
 
+def programs():
+    """Return the paths of the browser and its driver; where there are none, CI fails and others skip, and say why."""
+    found = find()
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    return found
+
+
 def find():
     """Return the paths of the browser and its driver, installed by apt-get where that is possible; None for neither."""
     found = _installed()
@@ -57,8 +66,8 @@ def find():
 
 
 def _installed():
-    programs = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
-    return None if None in programs else programs
+    found = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
+    return None if None in found else found
 
 
 class Browser:

@@ -1,0 +1,14 @@
+"""A machine without a browser says so, and CI does not pass over it."""
+
+import pytest
+
+from tests.admin import browser
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_the_tests_of_pages_say_what_to_install(ci, outcome, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+
+    with pytest.raises(outcome, match="apt-get install chromium chromium-driver"):
+        browser.programs()

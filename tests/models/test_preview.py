@@ -1,0 +1,97 @@
+"""What is foretold is what then happens. Deletions and restores of random models: see test_random_graphs.py."""
+
+import pytest
+from django.db import models
+from django.db.models import ProtectedError
+from django.test.utils import isolate_apps
+
+from shared_core.models import preview
+from tests.library.models import Author, Book, Chapter, City, Item, Loan, Restaurant, Review, Stamp, Tag, Topic, Waiter
+from tests.models.test_purging import a_model, make_tables
+
+pytestmark = pytest.mark.django_db
+
+
+def rows_of(*instances):
+    return models.QuerySet(type(instances[0])).filter(pk__in=[one.pk for one in instances])
+
+
+def labels(counts):
+    return {model._meta.label: count for model, count in counts.items()}
+
+
+def a_city():
+    city = City.objects.create(code="ROM")
+    restaurant = Restaurant.objects.create(city=city)
+    Waiter.objects.create(restaurant=restaurant)
+    Review.objects.create(place=restaurant)
+    Item.objects.create(city=city)
+    return city
+
+
+def a_topic():
+    topic = Topic.objects.create()
+    Tag.objects.create(subject=topic)
+    return topic
+
+
+def a_book():
+    author = Author.objects.create(name="Ann")
+    book = Book.objects.create(author=author, title="Tales")
+    chapter = Chapter.objects.create(book=book, title="1")
+    Chapter.objects.create(book=book, part_of=chapter, title="2").delete()
+    Stamp.objects.create(book=book)
+    return author
+
+
+@pytest.mark.parametrize("make", [a_city, a_topic, a_book])
+def test_a_hard_deletion_takes_what_was_foretold(make):
+    row = make()
+    told = preview.of_hard_deletion(rows_of(row)).counts()
+
+    assert labels(told) == row.hard_delete()[1]
+
+
+def test_what_a_hard_deletion_leaves_without_a_link_is_told():
+    author = Author.objects.create(name="Ann")
+    book = Book.objects.create(author=Author.objects.create(name="Bo"), translator=author, title="Tales")
+    tree = preview.of_hard_deletion(rows_of(author))
+
+    assert [(branch.fate, branch.first) for branch in tree.branches] == [(preview.STAYS, [book])]
+
+
+def test_what_forbids_a_hard_deletion_is_told_be_it_deleted_or_not():
+    author = a_book()
+    loan = Loan.objects.create(book=author.books.get())
+    loan.delete()
+    tree = preview.of_hard_deletion(rows_of(author))
+
+    assert [(branch.fate, branch.first) for branch in tree.branches] == [(preview.BLOCKS, [loan])]
+    with pytest.raises(ProtectedError):
+        author.hard_delete()
+
+
+@pytest.mark.postgresql
+@pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
+@isolate_apps("tests.library")
+def test_what_the_database_takes_by_itself_is_told():
+    ledger = a_model("Ledger")
+    entry = a_model("Entry", ledger=models.ForeignKey(ledger, models.DB_CASCADE))
+    make_tables(ledger, entry)
+    row = ledger.objects.create()
+    entry.objects.bulk_create(entry(ledger=row) for _ in range(3))
+
+    assert preview.of_hard_deletion(rows_of(row)).counts() == {ledger: 1, entry: 3}
+
+
+def test_what_nothing_refers_to_is_counted_and_not_loaded(django_assert_num_queries):
+    topic = Topic.objects.create()
+    topic.replies.model.objects.bulk_create(topic.replies.model(topic=topic) for _ in range(50))
+    rows = rows_of(topic)
+    preview.of_deletion(rows)  # content types are known from then on
+    # The topic, its key; the first replies and their number; the first tags, none.
+    with django_assert_num_queries(5):
+        tree = preview.of_deletion(rows)
+
+    (replies,) = tree.branches
+    assert (replies.count, len(replies.first)) == (50, preview.FIRST)
