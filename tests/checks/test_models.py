@@ -694,15 +694,16 @@ def test_the_suites_own_models_are_read_whatever_they_are():
     assert ids == {"shared_core.W104", "shared_core.W105"}  # stamps, and tags of content types; see tests/library
 
 
-def test_an_admin_of_ours_shows_deleted_rows_and_djangos_own_is_found(monkeypatch):
-    monkeypatch.setattr(admin.site, "_registry", {})
-    admin.site.register(Author, SoftDeleteAdmin)
+def test_an_admin_of_ours_shows_deleted_rows_and_djangos_own_is_found():
+    site = admin.AdminSite()
+    site.register(Author, SoftDeleteAdmin)
 
     assert list(check_admin()) == []
 
-    admin.site.register(Book)
-
-    assert [message.id for message in check_admin()] == ["shared_core.W107"]
-
-    with modify_settings(INSTALLED_APPS={"remove": ["django.contrib.admin"]}):
-        assert list(check_admin()) == []
+    site.register(Book)
+    try:
+        assert [message.id for message in check_admin()] == ["shared_core.W107"]
+        with modify_settings(INSTALLED_APPS={"remove": ["django.contrib.admin"]}):
+            assert list(check_admin()) == []
+    finally:
+        site.unregister(Book)  # all sites are looked at, as long as they live
