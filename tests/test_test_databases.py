@@ -95,7 +95,7 @@ def test_it_passes_after_one_that_was_killed_and_left_its_databases(suite):
     killed = suite("-n", "2", pause=60)
     time.sleep(6)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    killed.communicate(timeout=60)
 
     assert outcome(suite("-n", "2")) == "6 passed"
 

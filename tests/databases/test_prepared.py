@@ -70,12 +70,13 @@ def is_apart(version):
 def test_psycopgs_own(alias, login, version):
     """Lost where the pooler does not keep them apart."""
     prepared = {"server_side_binding": True, "prepare_threshold": 5}
-    results = ask(alias("plain", ours=False, **login, OPTIONS=prepared))
+    using = alias("plain", ours=False, **login, OPTIONS=prepared)
 
     if is_apart(version):
-        assert results == ALL_ANSWERED
-    else:
-        assert re.search(r'prepared statement "\w+" (does not exist|already exists)', str(results))
+        assert ask(using) == ALL_ANSWERED
+    else:  # sooner or later: the pooler may give each of them the server that it had before
+        lost = re.compile(r'prepared statement "\w+" (does not exist|already exists)')
+        assert any(lost.search(str(ask(using))) for _ in range(20))
 
 
 def test_ours_never_lose_one_and_prepare_where_the_pooler_keeps_them_apart(alias, login, version, options):
