@@ -110,7 +110,7 @@ ROOMS = {
         "commands",
         "",
     ],
-    "testing": ["databases", "records", "services", "plugin", ""],
+    "testing": ["databases", "factories", "pooler", "queries", "records", "services", "plugin", ""],
     "doctor": [
         "lines",
         "surroundings",

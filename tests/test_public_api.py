@@ -81,7 +81,17 @@ NAMES = {
         "secret",
         "service_urls",
     ],
-    "shared_core.testing": ["FakeCall", "FakeService", "PoolerTestRunner", "Route", "capture_logs"],
+    "shared_core.testing": [
+        "BaseModelFactory",
+        "FakeCall",
+        "FakeService",
+        "PoolerTestRunner",
+        "Query",
+        "Route",
+        "assert_max_num_queries",
+        "assert_num_queries",
+        "capture_logs",
+    ],
 }
 
 SIGNATURES = {
@@ -126,6 +136,8 @@ SIGNATURES = {
     "shared_core.clients.forward_user": "()",
     "shared_core.clients.ClientCredentials": "(token_url, client_id, client_secret, scope=None)",
     "shared_core.testing.capture_logs": "(logger='', level=0)",
+    "shared_core.testing.assert_num_queries": "(num, *, using='default')",
+    "shared_core.testing.assert_max_num_queries": "(num, *, using='default')",
     "shared_core.testing.FakeService": "(service)",
     "shared_core.testing.FakeService.on": "(self, method, path)",
     "shared_core.testing.Route.reply": "(self, status=200, *, json=None, body=None, headers=None, times=None)",

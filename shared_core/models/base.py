@@ -114,10 +114,7 @@ class SoftDeleteModel(models.Model):
             django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
             ValueError: The instance has no key.
         """
-        at, rows = timestamp(), self._rows(using, "deleted")
-        counts = deletion.soft_delete(rows, at, cascade=cascade, instance=self)
-        self._show(rows, at, counts, deleted=True)
-        return counts
+        return self._soft_delete_at(timestamp(), using=using, cascade=cascade)
 
     soft_delete.alters_data = True  # type: ignore[attr-defined]  # as above
 
@@ -165,6 +162,13 @@ class SoftDeleteModel(models.Model):
         return await sync_to_async(self.hard_delete)(using=using, keep_parents=keep_parents)
 
     ahard_delete.alters_data = True  # type: ignore[attr-defined]  # as above
+
+    def _soft_delete_at(self, at: dt.datetime, *, using: str | None = None, cascade: bool = True) -> Counts:
+        """Delete at a moment that identifies the deletion: another one of these rows must have another."""
+        rows = self._rows(using, "deleted")
+        counts = deletion.soft_delete(rows, at, cascade=cascade, instance=self)
+        self._show(rows, at, counts, deleted=True)
+        return counts
 
     def _rows(self, using: str | None, done: str) -> models.QuerySet[Self]:
         """Return all rows of the model, in the database of this one."""

@@ -1,5 +1,7 @@
 """The pytest plugin: loaded by itself where the shared core is installed, and idle where Django is not set up."""
 
+import functools
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +10,16 @@ import django.conf
 import pytest
 
 from shared_core.testing import records
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        "through_pooler: give the test the default database by way of PgBouncer, with real transactions, each of them "
+        "on another server connection than the one before. Without such a pooler it is skipped; where CI is set in "
+        "the environment, it fails.",
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -19,11 +31,45 @@ def pytest_sessionstart() -> None:
         drop_test_databases_with_force()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give what is marked ``through_pooler`` a database with real transactions, unless it has asked for one."""
+    if item.get_closest_marker("through_pooler") and not item.get_closest_marker("django_db"):
+        item.add_marker(pytest.mark.django_db(transaction=True))
+
+
 @pytest.fixture(autouse=True)
 def _shared_core_forgets_origins() -> None:
     """Begin each test with closed circuits and full budgets: the last one's servers say nothing of this one's."""
     if (circuits := sys.modules.get("shared_core.clients.circuits")) is not None:
         circuits.ledger.forget()
+
+
+@pytest.fixture(autouse=True)
+def _shared_core_through_pooler(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test that is marked ``through_pooler`` as one."""
+    if not request.node.get_closest_marker("through_pooler"):
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    from django.db import connection  # noqa: PLC0415  # needs Django set up
+
+    from shared_core.testing.pooler import on_another_server_each_time  # noqa: PLC0415  # as above
+
+    if connection.in_atomic_block:
+        pytest.fail("through_pooler needs real transactions: django_db(transaction=True), or TransactionTestCase.")
+    if reason := _why_not_through_pooler():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not through a pooler: {reason}")
+    with on_another_server_each_time(connection):
+        yield
+
+
+@functools.cache
+def _why_not_through_pooler() -> str:
+    from django.db import connection  # noqa: PLC0415  # needs Django set up
+
+    from shared_core.testing.pooler import why_not  # noqa: PLC0415  # as above
+
+    return why_not(connection)
 
 
 @pytest.fixture

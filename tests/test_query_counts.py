@@ -1,0 +1,143 @@
+import re
+import threading
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from shared_core.testing import assert_max_num_queries, assert_num_queries
+from tests.library.models import Author, Book
+
+pytestmark = pytest.mark.django_db
+
+
+def titles():
+    return [book.title for book in Book.objects.all()]
+
+
+def authors_one_by_one():
+    return [book.author.name for book in Book.objects.order_by("title")]
+
+
+@pytest.fixture
+def books():
+    return [
+        Book.objects.create(author=Author.objects.create(name=name), title=f"By {name}") for name in ("Ada", "Bo", "Cy")
+    ]
+
+
+def test_the_right_number_passes_and_the_queries_can_be_read(books):
+    with assert_num_queries(1) as queries:
+        titles()
+
+    assert queries[0].sql.startswith("SELECT")
+    assert "is_deleted" in queries[0].statement
+    assert re.fullmatch(r"tests/test_query_counts\.py:\d+ in titles", queries[0].place)
+
+
+def test_a_failure_shows_the_queries_and_who_made_them(books):
+    with pytest.raises(AssertionError) as failure, assert_num_queries(1):
+        authors_one_by_one()
+    first, *lines = str(failure.value).splitlines()
+
+    assert first == "4 queries, not 1:"
+    assert lines[0].startswith("  1  tests/test_query_counts.py:")
+    assert lines[0].endswith("in authors_one_by_one")
+    assert lines[1].startswith('     SELECT … FROM "library_book" WHERE')
+    assert lines[2].endswith("in authors_one_by_one, 3 times with other values")
+    assert books[0].author_id.hex in lines[3].replace("-", "")
+    assert len(lines) == 4
+
+
+def test_fewer_are_a_failure_too():
+    with pytest.raises(AssertionError, match=r"^0 queries, not 1$"), assert_num_queries(1):
+        pass
+
+
+def test_at_most():
+    Book.objects.create(author=Author.objects.create(name="Ada"))
+    with assert_max_num_queries(2):
+        titles()
+    with pytest.raises(AssertionError, match=r"^1 query, and none:\n"), assert_max_num_queries(0):
+        titles()
+    with pytest.raises(AssertionError, match=r"^2 queries, and at most 1:\n"), assert_max_num_queries(1):
+        authors_one_by_one()
+
+
+def test_it_decorates_a_function(books):
+    @assert_num_queries(2)
+    def twice():
+        titles()
+        return titles()
+
+    assert len(twice()) == 3
+    assert len(twice()) == 3
+
+
+def in_two_transactions():
+    with transaction.atomic(), transaction.atomic():
+        titles()
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+def test_savepoints_do_not_count():
+    with assert_num_queries(2):
+        in_two_transactions()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_do_transactions():
+    with assert_num_queries(2):
+        in_two_transactions()
+
+
+def test_what_fails_counts_and_is_passed_on():
+    with pytest.raises(AssertionError, match="1 query, not 0"), assert_num_queries(0):  # noqa: SIM117  # one within the other
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / %s", [0])
+    with pytest.raises(DatabaseError), assert_num_queries(0), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+def test_an_error_of_the_block_is_not_hidden():
+    with pytest.raises(KeyError), assert_num_queries(5):
+        raise KeyError
+
+
+def test_many_at_once_count_once(books):
+    with assert_num_queries(1) as queries, connection.cursor() as cursor:
+        cursor.executemany("UPDATE library_book SET pages = %s WHERE id = %s", [(1, book.pk) for book in books])
+
+    assert queries[0].sql == queries[0].statement
+
+
+@pytest.mark.django_db(databases=["default", "archive"])
+def test_the_alias_is_the_one_that_is_said():
+    with assert_num_queries(1, using="archive"), assert_num_queries(0):
+        list(Author.objects.using("archive"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_other_threads_do_not_count():
+    def ask():
+        titles()
+        connection.close()
+
+    with assert_num_queries(0):
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+
+
+def test_a_failure_is_short_where_a_query_is_long():
+    with pytest.raises(AssertionError) as failure, assert_num_queries(0):
+        list(Book.objects.filter(title__in=[f"title {number}" for number in range(1000)]))
+
+    assert max(map(len, str(failure.value).splitlines())) < 1100
+
+
+def test_an_alias_that_is_none_is_djangos_error():
+    from django.utils.connection import ConnectionDoesNotExist
+
+    with pytest.raises(ConnectionDoesNotExist), assert_num_queries(0, using="gone"):
+        pass
