@@ -1,6 +1,7 @@
 """Rows for a test, as a factory_boy factory makes them, deleted or old where the test says so."""
 
 import datetime as dt
+import logging
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +14,11 @@ except ImportError:
 
 from shared_core.models import BaseModel
 from shared_core.models.changes import timestamp
+
+# They tell each value at DEBUG, and a test that fails is to show what the service said.
+for _name in ("factory", "faker"):
+    if logging.getLogger(_name).level == logging.NOTSET:
+        logging.getLogger(_name).setLevel(logging.INFO)
 
 _OLD = dt.timedelta(days=365)
 _MOMENTS = ("created_at", "updated_at")

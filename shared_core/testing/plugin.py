@@ -32,9 +32,11 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give what is marked ``through_pooler`` a database with real transactions, unless it has asked for one."""
-    if item.get_closest_marker("through_pooler") and not item.get_closest_marker("django_db"):
-        item.add_marker(pytest.mark.django_db(transaction=True))
+    """Give what is marked ``through_pooler`` real transactions, in the databases that it has asked for."""
+    if item.get_closest_marker("through_pooler"):
+        asked = item.get_closest_marker("django_db")
+        own = pytest.mark.django_db(**{**(asked.kwargs if asked else {}), "transaction": True})
+        item.add_marker(own, append=False)  # the closest one counts
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ def _shared_core_through_pooler(request: pytest.FixtureRequest) -> Iterator[None
     from shared_core.testing.pooler import on_another_server_each_time  # noqa: PLC0415  # as above
 
     if connection.in_atomic_block:
-        pytest.fail("through_pooler needs real transactions: django_db(transaction=True), or TransactionTestCase.")
+        pytest.fail("through_pooler needs real transactions: derive the test from TransactionTestCase, not TestCase.")
     if reason := _why_not_through_pooler():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not through a pooler: {reason}")
     with on_another_server_each_time(connection):

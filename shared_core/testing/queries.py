@@ -14,8 +14,8 @@ A failure shows each query with the line of code that made it, and those that ar
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -39,9 +39,8 @@ class Query:
     place: str
 
 
-@contextmanager
-def assert_num_queries(num: int, *, using: str = "default") -> Iterator[list[Query]]:
-    """Fail where the block makes more or fewer than ``num`` queries; as a decorator, where the function does.
+def assert_num_queries(num: int, *, using: str = "default") -> AbstractContextManager[list[Query]]:
+    """Fail where the block makes more or fewer than ``num`` queries.
 
     What begins or ends a transaction or a savepoint is not counted, so that the number is the same with
     ``django_db(transaction=True)`` and without. Queries that fail are counted; those of other threads are not.
@@ -56,27 +55,34 @@ def assert_num_queries(num: int, *, using: str = "default") -> Iterator[list[Que
     Raises:
         AssertionError: Names the queries. Where the block itself raises, that is passed on.
     """
-    with _counted(using) as queries:
-        yield queries
-    if len(queries) != num:
-        raise AssertionError(_told(queries, f"not {num}"))
+    return _Counting(using, num, num)
 
 
-@contextmanager
-def assert_max_num_queries(num: int, *, using: str = "default") -> Iterator[list[Query]]:
+def assert_max_num_queries(num: int, *, using: str = "default") -> AbstractContextManager[list[Query]]:
     """Fail where the block makes more than ``num`` queries; in all else `assert_num_queries`."""
-    with _counted(using) as queries:
-        yield queries
-    if len(queries) > num:
-        raise AssertionError(_told(queries, f"and at most {num}" if num else "and none"))
+    return _Counting(using, 0, num)
 
 
-@contextmanager
-def _counted(using: str) -> Iterator[list[Query]]:
-    queries: list[Query] = []
-    connection = connections[using]
+class _Counting:
+    def __init__(self, using: str, least: int, most: int) -> None:
+        self._connection = connections[using]
+        self._least, self._most = least, most
+        self._queries: list[Query] = []
+        self._wrapped = self._connection.execute_wrapper(self._note)
 
-    def note(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    def __enter__(self) -> list[Query]:
+        self._wrapped.__enter__()
+        return self._queries
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        __tracebackhide__ = True  # pytest shows the test's own line
+        self._wrapped.__exit__(None, None, None)
+        if kind is None and not self._least <= len(self._queries) <= self._most:
+            raise AssertionError(_told(self._queries, self._least, self._most))
+
+    def _note(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:  # Any: Django's own, passed on
         if _CONTROL.match(str(sql)):
             return execute(sql, params, many, context)
         place = _place(sys._getframe(1))
@@ -84,11 +90,8 @@ def _counted(using: str) -> Iterator[list[Query]]:
             return execute(sql, params, many, context)
         finally:
             cursor = context["cursor"].cursor
-            whole = str(sql) if many else str(connection.ops.last_executed_query(cursor, sql, params))
-            queries.append(Query(whole, str(sql), place))
-
-    with connection.execute_wrapper(note):
-        yield queries
+            whole = str(sql) if many else str(self._connection.ops.last_executed_query(cursor, sql, params))
+            self._queries.append(Query(whole, str(sql), place))
 
 
 def _place(frame: FrameType | None) -> str:
@@ -102,16 +105,17 @@ def _place(frame: FrameType | None) -> str:
     return f"{path}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
-def _told(queries: list[Query], but: str) -> str:
+def _told(queries: list[Query], least: int, most: int) -> str:
     """Return what was done, each statement of one place once."""
-    lines = [f"{len(queries)} {'query' if len(queries) == 1 else 'queries'}, {but}{':' if queries else ''}"]
-    times: dict[tuple[str, str], int] = {}
+    done = "1 query" if len(queries) == 1 else f"{len(queries)} queries"
+    lines = [f"{done}, {'not' if least == most else 'more than'} {most}{':' if queries else ''}"]
+    alike: dict[tuple[str, str], list[str]] = {}
     for query in queries:
-        key = query.place, query.statement
-        times[key] = times.get(key, 0) + 1
+        alike.setdefault((query.place, query.statement), []).append(query.sql)
     for number, query in enumerate(queries, 1):
-        if again := times.pop((query.place, query.statement), 0):
-            lines.append(f"{number:>3}  {query.place}{f', {again} times with other values' if again > 1 else ''}")
+        if texts := alike.pop((query.place, query.statement), []):
+            times = f", {len(texts)} times" if len(texts) > 1 else ""
+            lines.append(f"{number:>3}  {query.place}{times}{' with other values' if len(set(texts)) > 1 else ''}")
             lines.append(f"     {_short(query.sql)}")
     return "\n".join(lines)
 
