@@ -1,6 +1,7 @@
 """Holds the floors of the house: README.md draws them, under "The house"."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -184,6 +185,14 @@ def fresh(code):
     """Return what ``code`` prints in an interpreter of its own, where no settings are configured."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.split()
+
+
+def test_the_picture_of_the_house_has_each_name_on_its_floor():
+    picture = (PACKAGE.parent / "docs" / "images" / "house.svg").read_text()
+    storeys = re.split(r'<text class="floor"', picture)[:0:-1]
+    drawn = [re.findall(r'<text class="room"[^>]*>(\w+)<', storey) for storey in storeys]
+
+    assert drawn == [[name for name in floor if name] for floor in FLOORS]
 
 
 def test_importing_the_package_imports_nothing():

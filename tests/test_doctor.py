@@ -17,7 +17,7 @@ from shared_core.doctor.surroundings import VARIABLES, shown
 from tests.services.fleet import free_port
 from tests.services.generated import Generated, database, other_service, shared_core
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 
 @pytest.fixture(scope="module")
@@ -333,8 +333,8 @@ class TestSecrets:
         assert Line("ok", "services", "one\n two\x1b[2J").as_text() == "ok    services    one two?[2J"
 
 
-def test_it_looks_at_every_variable_of_the_readme():
-    table = README.read_text().partition("| variable |")[2].partition("\n\n")[0]
+def test_it_looks_at_every_variable_of_the_page():
+    table = PAGE.read_text().partition("| variable |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([A-Z_]+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
 
     assert "DB_HOST" in named

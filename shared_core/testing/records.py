@@ -1,9 +1,9 @@
 """What was logged, in a test? Records as the log's readers get them: formatted, masked, parsed.
 
 def test_opening_a_ticket_is_logged(capture_logs):          # a fixture of the pytest plugin
-    open_ticket(reporter="42")
+    open_ticket(number=42)
 
-    assert capture_logs[-1]["fields"]["ticket_id"] == "42"
+    assert capture_logs[-1]["fields"]["ticket_id"] == 42
 """
 
 import logging
