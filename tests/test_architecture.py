@@ -26,6 +26,7 @@ FLOORS = [
         "log_handlers",
         "log_queue",
         "environment",
+        "terminal",
         "logging_config",
         "databases",
         "service_settings",

@@ -1,13 +1,15 @@
 """Where do the lines come from? Files and standard input, merged by time, and what is written to them later."""
 
 import contextlib
+import errno
 import gzip
 import heapq
 import operator
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,12 +36,20 @@ def merged(names: Sequence[str], wanted: bytes = b"") -> Iterator[Line]:
         yield from heapq.merge(*logs, key=operator.attrgetter("time"))
 
 
-def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def _opened(name: str) -> contextlib.AbstractContextManager[Iterable[bytes]]:
     if name == STDIN:
         return contextlib.nullcontext(sys.stdin.buffer)
     if name.endswith(".gz"):
-        return gzip.open(name)  # type: ignore[return-value]  # it reads as a file does
+        return contextlib.closing(_unzipped(name))
     return Path(name).open("rb")
+
+
+def _unzipped(name: str) -> Generator[bytes, None, None]:
+    try:
+        with gzip.open(name) as file:
+            yield from file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(errno.EIO, str(error), name) from error
 
 
 class Followed:
