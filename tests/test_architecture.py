@@ -104,6 +104,7 @@ ROOMS = {
     ],
     "idempotency": ["apps", "models", "migrations.0001_initial", "migrations", "requests", "views", ""],
     "management": [
+        "base",
         "commands.migrate",
         "commands.purge_deleted",
         "commands.purge_idempotency_keys",
