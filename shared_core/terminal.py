@@ -112,21 +112,22 @@ class Progress:
 
         tickets.Ticket [#########...........] 4,500/10,000  45% 900 rows/s ETA 0:00:06
 
-    ``total`` is a number of rows, and so is what `advance` is told.
+    ``total`` is a number of rows, or of another unit, and so is what `advance` is told.
     """
 
     label: str
     total: int
     clock: Callable[[], float] = time.monotonic
     done: int = 0
+    unit: str = "rows"
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    def advance(self, rows: int) -> None:
-        """Note that more rows are done."""
-        self.done += rows
+    def advance(self, units: int) -> None:
+        """Note that more is done."""
+        self.done += units
         self.total = max(self.total, self.done)  # it was counted before, and others go on working
 
     def line(self, width: int = 80) -> str:
@@ -137,23 +138,28 @@ class Progress:
         share = self.done / self.total if self.total else 1.0
         filled = int(share * 20)
         bar = "#" * filled + "." * (20 - filled)
-        facts = f"{self.done:,}/{self.total:,} {share:4.0%} {rate:,.0f} rows/s ETA {left}"
+        facts = f"{self.done:,}/{self.total:,} {share:4.0%} {rate:,.0f} {self.unit}/s ETA {left}"
         return f"{self.label} [{bar}] {facts}" if len(self.label) + len(facts) + 25 < width else facts[: width - 1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bar:
     """A `Progress` on a terminal, on one line, by no escape sequences."""
 
     write: Callable[[str], object]
     progress: Progress
+    is_shown: bool = field(default=False, init=False)
 
-    def advance(self, rows: int) -> None:
-        """Note that more rows are done, and show it."""
-        self.progress.advance(rows)
+    def advance(self, units: int) -> None:
+        """Note that more is done, and show it."""
+        self.progress.advance(units)
+        self.is_shown = True
         width = shutil.get_terminal_size().columns
         self.write(f"\r{self.progress.line(width):<{width - 1}}")
 
     def clear(self) -> None:
         """Leave the line empty."""
+        if not self.is_shown:
+            return
+        self.is_shown = False
         self.write(f"\r{'':<{shutil.get_terminal_size().columns - 1}}\r")

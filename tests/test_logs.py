@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -205,8 +206,8 @@ def test_who_gives_no_file_is_told_that_what_is_typed_is_read():
     with subprocess.Popen(
         [sys.executable, "-m", "shared_core.logs"], stdin=(ends := pty.openpty())[1], stderr=subprocess.PIPE, text=True
     ) as program:
-        said = program.stderr.readline()
         os.write(ends[0], b"\x04")  # Ctrl-D
+        said = program.stderr.read()
     for end in ends:
         os.close(end)
 
@@ -308,6 +309,22 @@ def test_a_timeline_is_of_one_request(story, run, arguments, said):
 
     assert (status, out) == (1, [])
     assert said in err
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
+def test_a_long_reading_shows_how_far_it_is_to_who_looks_at_both_outputs(tmp_path, name):
+    path = tmp_path / name
+    text = f"{line(1, 'one')}\n" * 40_000 + f"{line(2, 'two', 'ERROR')}\n"
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    command = [sys.executable, "-m", "shared_core.logs", str(path), "--level", "ERROR"]
+    _, shown = on_a_terminal(command)
+    _, beside_a_pager = on_a_terminal(command, ["stdin", "stderr"], stdout=subprocess.DEVNULL)
+
+    first, *_, gone, last = shown.lstrip("\r").split("\r")
+    assert re.match(rf"read \[#+\.+\] 1,000/{len(text) // 1000:,}  54% [0-9,]+ kB/s ", first)
+    assert (gone.strip(), last) == ("", f"{line(2, 'two', 'ERROR')}\n")
+    assert "\x1b" not in shown
+    assert beside_a_pager == ""
 
 
 def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):

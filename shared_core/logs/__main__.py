@@ -6,14 +6,15 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from shared_core.logs.draw import as_svg, as_text
 from shared_core.logs.filters import Filter, moment, pair
 from shared_core.logs.lines import FOREIGN, Line
-from shared_core.logs.sources import STDIN, followed, merged
+from shared_core.logs.sources import STDIN, followed, merged, size_of
 from shared_core.logs.trace import TraceError, trace
-from shared_core.terminal import orderly_end, wants_colour
+from shared_core.terminal import Bar, Progress, orderly_end, wants_colour
 
 _EXAMPLES = """\
 python -m shared_core.logs *.log --level WARNING --since 1h
@@ -71,11 +72,16 @@ def _run(options: argparse.Namespace) -> None:
         return
     if not options.files and sys.stdin.isatty():
         _say("Reading what is typed until Ctrl-D; name files, or see --help")
-    lines = filter(asked.passes, merged(names, asked.wanted))
-    if not (options.trace or options.svg):
-        _print(lines, as_json=options.json)
-        return
-    drawn = trace(lines)
+    bar = _bar(names)
+    try:
+        lines = filter(asked.passes, merged(names, asked.wanted, bar.advance if bar else None))
+        if not (options.trace or options.svg):
+            _print(lines, as_json=options.json, bar=bar)
+            return
+        drawn = trace(lines)
+    finally:
+        if bar:
+            bar.clear()
     if options.svg:
         Path(options.svg).write_text(as_svg(drawn), encoding="utf-8")
     if options.trace:
@@ -84,8 +90,18 @@ def _run(options: argparse.Namespace) -> None:
             print(text)
 
 
-def _print(lines: Iterable[Line], *, as_json: bool) -> None:
+def _bar(names: Sequence[str]) -> Bar | None:
+    """Return a bar for who looks at both outputs; it would stand in what ``less`` shows."""
+    if STDIN in names or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return None
+    progress = Progress("read", sum(map(size_of, names)) // 1000, unit="kB")
+    return Bar(partial(print, end="", file=sys.stderr, flush=True), progress)
+
+
+def _print(lines: Iterable[Line], *, as_json: bool, bar: Bar | None = None) -> None:
     for text in _as_json(lines) if as_json else _as_is(lines):
+        if bar:
+            bar.clear()
         sys.stdout.write(f"{text}\n")
         if sys.stdout.isatty():
             sys.stdout.flush()
