@@ -117,6 +117,20 @@ class TestAServiceThatIsWell:
         assert status == 0
         assert "ok    variables   SERVICE_NAME=t?cket (environment)" in lines
 
+    def test_a_reader_that_leaves_early_is_no_error(self, service):
+        command = f"set -o pipefail; {sys.executable} -m shared_core doctor | head -1"
+        done = subprocess.run(
+            ["bash", "-c", command],
+            check=False,
+            cwd=service.folder,
+            env=service.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+
     def test_colours_are_for_a_terminal_that_wants_them(self, service):
         assert "\x1b[32mok" in seen(service)
         assert "\x1b" not in seen(service, NO_COLOR="1")

@@ -28,6 +28,8 @@ PARSERS = {
 }
 # What the suite's models are warned of is not looked at here.
 UNCHECKED = {name: ["--skip-checks"] for name in ("purge_deleted", "purge_idempotency_keys")}
+for parser in PARSERS.values():
+    parser.allow_abbrev = False  # in examples, names stand as they are
 COLOURS = ("NO_COLOR", "FORCE_COLOR", "DJANGO_COLORS")
 
 
@@ -222,7 +224,9 @@ def test_a_database_that_cannot_be_reached_is_one_line(words):
     done = manage(*words, *UNCHECKED.get(words[0], ()), DB_PORT="1", DB_DIRECT_PORT="1")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"CommandError: The database does not answer: .*Connection refused.*\n", done.stderr)
+    # Before Django 5.2, migrate looks at the project when it has the lock, to which the direct way leads.
+    said = r"CommandError: The (database does not answer|way round the pooler, which .*): .*Connection refused.*\n"
+    assert re.fullmatch(said, done.stderr)
 
 
 @pytest.mark.parametrize("words", [["purge_deleted", "--older-than=90d"], ["purge_idempotency_keys"]])

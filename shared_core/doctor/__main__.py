@@ -21,7 +21,7 @@ from shared_core.doctor.project import enter, fall_back, find_project, is_set_up
 from shared_core.doctor.services import ask_services, called
 from shared_core.doctor.surroundings import variables, versions
 from shared_core.doctor.system import ask_checks
-from shared_core.terminal import orderly_end, wants_colour
+from shared_core.terminal import wants_colour
 
 _WITHIN = 10.0  # seconds for all that is asked
 _DATABASES_WITHIN = 6.0  # of these
@@ -40,7 +40,6 @@ Exit status: 0 where nothing fails, 1 where something does, 2 for a mistake in t
 """
 
 
-@orderly_end()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``doctor``; return its exit status."""
     _parser().parse_args(arguments)
@@ -57,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failures += line.mark == "FAIL"
         last = Line("FAIL", "doctor", f"failures: {failures}") if failures else Line("ok", "doctor", "nothing fails")
         print(last.as_text(colour=colour), flush=True)
-    except BrokenPipeError:  # an OSError, too
-        raise
     except OSError as error:
         failures += 1
         line = Line("FAIL", "doctor", f"this folder cannot be read: {reason_of(error)}", "Go to a service's folder")
