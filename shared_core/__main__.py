@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from shared_core.terminal import orderly_end
+
 # Imported when asked for: logs can be read where there is no Django.
 _COMMANDS = {
     "startservice": "shared_core.scaffold",
@@ -17,10 +19,8 @@ _COMMANDS = {
     "logs": "shared_core.logs.__main__",
 }
 
-# Status of a program that was interrupted: 128 + SIGINT.
-_INTERRUPTED = 130
 
-
+@orderly_end()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that is named first, with what follows it; return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -29,10 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     run: Callable[[Sequence[str]], int] = import_module(_COMMANDS[parser.parse_args(given[:1]).command]).main
-    try:
-        return run(given[1:])
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    return run(given[1:])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -55,15 +55,7 @@ class ScaffoldError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``startservice``; return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m shared_core startservice",
-        description="Make a new service: a Django project on the shared core, with tests, containers and CI.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", metavar="NAME", help="its name, as others call it: ticket, user-api")
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="the folder to make; NAME-service unless given")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     folder = options.folder or f"{options.name}-service"
     try:
         start_service(options.name, Path(folder))
@@ -72,6 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(_NEXT_STEPS.format(folder=shlex.quote(folder)), end="")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m shared_core startservice",
+        description="Make a new service: a Django project on the shared core, with tests, containers and CI.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", help="its name, as others call it: ticket, user-api")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="the folder to make; NAME-service unless given")
+    return parser
 
 
 def start_service(name: str, folder: Path) -> None:

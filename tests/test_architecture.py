@@ -27,6 +27,7 @@ FLOORS = [
         "log_handlers",
         "log_queue",
         "environment",
+        "terminal",
         "logging_config",
         "databases",
         "service_settings",
@@ -104,6 +105,7 @@ ROOMS = {
     ],
     "idempotency": ["apps", "models", "migrations.0001_initial", "migrations", "requests", "views", ""],
     "management": [
+        "base",
         "commands.migrate",
         "commands.purge_deleted",
         "commands.purge_idempotency_keys",

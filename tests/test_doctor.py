@@ -1,7 +1,6 @@
 """The doctor's page, of a service that is well and of one that is not."""
 
 import os
-import pty
 import re
 import secrets
 import socket
@@ -16,6 +15,7 @@ from shared_core.doctor.lines import Line, told
 from shared_core.doctor.surroundings import VARIABLES, shown
 from tests.services.fleet import free_port
 from tests.services.generated import Generated, database, other_service, shared_core
+from tests.terminal import on_a_terminal
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -117,29 +117,30 @@ class TestAServiceThatIsWell:
         assert status == 0
         assert "ok    variables   SERVICE_NAME=t?cket (environment)" in lines
 
+    def test_a_reader_that_leaves_early_is_no_error(self, service):
+        command = f"set -o pipefail; {sys.executable} -m shared_core doctor | head -1"
+        done = subprocess.run(
+            ["bash", "-c", command],
+            check=False,
+            cwd=service.folder,
+            env=service.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+        assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+
     def test_colours_are_for_a_terminal_that_wants_them(self, service):
-        assert "\x1b[32mok" in on_a_terminal(service)
-        assert "\x1b" not in on_a_terminal(service, NO_COLOR="1")
+        assert "\x1b[32mok" in seen(service)
+        assert "\x1b" not in seen(service, NO_COLOR="1")
 
 
-def on_a_terminal(service, **changes):
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "shared_core", "doctor"],
-        cwd=service.folder,
-        env={**service.environment, **changes},
-        stdout=theirs,
-    ) as process:
-        os.close(theirs)
-        page = b""
-        try:
-            while read := os.read(ours, 4096):
-                page += read
-        except OSError:  # Linux says so where the other end is closed
-            pass
-    os.close(ours)
-    assert process.returncode == 0
-    return page.decode()
+def seen(service, **changes):
+    command, environment = [sys.executable, "-m", "shared_core", "doctor"], {**service.environment, **changes}
+    status, page = on_a_terminal(command, ["stdout"], cwd=service.folder, env=environment)
+    assert status == 0
+    return page
 
 
 class TestWhatFails:

@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import pytest
 
 from shared_core.logs import sources
 from shared_core.logs.__main__ import main
+from tests.terminal import on_a_terminal
 
 ROOT = Path(__file__).parents[1]
 ID, OTHER = "0f8fad5b-aaaa", "7c9e6679-bbbb"
@@ -156,16 +159,70 @@ def test_gzipped_logs_and_standard_input_are_read(tmp_path, run, monkeypatch):
     ("arguments", "said"),
     [
         (["--since", "soon"], "'soon' is no time: write 10m"),
-        (["--where", "novalue"], "'novalue' is no key=value"),
-        (["no-such.log"], "No such file or directory: 'no-such.log'"),
+        (["--since", "9999999d"], "'9999999d' is no time: write 10m"),
+        (["--until", "9" * 20 + "d"], "is no time: write 10m"),
+        (["--where", "novalue"], "'novalue' is no key=value: write ticket_id=42"),
         (["--follow", "--trace"], "leave out --follow"),
     ],
 )
-def test_what_cannot_be_done_is_said(run, arguments, said):
+def test_a_mistake_in_the_command_line_is_one_line_and_a_status_of_2(run, arguments, said):
     status, out, err = run(*arguments)
 
     assert (status, out) == (2, [])
     assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("no-such.log", None, "No such file or directory"),
+        (".", None, "Is a directory"),
+        ("a.gz", b"no gzip", "Not a gzipped file"),
+        ("a.gz", gzip.compress(os.urandom(5_000))[:3_000], "Compressed file ended before the end-of-stream marker"),
+        ("a.gz", gzip.compress(b"INFO")[:10] + b"\xff" * 20, "Error -3 while decompressing data"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line_and_a_status_of_1(run, tmp_path, name, content, reason):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    status, _, err = run(tmp_path / name)
+
+    assert status == 1
+    assert err.startswith(f"shared_core.logs: {tmp_path / name} cannot be read ({reason}")
+    assert err.endswith("): mend that, or name another file\n")
+    assert err.count("\n") == 1
+
+
+def test_a_picture_that_cannot_be_written_is_one_line_and_a_status_of_1(story, run, tmp_path):
+    path = tmp_path / "nowhere" / "request.svg"
+    status, _, err = run(*story, "--request-id", ID, "--svg", path)
+
+    assert status == 1
+    assert err.startswith(f"shared_core.logs: {path} cannot be written (No such file or directory): ")
+
+
+def test_who_gives_no_file_is_told_that_what_is_typed_is_read():
+    with subprocess.Popen(
+        [sys.executable, "-m", "shared_core.logs"], stdin=(ends := pty.openpty())[1], stderr=subprocess.PIPE, text=True
+    ) as program:
+        os.write(ends[0], b"\x04")  # Ctrl-D
+        said = program.stderr.read()
+    for end in ends:
+        os.close(end)
+
+    assert said == "shared_core.logs: Reading what is typed until Ctrl-D; name files, or see --help\n"
+    assert program.returncode == 0
+
+
+@pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_timeline_is_in_colour_on_a_terminal_that_wants_it(story, changes, coloured):
+    command = [sys.executable, "-m", "shared_core.logs", *story, "--request-id", ID, "--trace"]
+    status, shown = on_a_terminal(command, env=os.environ | {"TERM": "xterm", "NO_COLOR": ""} | changes)
+
+    assert status == 0
+    assert f"request {ID}" in shown
+    assert ("\x1b" in shown) is coloured
 
 
 @pytest.fixture
@@ -254,6 +311,22 @@ def test_a_timeline_is_of_one_request(story, run, arguments, said):
     assert said in err
 
 
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
+def test_a_long_reading_shows_how_far_it_is_to_who_looks_at_both_outputs(tmp_path, name):
+    path = tmp_path / name
+    text = f"{line(1, 'one')}\n" * 40_000 + f"{line(2, 'two', 'ERROR')}\n"
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    command = [sys.executable, "-m", "shared_core.logs", str(path), "--level", "ERROR"]
+    _, shown = on_a_terminal(command)
+    _, beside_a_pager = on_a_terminal(command, ["stdin", "stderr"], stdout=subprocess.DEVNULL)
+
+    first, *_, gone, last = shown.lstrip("\r").split("\r")
+    assert re.match(rf"read \[#+\.+\] 1,000/{len(text) // 1000:,}  54% [0-9,]+ kB/s ", first)
+    assert (gone.strip(), last) == ("", f"{line(2, 'two', 'ERROR')}\n")
+    assert "\x1b" not in shown
+    assert beside_a_pager == ""
+
+
 def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
     path = tmp_path / "a.log"
     path.write_text(f"{line(1, 'old')}\n")
@@ -286,11 +359,12 @@ def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
 
 
 def test_the_program_follows_until_it_is_interrupted(tmp_path):
-    path = tmp_path / "a.log"
+    path, later = tmp_path / "a.log", tmp_path / "later.log"
     path.write_text(f"{line(1, 'old')}\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "shared_core.logs", "-f", str(path), "--level", "ERROR"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+    command = [sys.executable, "-m", "shared_core.logs", "-f", str(path), str(later), "--level", "ERROR"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as program:
         stop = threading.Event()
 
         def write():
@@ -307,9 +381,11 @@ def test_the_program_follows_until_it_is_interrupted(tmp_path):
             writer.join()
             program.send_signal(2)
         program.stdout.close()
+        said = program.stderr.read()
         status = program.wait(10)
 
     assert (seen, status) == (line(3, "loud", "ERROR"), 130)
+    assert said == f"shared_core.logs: {later} is not there yet: waiting for it\n"
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path):

@@ -141,12 +141,12 @@ def _wait_for(key: str | int, number: int, timeout: float, using: str) -> None:
         ):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
     except OperationalError as error:
-        if _code_of(error) == _LOCK_NOT_AVAILABLE:
+        if code_of(error) == _LOCK_NOT_AVAILABLE:
             raise AdvisoryLockTimeout(key, timeout) from None
         raise
 
 
-def _code_of(error: Exception) -> str | None:
+def code_of(error: Exception) -> str | None:
     """Return PostgreSQL's code: psycopg's sqlstate, psycopg2's pgcode."""
     return getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
 

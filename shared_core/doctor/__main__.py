@@ -6,7 +6,6 @@ Versions, variables, settings, databases and their pooler, migrations, the servi
 import argparse
 import io
 import logging
-import os
 import sys
 import time
 import warnings
@@ -22,6 +21,7 @@ from shared_core.doctor.project import enter, fall_back, find_project, is_set_up
 from shared_core.doctor.services import ask_services, called
 from shared_core.doctor.surroundings import variables, versions
 from shared_core.doctor.system import ask_checks
+from shared_core.terminal import wants_colour
 
 _WITHIN = 10.0  # seconds for all that is asked
 _DATABASES_WITHIN = 6.0  # of these
@@ -42,15 +42,10 @@ Exit status: 0 where nothing fails, 1 where something does, 2 for a mistake in t
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``doctor``; return its exit status."""
-    argparse.ArgumentParser(
-        prog="python -m shared_core doctor",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args(arguments)
+    _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what others say may have letters that a terminal has not
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = wants_colour(sys.stdout)
     # What is found is on the page; log lines and warnings would stand between.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
@@ -61,13 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failures += line.mark == "FAIL"
         last = Line("FAIL", "doctor", f"failures: {failures}") if failures else Line("ok", "doctor", "nothing fails")
         print(last.as_text(colour=colour), flush=True)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         failures += 1
         line = Line("FAIL", "doctor", f"this folder cannot be read: {reason_of(error)}", "Go to a service's folder")
         print(line.as_text(colour=colour))
     return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m shared_core doctor",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _page() -> Iterator[Line]:

@@ -1,45 +1,57 @@
-"""Merge the logs of several services in time, choose among their records, and follow one request through all of them.
-
-python -m shared_core.logs *.log --level WARNING --since 1h
-python -m shared_core.logs *.log --request-id 0f8fad5b --trace
-docker compose logs --follow | python -m shared_core.logs --logger apps --where ticket_id=42
-"""
+"""Merge the logs of services in time, choose among their records, and follow one request through all of them."""
 
 import argparse
 import datetime as dt
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from shared_core.logs.draw import as_svg, as_text
 from shared_core.logs.filters import Filter, moment, pair
 from shared_core.logs.lines import FOREIGN, Line
-from shared_core.logs.sources import STDIN, followed, merged
+from shared_core.logs.sources import STDIN, followed, merged, size_of
 from shared_core.logs.trace import TraceError, trace
+from shared_core.terminal import Bar, Progress, orderly_end, wants_colour
 
-# Status of a program that could not do what it was asked, and of one that was interrupted (128 + SIGINT).
-_FAILED, _INTERRUPTED = 2, 130
+_EXAMPLES = """\
+python -m shared_core.logs *.log --level WARNING --since 1h
+python -m shared_core.logs *.log --request-id 0f8fad5b --trace
+docker compose logs --follow | python -m shared_core.logs --logger apps --where ticket_id=42
+
+Exit status: 0 when all was read, 1 where a file cannot be read or no request drawn, 2 for a mistake in the command
+line, 130 after Ctrl-C.
+"""
 
 
+@orderly_end()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
-    except (OSError, ValueError) as exc:
-        if isinstance(exc, BrokenPipeError):  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        print(f"shared_core.logs: {exc}", file=sys.stderr)
-        return _FAILED
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        _run(options)
+    except OSError as error:
+        if error.filename is None:  # it is of the output
+            raise
+        verb = "written" if options.svg and Path(error.filename) == Path(options.svg) else "read"
+        _say(f"{error.filename} cannot be {verb} ({error.strerror}): mend that, or name another file")
+        return 1
+    except TraceError as error:
+        _say(error)
+        return 1
+    except ValueError as error:
+        _say(error)
+        return 2
+    return 0
 
 
-def _run(options: argparse.Namespace) -> int:
+def _say(text: object) -> None:
+    print(f"shared_core.logs: {text}", file=sys.stderr)
+
+
+def _run(options: argparse.Namespace) -> None:
     now = dt.datetime.now(dt.UTC)
     asked = Filter(
         request_id=options.request_id,
@@ -53,28 +65,43 @@ def _run(options: argparse.Namespace) -> int:
     if options.follow and (options.trace or options.svg):
         raise ValueError("a request is drawn when it is over: leave out --follow")
     if options.follow and STDIN not in names:
+        for name in names:
+            if not Path(name).exists():
+                _say(f"{name} is not there yet: waiting for it")
         _print(filter(asked.passes, followed(names)), as_json=options.json)
-        return 0
-    lines = filter(asked.passes, merged(names, asked.wanted))
-    if not (options.trace or options.svg):
-        _print(lines, as_json=options.json)
-        return 0
+        return
+    if not options.files and sys.stdin.isatty():
+        _say("Reading what is typed until Ctrl-D; name files, or see --help")
+    bar = _bar(names)
     try:
+        lines = filter(asked.passes, merged(names, asked.wanted, bar.advance if bar else None))
+        if not (options.trace or options.svg):
+            _print(lines, as_json=options.json, bar=bar)
+            return
         drawn = trace(lines)
-    except TraceError as exc:
-        print(f"shared_core.logs: {exc}", file=sys.stderr)
-        return 1
+    finally:
+        if bar:
+            bar.clear()
     if options.svg:
         Path(options.svg).write_text(as_svg(drawn), encoding="utf-8")
     if options.trace:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        for text in as_text(drawn, width=shutil.get_terminal_size((120, 0)).columns, colour=colour):
+        width = shutil.get_terminal_size((120, 0)).columns
+        for text in as_text(drawn, width=width, colour=wants_colour(sys.stdout)):
             print(text)
-    return 0
 
 
-def _print(lines: Iterable[Line], *, as_json: bool) -> None:
+def _bar(names: Sequence[str]) -> Bar | None:
+    """Return a bar for who looks at both outputs; it would stand in what ``less`` shows."""
+    if STDIN in names or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return None
+    progress = Progress("read", sum(map(size_of, names)) // 1000, unit="kB")
+    return Bar(partial(print, end="", file=sys.stderr, flush=True), progress)
+
+
+def _print(lines: Iterable[Line], *, as_json: bool, bar: Bar | None = None) -> None:
     for text in _as_json(lines) if as_json else _as_is(lines):
+        if bar:
+            bar.clear()
         sys.stdout.write(f"{text}\n")
         if sys.stdout.isatty():
             sys.stdout.flush()
@@ -101,7 +128,10 @@ def _as_json(lines: Iterable[Line]) -> Iterator[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m shared_core.logs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m shared_core.logs",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="logs, .gz too; - or none: standard input")
     parser.add_argument("--request-id", default="", metavar="ID", help="of this request; its beginning will do")

@@ -69,14 +69,14 @@ def moment(text: str, now: dt.datetime) -> str:
     Raises:
         ValueError: It means none.
     """
-    if (ago := _AGO.fullmatch(text)) is not None:
-        time = now - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    else:
-        try:
+    try:
+        if (ago := _AGO.fullmatch(text)) is not None:
+            time = now - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
             time = dt.datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is no time: write 10m, 2h, or 2025-11-20T10:30 (UTC)") from None
-        time = time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+            time = time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # longer ago than the calendar reaches
+        raise ValueError(f"{text!r} is no time: write 10m, 2h, or 2025-11-20T10:30 (UTC)") from None
     return f"{time:%Y-%m-%d %H:%M:%S},{time.microsecond // 1000:03d}"
 
 
@@ -88,5 +88,5 @@ def pair(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise ValueError(f"{text!r} is no key=value")
+        raise ValueError(f"{text!r} is no key=value: write ticket_id=42")
     return key, value

@@ -1,13 +1,15 @@
 """Where do the lines come from? Files and standard input, merged by time, and what is written to them later."""
 
 import contextlib
+import errno
 import gzip
 import heapq
 import operator
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,31 +17,67 @@ from shared_core.logs.lines import Line, read, read_line
 
 STDIN = "-"
 
+_TELL_EVERY = 1_000_000  # bytes
+_ISIZE = 4  # bytes at the end of a .gz, which hold its size, RFC 1952
+
 # Seconds between two looks at the files that are followed.
 _LOOK_EVERY = 0.2
 
 
-def merged(names: Sequence[str], wanted: bytes = b"") -> Iterator[Line]:
+def merged(names: Sequence[str], wanted: bytes = b"", advance: Callable[[int], object] | None = None) -> Iterator[Line]:
     """Yield the lines of all files, in time; one line a file is held at once.
 
     Args:
         names: Files, gzipped ones too (``.gz``), or ``-`` for standard input.
         wanted: What each line must contain.
+        advance: Called, now and again, with how many more kB were read.
 
     Raises:
         OSError: A file cannot be read.
     """
     with contextlib.ExitStack() as stack:
-        logs = [read(stack.enter_context(_opened(name)), wanted) for name in names]
-        yield from heapq.merge(*logs, key=operator.attrgetter("time"))
+        raw = [stack.enter_context(_opened(name)) for name in names]
+        counted = [_counted(lines, advance) for lines in raw] if advance else raw
+        yield from heapq.merge(*(read(lines, wanted) for lines in counted), key=operator.attrgetter("time"))
 
 
-def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def size_of(name: str) -> int:
+    """Return how many bytes there are to read, by what a zipped file says itself; 0 where that cannot be known."""
+    path = Path(name)
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if not name.endswith(".gz") or size < _ISIZE:
+            return size
+        file.seek(-_ISIZE, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
+
+
+def _counted(lines: Iterable[bytes], advance: Callable[[int], object]) -> Iterator[bytes]:
+    count = 0
+    for data in lines:
+        count += len(data)
+        if count >= _TELL_EVERY:
+            advance(count // 1000)
+            count = 0
+        yield data
+
+
+def _opened(name: str) -> contextlib.AbstractContextManager[Iterable[bytes]]:
     if name == STDIN:
         return contextlib.nullcontext(sys.stdin.buffer)
     if name.endswith(".gz"):
-        return gzip.open(name)  # type: ignore[return-value]  # it reads as a file does
+        return contextlib.closing(_unzipped(name))
     return Path(name).open("rb")
+
+
+def _unzipped(name: str) -> Generator[bytes, None, None]:
+    try:
+        with gzip.open(name) as file:
+            yield from file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(errno.EIO, str(error), name) from error
 
 
 class Followed:

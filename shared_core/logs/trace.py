@@ -87,7 +87,7 @@ def trace(lines: Iterable[Line]) -> Trace:
             raise TraceError(f"more than {MAX_RECORDS} records; narrow them down with --since, --until or --level")
     ids = list(dict.fromkeys(str(record["fields"]["request_id"]) for record in records))
     if not ids:
-        raise TraceError("no record has such a request_id")
+        raise TraceError("no record has such a request_id: name more files, or another id")
     if len(ids) > 1:
         some = ", ".join(ids[:3])
         raise TraceError(f"the records are of {len(ids)} requests; choose one with --request-id, such as {some}")

@@ -1,5 +1,6 @@
 """Replicas that migrate at once: processes, through a real pooler, on a database that is theirs."""
 
+import io
 import os
 import re
 import signal
@@ -11,6 +12,9 @@ import uuid
 import psycopg
 import pytest
 from django.conf import settings
+
+from shared_core.management.commands.migrate import Command
+from tests.terminal import Terminal
 
 SETTINGS = """
 from shared_core.databases import get_database_config
@@ -113,9 +117,9 @@ class Project:
         self.processes.append(process)
         return process
 
-    def wait_for_first(self):
+    def wait_for_first(self, *options):
         """Start ``migrate``, and return its process once it is in the midst of it."""
-        process = self.start()
+        process = self.start(*options)
         for line in process.stdout:
             if "first migration runs" in line:
                 return process
@@ -186,6 +190,59 @@ def test_who_waits_too_long_says_for_whom_and_does_nothing(project):
     assert re.search(r"Another process \(server process \d+\) has been migrating .* nothing was done here", errors[0])
     assert "Traceback" not in errors[0]
     assert ends([first])[2] == [0]
+
+
+def test_ctrl_c_ends_the_waiting_and_a_migration_without_a_traceback(project, database):
+    first = project.wait_for_first("--skip-checks")
+    second = project.start("--skip-checks")
+    waits = second.stderr.readline()
+
+    for process in (second, first):
+        process.send_signal(signal.SIGINT)
+    _, errors, statuses = ends([first, second])
+
+    assert "waiting for it, 0 s of 600 s" in waits
+    assert statuses == [130, 130]
+    assert errors == ["\nStopped: what is applied stays so, and to run it again goes on.\n"] * 2
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM django_migrations").fetchone() == (0,)
+
+
+def test_who_may_make_no_table_is_told_in_one_line(project, database):
+    role = f"reader_of_{database}"
+    with connect(database) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'of this test alone'")
+    # The pooler knows one role only.
+    direct = {"DB_HOST": project.environment["DB_DIRECT_HOST"], "DB_PORT": project.environment["DB_DIRECT_PORT"]}
+    project.environment |= direct | {"DB_USER": role, "DB_PASSWORD": "of this test alone", "DB_POOL_MODE": "none"}
+    try:
+        _, errors, statuses = ends([project.start("--skip-checks")])
+    finally:
+        with connect(database) as connection:
+            connection.execute(f"DROP ROLE {role}")
+
+    assert statuses == [1]
+    next_step = "Have the owner GRANT it to this role, or run it as the owner."
+    assert errors == [f"CommandError: permission denied for schema public. {next_step}\n"]
+
+
+def test_a_migration_that_misses_a_table_keeps_its_traceback(project):
+    broken = FIRST.replace("migrations.RunPython(take_time)", 'migrations.RunSQL("SELECT * FROM nowhere")')
+    project.write("shelves/migrations/0001_first.py", broken)
+
+    _, errors, statuses = ends([project.start()])
+
+    assert statuses == [1]
+    assert "Traceback" in errors[0]
+    assert 'relation "nowhere" does not exist' in errors[0]
+
+
+def test_what_is_told_while_waiting_is_in_colour_on_a_terminal_only(monkeypatch):
+    for stream, coloured in ((Terminal(), True), (io.StringIO(), False)):
+        command = Command(stdout=Terminal(), stderr=stream, force_color=True)
+        command._tell("waiting")
+
+        assert ("\x1b" in stream.getvalue()) is coloured
 
 
 @pytest.mark.parametrize("options", [("--plan",), ("--check",)])

@@ -1,11 +1,16 @@
 import datetime as dt
+import io
+import os
+import signal
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models.signals import post_delete
 from django.utils import timezone
 
 from shared_core.idempotency.models import FirstAnswer
 from shared_core.management.commands import purge_idempotency_keys
+from tests.terminal import Terminal
 
 
 def keep(scope, days):
@@ -36,6 +41,47 @@ def test_it_is_done_in_batches(monkeypatch, django_assert_num_queries, capsys):
         call_command("purge_idempotency_keys")
 
     assert capsys.readouterr().out == "5 deleted\n"
+
+
+@pytest.mark.django_db
+def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch):
+    monkeypatch.setattr(purge_idempotency_keys, "_BATCH", 2)
+    for number in range(3):
+        keep(str(number), days=8)
+    out, err = io.StringIO(), Terminal()
+
+    call_command("purge_idempotency_keys", stdout=out, stderr=err)
+
+    first, second, gone = err.getvalue().lstrip("\r").split("\r")[:3]
+    assert first.startswith("answers [#############.......] 2/3  67%")
+    assert second.startswith("answers [####################] 3/3 100%")
+    assert gone.strip() == ""
+    assert out.getvalue() == "3 deleted\n"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("times", "left"), [(1, 3), (2, 5)])
+def test_ctrl_c_lets_the_batch_finish_and_a_second_one_does_not(monkeypatch, times, left):
+    monkeypatch.setattr(purge_idempotency_keys, "_BATCH", 2)
+    for number in range(5):
+        keep(str(number), days=8)
+    signals = [signal.SIGINT] * times
+    err = io.StringIO()
+
+    def interrupt(**kwargs):
+        while signals:
+            os.kill(os.getpid(), signals.pop())
+
+    post_delete.connect(interrupt, sender=FirstAnswer)
+    try:
+        with pytest.raises(SystemExit) as raised:
+            call_command("purge_idempotency_keys", stderr=err)
+    finally:
+        post_delete.disconnect(interrupt, sender=FirstAnswer)
+
+    assert raised.value.code == 130
+    assert err.getvalue() == f"Stopped with {5 - left} deleted: run it again to go on.\n"
+    assert FirstAnswer.objects.count() == left
 
 
 def test_what_is_wrong_is_said(monkeypatch):

@@ -1,20 +1,32 @@
 """How are first answers forgotten that nobody will ask for again?"""
 
+import sys
 from typing import Any
 
 from django.apps import apps
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import router
 
+from shared_core.management.base import TerminalCommand
 from shared_core.management.commands.purge_deleted import parse_moment
+from shared_core.terminal import INTERRUPTED, Progress, interruption
 
 _BATCH = 1000  # rows a statement
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """``manage.py purge_idempotency_keys``, in batches, each of which is committed: it may be stopped at any time."""
 
-    help = "Delete answers that @idempotent stored long ago; a repeat that comes later yet runs the view again."
+    help = """\
+Delete answers that @idempotent stored long ago; a repeat that comes later yet
+runs the view again. Ctrl-C stops after the batch being run."""
+    examples = """\
+manage.py purge_idempotency_keys                    every night, say: keeps 7 days
+manage.py purge_idempotency_keys --older-than 24h
+
+Exit status: 0 when it is done, 1 where it failed, 2 for a mistake in the command
+line, 130 where it was stopped; to run it again goes on.
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
@@ -31,14 +43,24 @@ class Command(BaseCommand):
             model = apps.get_model("shared_core_idempotency", "FirstAnswer")
         except LookupError:
             raise CommandError('"shared_core.idempotency" is not in INSTALLED_APPS: there is no table.') from None
-        using = router.db_for_write(model)
-        moment = parse_moment(options["older_than"])
-        rows = model._default_manager.using(using)
+        rows = model._default_manager.using(router.db_for_write(model))
+        expired = rows.filter(created_at__lt=parse_moment(options["older_than"]))
+        keys = expired.order_by("created_at").values_list("pk", flat=True)[:_BATCH]
+        bar = self.bar(Progress("answers", expired.count() if self.terminal else 0))
         total = 0
-        while True:
-            expired = rows.filter(created_at__lt=moment).order_by("created_at").values_list("pk", flat=True)
-            deleted, _ = rows.filter(pk__in=list(expired[:_BATCH])).delete()
-            if not deleted:
-                break
-            total += deleted
+        with interruption() as stop:
+            try:
+                while not stop.is_set() and (batch := list(keys.all())):
+                    deleted, _ = rows.filter(pk__in=batch).delete()
+                    total += deleted
+                    if bar:
+                        bar.advance(deleted)
+            except KeyboardInterrupt:  # the second Ctrl-C
+                stop.set()
+            finally:
+                if bar:
+                    bar.clear()
+        if stop.is_set():
+            self.stderr.write(f"Stopped with {total:,} deleted: run it again to go on.")
+            sys.exit(INTERRUPTED)
         self.stdout.write(f"{total:,} deleted")

@@ -6,10 +6,11 @@ connection parameter ``options``. What PostgreSQL keeps with the role holds on e
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db import connections
 
 from shared_core.databases.sessions import is_setting
+from shared_core.management.base import TerminalCommand, check_alias, wrong_usage
 
 _EXAMPLE = "statement_timeout=30s idle_in_transaction_session_timeout=60s"
 
@@ -25,10 +26,19 @@ _LISTS = frozenset(
 )
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Prints, and runs nothing: who may alter roles is seldom the service."""
 
-    help = f"Print the SQL that sets PostgreSQL's settings for this service's role, as: role_settings {_EXAMPLE}"
+    help = """\
+Print the SQL that sets PostgreSQL's settings for this service's role, and run
+nothing."""
+    examples = f"""\
+manage.py role_settings {_EXAMPLE}
+manage.py role_settings search_path=tickets,public --database archive
+manage.py role_settings lock_timeout=5s | psql "$OWNER_URL"
+
+Exit status: 0 when it is printed, 2 for a mistake in the command line.
+"""
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,16 +49,15 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:  # Any: as argparse read them
         """Print one statement a setting."""
         using: str = options["database"]
-        if using not in connections:
-            raise CommandError(f"--database {using}: settings.DATABASES has {', '.join(connections)}.")
+        check_alias(using)
         database = connections[using].settings_dict
         if connections[using].vendor != "postgresql" or not (database["USER"] and database["NAME"]):
-            raise CommandError(f"--database {using} names no role and database of PostgreSQL.")
+            raise wrong_usage(f"--database {using} names no role and database of PostgreSQL.")
         statements = []
         for text in options["pairs"]:
             name, equals, value = text.partition("=")
             if not (equals and value and is_setting(name)):
-                raise CommandError(f"{text!r} is no setting: write {_EXAMPLE}.")
+                raise wrong_usage(f"{text!r} is no setting: write {_EXAMPLE}.")
             role, where = _quoted(database["USER"], '"'), _quoted(database["NAME"], '"')
             statements.append(f"ALTER ROLE {role} IN DATABASE {where} SET {name} = {_value(name, value)};")
         self.stdout.write("\n".join(statements))
