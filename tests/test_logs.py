@@ -182,6 +182,7 @@ def test_a_mistake_in_the_command_line_is_one_line_and_a_status_of_2(run, argume
         ("a.gz", gzip.compress(os.urandom(5_000))[:3_000], "Compressed file ended before the end-of-stream marker"),
         ("a.gz", gzip.compress(b"INFO")[:10] + b"\xff" * 20, "Error -3 while decompressing data"),
     ],
+    ids=["missing", "a folder", "not gzip", "cut off", "spoilt"],
 )
 def test_a_file_that_cannot_be_read_is_one_line_and_a_status_of_1(run, tmp_path, name, content, reason):
     if content is not None:
