@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.db.models.deletion import CASCADE, PROTECT, RESTRICT, Collector, ProtectedError, RestrictedError
 
 from shared_core.models.graph import Cascade, Family, Model, Relation, Row, family_of, is_soft_deletable, owned, walk
@@ -220,7 +220,7 @@ class _Walk:
             # Of a table that others inherit, those that can be soft-deleted go along.
             for cascade in relation.parent.cascades:
                 if cascade.link is relation.link:
-                    rows = rows.exclude(pk__in=rows_of(cascade.child, self.using).values("pk"))
+                    rows = rows.filter(~Exists(rows_of(cascade.child, self.using).filter(pk=OuterRef("pk"))))
         return rows
 
     def note(self, relation: Relation, rows: Rows, fate: str) -> None:

@@ -24,7 +24,7 @@ from shared_core.models.changes import Change, Counts, timestamp
 from shared_core.models.conflicts import conditional_constraints, holders
 from shared_core.models.deletion import Rows, mark_alone, mark_related, meant, row_of
 from shared_core.models.graph import Cascade, Family, Relation, Row, family_of, owned, walk
-from shared_core.models.statements import AnyOf, Update, columns, lock, rows_of
+from shared_core.models.statements import AnyFrom, AnyOf, Update, columns, lock, rows_of
 
 
 class RestoreError(Exception):
@@ -225,9 +225,9 @@ def _parents(relation: Relation, keys: list[Any], using: str) -> models.QuerySet
         children = children.filter(**relation.of_parent(using))
         return rows.filter(AnyOf(F("pk"), _as_keys(parent, children.values_list(relation.link.attname, flat=True))))
     if relation.path:
-        return rows.filter(pk__in=children.values(relation.path))
+        return rows.filter(AnyFrom(F("pk"), children.values(relation.path).distinct()))
     target = parent.targets[relation.target or 0]
-    return rows.filter(**{f"{target.name}__in": children.values(relation.link.attname)})
+    return rows.filter(AnyFrom(F(target.name), children.values(relation.link.attname).distinct()))
 
 
 def _as_keys(family: Family, values: Iterable[Any]) -> list[Any]:

@@ -59,6 +59,23 @@ class AnyOf(Lookup):
         return f"{column} = ANY(%s::{several.field.db_type(connection)}[])", (*parameters, values)
 
 
+class AnyFrom(Lookup):
+    """``column = ANY(ARRAY(SELECT …))``: the rows of a query of one column, which is executed once.
+
+    For ``IN (SELECT …)`` PostgreSQL chooses by its statistics, and with old ones reads one table for each row of the
+    other.
+    """
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:  # Any: Django's own
+        """Return the condition as PostgreSQL and SQLite understand it."""
+        column, parameters = self.process_lhs(compiler, connection)
+        query, inner = compiler.compile(self.rhs)
+        several = f"IN {query}" if connection.vendor == "sqlite" else f"= ANY(ARRAY{query})"
+        return f"{column} {several}", (*parameters, *inner)
+
+
 def columns(owner: type[models.Model], at: dt.datetime, *, deleted: bool) -> Values:
     """Return what an UPDATE sets on ``owner``'s rows to delete or restore them at a moment."""
     values: Values = {"is_deleted": deleted, "deleted_at": at if deleted else None}
