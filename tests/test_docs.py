@@ -86,6 +86,14 @@ def test_a_block_of_code_says_its_language_and_ends(page):
     assert [token.map[0] for token in fences if lines[token.map[1] - 1].strip() != "```"] == []
 
 
+def test_a_page_with_code_is_run_by_a_test():
+    tests = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
+    with_code = [page.name for page in PAGES if "```python" in page.read_text()]
+
+    assert len(with_code) > 8
+    assert [name for name in with_code if not any(f'{name}"' in text for text in tests)] == []
+
+
 def test_every_page_is_one_click_from_the_readme():
     linked = {(README.parent / urlsplit(link).path).resolve() for link in links(README)}
 

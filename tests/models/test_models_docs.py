@@ -1,0 +1,173 @@
+"""docs/models.md says what happens: its code is run, block by block, on tables of its own."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import load_command_class
+from django.db import IntegrityError, connection, migrations, models, transaction
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import Count
+from django.test.utils import isolate_apps
+from django.utils import timezone
+
+import shared_core.models
+from shared_core.models import BaseModel, active
+from tests.library.models import Author, Book, Group, Membership, Person
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+UNIQUE, JOINS, THROUGH, META, PARENT, INDEX, FROM_SAFEDELETE = re.findall(
+    r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
+)
+(PURGE,) = re.findall(r"^```\n(manage\.py .*)\n```", PAGE, re.MULTILINE)
+(BY_THROUGH_ROWS,) = re.findall(r"^`(Group\.objects\.prefetch_related.*?)`", PAGE, re.MULTILINE)
+NAMES = {name: getattr(shared_core.models, name) for name in shared_core.models.__all__}
+
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+
+
+def model(name, meta, fields="", **names):
+    """Return a model of the library, with these fields and the page's Meta, and make its table."""
+    names = {**NAMES, "models": models, "__name__": "tests.library.page", **names}
+    code = f"class {name}(BaseModel):\n{textwrap.indent(f'{fields}\n{meta}', '    ')}"
+    exec(compile(code, "docs/models.md", "exec"), names)  # the project's own page
+    with connection.schema_editor() as editor:
+        editor.create_model(names[name])
+    return names[name]
+
+
+@isolate_apps("tests.library")
+def test_a_deleted_row_frees_its_value_and_an_active_one_says_at_the_field_that_it_has_it():
+    user = model("User", UNIQUE, "email = models.EmailField()")
+    user.objects.create(email="ada@example.org").delete()
+    user.objects.create(email="ada@example.org")
+
+    with pytest.raises(ValidationError) as refused:
+        user(email="ada@example.org").full_clean()
+    assert refused.value.message_dict == {"email": ["User with this Email already exists."]}
+    with pytest.raises(IntegrityError, match="users_email"), transaction.atomic():
+        user.objects.create(email="ada@example.org")
+
+
+def test_a_join_leaves_deleted_rows_out_where_it_is_told():
+    count, found = (line.partition("  #")[0] for line in JOINS.splitlines())
+    author = Author.objects.create(name="Ursula")
+    Book.objects.create(author=author, title="Lavinia").delete()
+    Book.objects.create(author=author, title="Tehanu")
+    names = {"Author": Author, "Count": Count, "active": active}
+
+    assert [row.n for row in eval(count, names)] == [1]
+    assert not eval(found, names).exists()
+    assert eval(found.replace("Lavinia", "Tehanu"), names).get() == author
+    assert Author.objects.filter(books__title="Lavinia").exists()  # which is why it must be told
+
+
+def test_a_member_whose_membership_is_deleted_is_left_out():
+    here, stays, left = Group.objects.create(), Person.objects.create(name="Ada"), Person.objects.create(name="Bo")
+    Membership.objects.create(group=here, person=stays)
+    Membership.objects.create(group=here, person=left).delete()
+
+    assert set(here.members.all()) == {stays, left}  # which is why it must be told
+    assert list(eval(THROUGH, {"group": here, "active": active})) == [stays]
+    prefetched = eval(BY_THROUGH_ROWS, {"Group": Group}).get()
+    assert [one.person for one in prefetched.memberships.all()] == [stays]
+
+
+@isolate_apps("tests.library")
+def test_the_database_refuses_one_column_without_the_other_and_has_an_index():
+    ticket = model("Ticket", META)
+    made = ticket.objects.create()
+
+    with pytest.raises(IntegrityError, match="deleted_ck"), transaction.atomic():
+        models.QuerySet(ticket).update(is_deleted=True)
+    by_hand = re.search(r"`(SET is_deleted = true.*)`", PAGE)[1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE library_ticket {by_hand} WHERE NOT is_deleted")
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'library_ticket'")
+        indexes = [definition for (definition,) in cursor.fetchall()]
+    assert ticket.all_objects.get(pk=made.pk).is_deleted
+    assert any("(deleted_at) WHERE is_deleted" in definition for definition in indexes)
+
+
+@isolate_apps("tests.library")
+def test_no_row_is_put_under_a_deleted_parent():
+    ticket = model("Ticket", "pass")
+    comment = model("Comment", PARENT, "ticket = models.ForeignKey('library.Ticket', models.CASCADE)")
+    made = ticket.objects.create()
+    comment.objects.create(ticket=made)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as at the end of the transaction
+
+    made.delete()
+    with pytest.raises(IntegrityError, match="comment_ticket_active"), transaction.atomic():
+        comment.objects.create(ticket=made)
+
+
+@isolate_apps("tests.library")
+def test_the_index_is_of_active_rows():
+    model("Ticket", f"class Meta:\n    {INDEX}")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'tickets_newest'")
+        assert cursor.fetchone()[0].endswith("(created_at DESC) WHERE (NOT is_deleted)")
+
+
+def test_the_purge_has_the_options_that_are_shown():
+    parser = load_command_class("shared_core", "purge_deleted").create_parser("manage.py", "purge_deleted")
+    arguments = re.sub(r"[\[\]]", "", PURGE).replace("-size N", "-size 10").split()[2:]
+    options = parser.parse_args(arguments)
+
+    assert (options.older_than, options.model, options.batch_size, options.dry_run) == ("90d", ["app.Model"], 10, True)
+
+
+@isolate_apps("tests.library")
+def test_the_tables_of_safedelete_become_ours_with_their_rows():
+    before = ProjectState()
+    before.add_model(
+        ModelState(
+            "tickets",
+            "Ticket",
+            [
+                ("id", models.UUIDField(primary_key=True, default=shared_core.models.uuid7, editable=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("deleted", models.DateTimeField(null=True, editable=False, db_index=True)),
+                ("deleted_by_cascade", models.BooleanField(default=False, editable=False)),
+            ],
+        )
+    )
+    old = before.apps.get_model("tickets", "Ticket")
+    with connection.schema_editor() as editor:
+        editor.create_model(old)
+    gone = old.objects.create(deleted=timezone.now(), deleted_by_cascade=True)
+    kept = old.objects.create(deleted=None)
+    names = {"migrations": migrations, "models": models}
+    exec(compile(FROM_SAFEDELETE, "docs/models.md", "exec"), names)  # the project's own page
+    step = migrations.Migration("0002_shared_core", "tickets")
+    step.operations = names["operations"]
+    with connection.schema_editor() as editor:
+        after = step.apply(before, editor)
+
+    class Ticket(BaseModel):
+        class Meta:
+            app_label = "tickets"
+
+    assert dict(Ticket.all_objects.values_list("pk", "deleted_at")) == {gone.pk: gone.deleted, kept.pk: None}
+    assert Ticket.objects.get().pk == kept.pk
+    wanted = ProjectState()
+    wanted.add_model(ModelState.from_model(Ticket))
+    left = MigrationAutodetector(after, wanted).changes(graph=_Graph(), trim_to_apps={"tickets"})
+    operations = [one for migration in left.get("tickets", []) for one in migration.operations]
+    assert {type(one).__name__ for one in operations} <= {"AlterModelManagers"}
+
+
+class _Graph:
+    """No migrations yet, as the autodetector asks."""
+
+    def leaf_nodes(self, app=None):
+        return []
+
+    def root_nodes(self, app=None):
+        return []
