@@ -83,7 +83,9 @@ def of_hard_deletion(rows: Rows) -> Branch:
     root = Branch(rows.model, GOES)
     root.add(rows)
     # Without force, what nothing refers to is not loaded; with it, what the database takes by itself is seen.
-    collector = Collector(using=rows.db, origin=rows, force_collection=_database_cascades(rows.model))
+    # Django before 6.1 has neither.
+    forced = {"force_collection": True} if _database_cascades(rows.model) else {}
+    collector = Collector(using=rows.db, origin=rows, **forced)
     try:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
