@@ -51,7 +51,7 @@ class Worker:
         self._wait_for_its_queue()
         command = [sys.executable, "-c", SEND + code]
         environment = self._environment | {"LOG_FILE": str(self._folder / "asker.log")}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -104,14 +104,14 @@ def test_a_task_bears_the_ids_of_the_request_that_sent_it_in_one_line_of_the_ser
 
     bound = worker.ask("""
 with context.bind(request_id="0f8fad5b", trace_id="a" * 32, span_id="b" * 16, ticket_id=7, api_key="hunter2"):
-    tell.delay("first").get(30)
-    tell_at_second_try.delay().get(30)
-    (tell.si("left") | tell.si("right")).delay().get(30)
+    tell.delay("first").get(60)
+    tell_at_second_try.delay().get(60)
+    (tell.si("left") | tell.si("right")).delay().get(60)
     try:
-        fail.delay().get(30)
+        fail.delay().get(60)
     except ValueError:
         pass
-print(tell.delay("alone").get(30)["request_id"])
+print(tell.delay("alone").get(60)["request_id"])
 """)
     worker.stop()
 
@@ -146,7 +146,7 @@ for number in range(20):
     with context.bind(request_id=f"request-{number:02}", **{f"only_{number}": True}):
         results.append((number, tell.delay(number)))
 for number, result in results:
-    bound = result.get(30)
+    bound = result.get(60)
     assert bound["request_id"] == f"request-{number:02}", bound
     assert [key for key in bound if key.startswith("only_")] == [f"only_{number}"], bound
 """)
@@ -162,7 +162,7 @@ def alone(tmp_path):
     def run(code):
         environment = os.environ | {"BROKER": str(tmp_path), "LOG_FILE": str(tmp_path / "asker.log")}
         command = [sys.executable, "-c", SEND + code]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
