@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.functional import LazyObject, empty
 from django.utils.log import log_response
 
@@ -22,6 +23,9 @@ logger = logging.getLogger("shared_core.access")
 
 # nginx's word for a request whose client has left before there was an answer; Django cancels it under ASGI.
 _ABANDONED = 499
+
+# Linux's states of a connection that its other end has closed, or reset: tcp_states.h in its sources.
+_CLOSED_BY_PEER = frozenset({7, 8})  # TCP_CLOSE, TCP_CLOSE_WAIT
 
 # Whoever asks chooses these, in characters.
 _LONGEST_METHOD = 32
@@ -39,6 +43,10 @@ class RequestContextMiddleware:
 
     The probes of `shared_core.health` it answers itself, before ALLOWED_HOSTS, redirects and tokens are looked at;
     where they succeed, without a line: asked every few seconds, they would drown the requests of people.
+
+    What came with an X-Request-Deadline, and whose caller has hung up while it waited for a worker, is not begun: a
+    service that was overloaded works for those who still wait, and none of its callers' retries keep it busy. It is
+    known under gunicorn on Linux; elsewhere all is begun.
 
     It comes first in MIDDLEWARE.
     """
@@ -61,6 +69,8 @@ class RequestContextMiddleware:
         probe = probe_at(request.path_info)
         served = _Served(request, is_probe=probe is not None)
         with served.bound():
+            if probe is None and _has_hung_up(request):
+                return served.abandon()
             response: HttpResponseBase = (probe or self._get_response)(request)
             return _finish(request, response, served)
 
@@ -76,6 +86,21 @@ class RequestContextMiddleware:
                 served.end(_ABANDONED)
                 raise
             return _finish(request, response, served)
+
+
+def _has_hung_up(request: HttpRequest) -> bool:
+    """Say whether the caller is known to have closed the connection; who merely shut his half looks the same.
+
+    So only those are asked about who say how long they wait: `shared_core.clients` closes when it waits no longer.
+    """
+    connection = request.META.get("gunicorn.socket")
+    if connection is None or "HTTP_X_REQUEST_DEADLINE" not in request.META or not hasattr(socket, "TCP_INFO"):
+        return False
+    try:
+        # The first byte of `struct tcp_info` is the state: tcp(7).
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _CLOSED_BY_PEER
+    except OSError:  # a Unix socket, to a proxy
+        return False
 
 
 class _Access:
@@ -160,6 +185,13 @@ class _Served:
     def bound(self) -> "_Bound":
         """Bind it for the length of a block, and for good no longer where that raises."""
         return _Bound(context.serve(self._inbound, self._bindings), self._inbound, self._access)
+
+    def abandon(self) -> HttpResponse:
+        """End it inside such a block, unserved, with an answer that nobody will read."""
+        self.end(_ABANDONED)
+        response = HttpResponse(status=_ABANDONED, reason="Client Closed Request")
+        response._has_been_logged = True  # type: ignore[attr-defined]  # by the access line; as `log_response` marks it
+        return response
 
     def end(self, status: int) -> None:
         """Write the access line, inside such a block; what came with the request is known to no thread any more."""

@@ -1,76 +1,9 @@
 """Each record once, and all of them in the service's format, whatever program runs the service (test_celery.py too)."""
 
-import os
-import shutil
-import signal
-import sys
 import time
-import urllib.request
 from collections import Counter
-from pathlib import Path
-
-import pytest
 
 from shared_core.log_format import parse_line
-from tests.stack.process import Process
-from tests.stack.servers import free_port
-
-REPOSITORY = Path(__file__).parent.parent
-
-
-class Server:
-    """The tiny service, run by a program that its ``port`` is told to; its code is a copy that may be changed."""
-
-    def __init__(self, folder, *program):
-        shutil.copytree(REPOSITORY / "tests" / "tiny_service", folder / "tests" / "tiny_service")
-        (folder / "tests" / "__init__.py").touch()
-        self.folder, self.port = folder, free_port()
-        command = [sys.executable, "-m", *(part.format(port=self.port) for part in program)]
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.tiny_service.settings",
-            "LOG_FILE": str(folder / "tiny.log"),
-            "PYTHONPATH": f"{folder}:{REPOSITORY}",
-            "RUN_BY": " ".join(program),
-        }
-        self.process = Process(command, log=folder / "console", env=environment, cwd=folder, stop_signal=signal.SIGINT)
-
-    def get(self, path):
-        """Ask for ``path``, for up to 20 s until somebody answers."""
-        end = time.monotonic() + 20
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5).close()  # the test's own
-            except OSError:
-                assert self.process.running, self.process.tail()
-                assert time.monotonic() < end, (self.folder / "console").read_text()
-                time.sleep(0.1)
-            else:
-                return
-
-    @property
-    def console(self):
-        """What was said on standard error (and on standard output, which programs use for what is no record)."""
-        return [line for line in (self.folder / "console").read_text().splitlines() if line]
-
-    @property
-    def written(self):
-        return (self.folder / "tiny.log").read_text().splitlines()
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Return a function that starts the tiny service by a program; it ends with the test."""
-    servers = []
-
-    def start(*program):
-        server = Server(tmp_path, *program)
-        server.process.start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.process.stop()
 
 
 def numbers(lines):

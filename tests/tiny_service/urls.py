@@ -1,6 +1,7 @@
 """Its page."""
 
 import logging
+import time
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -9,8 +10,9 @@ logger = logging.getLogger("apps.tiny")
 
 
 def see(request: HttpRequest) -> HttpResponse:
-    """Log, and answer."""
+    """Log, and answer, if asked to after some seconds."""
     logger.info("Seen", extra={"number": int(request.GET["number"])})
+    time.sleep(float(request.GET.get("seconds", 0)))
     return HttpResponse()
 
 
