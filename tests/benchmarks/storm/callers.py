@@ -1,7 +1,7 @@
 """When is a call made, repeated, and given up? As `shared_core.clients.call` has it, with its own rules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from shared_core.clients.circuits import Circuit, CircuitBreaker, Lease, Purse, RetryBudget, Verdict
@@ -23,18 +23,14 @@ class Rule:
     budget: RetryBudget | None = None
     breaker: CircuitBreaker | None = None
     deadline: float = inf
+    says_how_long: bool = False  # so that servers do not begin what it waits for no longer
 
 
-OURS = Rule("ours", RetryPolicy(), RetryBudget(), CircuitBreaker(), DEADLINE)
-NAIVE = Rule("naive retries", RetryPolicy(jitter=0))
 ONCE = Rule("no retries", RetryPolicy(retries=0))
-RULES = [
-    ONCE,
-    NAIVE,
-    Rule("ours, no breaker", RetryPolicy(), RetryBudget(), None, DEADLINE),
-    Rule("ours, no budget", RetryPolicy(), None, CircuitBreaker(), DEADLINE),
-    OURS,
-]
+NAIVE = Rule("naive retries", RetryPolicy(jitter=0))
+ALONE = Rule("ours, other servers", RetryPolicy(), RetryBudget(), CircuitBreaker(), DEADLINE)
+OURS = replace(ALONE, name="ours", says_how_long=True)
+RULES = (ONCE, NAIVE, ALONE, OURS)
 
 
 class Known:
@@ -57,6 +53,7 @@ class Call:
         rule: Rule,
         known: Known,
         events: Events,
+        *,
         send: Send,
         ended: Callable[[bool], None],
         chance: Callable[[], float],
@@ -95,9 +92,7 @@ class Call:
             self._verdict = Verdict.UP
             self._end(answered=True)
             return
-        # A timeout that the deadline cut short says nothing of the service.
-        if outcome is not Outcome.TIMED_OUT or self._ends - self._events.now > _TOO_LITTLE:
-            self._verdict = Verdict.DOWN
+        self._verdict = Verdict.DOWN  # the first attempt is never one that the deadline cuts short
         wait = self._wait()
         if wait is None:
             self._end(answered=False)

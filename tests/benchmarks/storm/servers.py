@@ -6,8 +6,9 @@ import random
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from math import inf, nextafter
 
-SKIPS, SKIP = False, 0.002
+SKIP = 0.002  # seconds, to see that a caller has hung up
 
 
 class Outcome(Enum):
@@ -31,6 +32,10 @@ class Events:
         """Let it happen so many seconds from now."""
         heapq.heappush(self._coming, (self.now + seconds, next(self._number), happens))
 
+    def next(self) -> float:
+        """Return a moment right after what comes next."""
+        return nextafter(self._coming[0][0], inf)
+
     def run(self, until: float) -> None:
         """Let all happen that comes before then."""
         coming = self._coming
@@ -48,6 +53,11 @@ class Exchange:
     def __init__(self, end: Callable[[Outcome], None]) -> None:
         self._end: Callable[[Outcome], None] | None = end
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether its caller has not hung up."""
+        return self._end is not None
+
     def ends(self, outcome: Outcome) -> bool:
         """Tell the caller, and say whether it was still waiting."""
         if self._end is None:
@@ -60,9 +70,20 @@ class Exchange:
 class Server:
     """A queue, and workers."""
 
-    def __init__(self, events: Events, chance: random.Random, *, workers: int, busy: float, queue: int) -> None:
-        """Start one whose workers are ``busy`` for so many seconds with a request, on average."""
-        self._events, self._chance = events, chance
+    def __init__(
+        self, events: Events, chance: random.Random, *, workers: int, busy: float, queue: int, skips: bool
+    ) -> None:
+        """Start one.
+
+        Args:
+            events: What happens.
+            chance: Decides how long a request takes.
+            workers: How many requests are served at once.
+            busy: For how many seconds a worker is, with a request, on average.
+            queue: How many requests wait.
+            skips: Whether those are not begun whose callers have hung up.
+        """
+        self._events, self._chance, self._skips = events, chance, skips
         self._free, self._workers, self._busy, self._room = workers, workers, busy, queue
         self._queue: deque[Exchange] = deque()
         self._served: set[Exchange] = set()
@@ -93,7 +114,10 @@ class Server:
     def _serve(self, request: Exchange) -> None:
         self._free -= 1
         self._served.add(request)
-        takes = SKIP if SKIPS and request._end is None else self._chance.expovariate(1 / (self._busy * self.slowness))
+        if self._skips and not request.is_waited_for:
+            takes = SKIP
+        else:
+            takes = self._chance.expovariate(1 / (self._busy * self.slowness))
         self._events.after(takes, lambda: self._answer(request))
 
     def _answer(self, request: Exchange) -> None:

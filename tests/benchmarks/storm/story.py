@@ -9,7 +9,7 @@ from tests.benchmarks.storm.servers import Events, Exchange, Server
 
 BROWN_OUT, WELL_AGAIN, OUTAGE, BACK, END = 60, 120, 180, 240, 360  # seconds
 SLOWNESS = 2.5
-WORKERS, BUSY, QUEUE = 4, 0.080, 512
+WORKERS, BUSY, QUEUE = 4, 0.080, 2048
 CALLS = 35.0  # a second, for each server
 WELL = 0.95  # of the calls are answered
 STEADY = 5  # seconds, over which that is looked at
@@ -63,7 +63,10 @@ class Told:
 def tell(rule: Rule, shape: Shape, *, seed: int = 1) -> Told:
     """Let it happen, and return what came of it; the same for the same seed."""
     chance, events = random.Random(seed), Events()
-    servers = [Server(events, chance, workers=WORKERS, busy=BUSY, queue=QUEUE) for _ in range(shape.servers)]
+    servers = [
+        Server(events, chance, workers=WORKERS, busy=BUSY, queue=QUEUE, skips=rule.says_how_long)
+        for _ in range(shape.servers)
+    ]
     told = Told(shape, rule.name)
     known: dict[tuple[int, int], Known] = {}
     demand = CALLS * shape.servers
@@ -83,7 +86,8 @@ def tell(rule: Rule, shape: Shape, *, seed: int = 1) -> Told:
             told.good[int(events.now)] += answered
 
         key = (chance.randrange(shape.processes), origin)
-        Call(rule, known.get(key) or known.setdefault(key, Known(rule)), events, send, ended, chance.random).start()
+        what_is_known = known.get(key) or known.setdefault(key, Known(rule))
+        Call(rule, what_is_known, events, send=send, ended=ended, chance=chance.random).start()
 
     events.after(0.0, call)
     for until, slowness, is_up in _weather():
