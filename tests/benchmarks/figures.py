@@ -1,38 +1,73 @@
-"""What do the ratios of many rounds come to, and which bounds hold?"""
+"""What do the ratios of many rounds come to, and which bounds hold? All benchmarks tell it in the same way."""
 
+import json
+import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bound:
-    """A figure, and what it must not pass."""
+class Figure:
+    """A figure, and what it must not pass, where it is bound."""
 
     what: str
     figure: float
-    limit: float
+    limit: float | None = None
     at_least: bool = False  # at most, otherwise
     unit: str = "x"
+    low: float | None = None  # of the rounds
+    high: float | None = None
     is_unsure: bool = False
+    cpu: float | None = None  # the ratio of CPU time, where ``figure`` is one of time on the wall
+    queries: str = ""
+    note: str = ""
+    raw: Sequence[float] = ()  # what the rounds took, or came to
 
     @property
     def holds(self) -> bool:
-        """Whether it does."""
+        """Whether the bound does."""
+        if self.limit is None:
+            return True
         return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
     @property
     def rule(self) -> str:
         """The limit, and on which side of it to be."""
-        return f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit}"
+        return "" if self.limit is None else f"{'>=' if self.at_least else '<='} {self.limit:g}{self.unit}"
 
     @property
     def verdict(self) -> str:
         """Whether it holds, for people."""
+        if self.limit is None:
+            return ""
         return ("holds" if self.holds else "MISSED") + (", by chance?" if self.is_unsure else "")
+
+    @property
+    def said(self) -> str:
+        """The bound, and whether it holds."""
+        return f"{self.rule} {self.verdict}".strip()
+
+    @property
+    def spread(self) -> str:
+        """The figure, with the lowest and the highest."""
+        return f"{self.figure:.2f}{self.unit} ({self.low:.2f} to {self.high:.2f})"
 
     def __str__(self) -> str:
         return f"{self.what} {self.figure:.2f}{self.unit} ({self.rule}{', by chance?' if self.is_unsure else ''})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """What is drawn: lines of ``(x, y)``."""
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    is_logarithmic: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,18 +76,52 @@ class Result:
 
     case: str
     lines: Sequence[str]
-    bounds: Sequence[Bound]
+    figures: Sequence[Figure]
+    charts: Sequence[Chart] = ()
 
     @property
     def holds(self) -> bool:
         """Whether all bounds do."""
-        return all(bound.holds for bound in self.bounds)
+        return all(figure.holds for figure in self.figures)
 
     def __str__(self) -> str:
-        kept = "; ".join(str(bound) for bound in self.bounds if bound.holds)
-        missed = "; ".join(str(bound) for bound in self.bounds if not bound.holds)
+        bound = [figure for figure in self.figures if figure.limit is not None]
+        kept = "; ".join(str(figure) for figure in bound if figure.holds)
+        missed = "; ".join(str(figure) for figure in bound if not figure.holds)
         parts = ([f"holds: {kept}"] if kept else []) + ([f"MISSED: {missed}"] if missed else [])
-        return "\n".join(line.rstrip() for line in [*self.lines, f"{self.case} {'. '.join(parts)}"])
+        said = [f"{self.case} {'. '.join(parts)}"] if parts else []
+        return "\n".join(line.rstrip() for line in [*self.lines, *said])
+
+    def as_json(self) -> dict[str, Any]:  # Any: what JSON can hold
+        """Return it without the lines."""
+        return {
+            "case": self.case,
+            "figures": [
+                {name: value for name, value in vars(figure).items() if value not in (None, "", (), [], False)}
+                | {"holds": figure.holds}
+                for figure in self.figures
+            ],
+            "charts": [vars(chart) for chart in self.charts],
+        }
+
+
+@dataclass
+class Told:
+    """What a program came to."""
+
+    results: list[Result] = field(default_factory=list)
+
+    def tell(self, result: Result, *, said: bool = False) -> None:
+        """Print what a case came to, unless that was done already, and keep it."""
+        if not said:
+            print(result, end="\n\n", flush=True)
+        self.results.append(result)
+
+    def end(self, to: Path | None) -> int:
+        """Write JSON, where it is asked for, and return the status: 1 where a bound is missed."""
+        if to is not None:
+            to.write_text(json.dumps([result.as_json() for result in self.results]))
+        return 0 if all(result.holds for result in self.results) else 1
 
 
 class Ratios:
@@ -62,14 +131,42 @@ class Ratios:
     """
 
     def __init__(self, ours: Sequence[float], theirs: Sequence[float]) -> None:
-        self._all = [one / other for one, other in zip(ours, theirs, strict=True)]
-        self.median = statistics.median(self._all)
+        self.all = [one / other for one, other in zip(ours, theirs, strict=True)]
+        self.median = statistics.median(self.all)
 
     def __str__(self) -> str:
-        return f"{self.median:.2f}x ({min(self._all):.2f} to {max(self._all):.2f})"
+        return f"{self.median:.2f}x ({min(self.all):.2f} to {max(self.all):.2f})"
 
-    def bound(self, what: str, limit: float, *, at_least: bool = False) -> Bound:
-        """Return a bound to the median; it is unsure where the middle half of the rounds lies astride."""
-        low, _, high = statistics.quantiles(self._all, n=4, method="inclusive")
-        is_unsure = low <= limit <= high
-        return Bound(what=what, figure=self.median, limit=limit, at_least=at_least, is_unsure=is_unsure)
+    def figure(self, what: str, limit: float | None = None, *, at_least: bool = False, **more: Any) -> Figure:
+        """Return the median; its bound is unsure where the middle half of the rounds lies astride.
+
+        Args:
+            what: Its name.
+            limit: The bound, if it has one.
+            at_least: Whether that is a least.
+            more: What else a `Figure` has.
+        """
+        low, high = quartiles(self.all)
+        return Figure(
+            what=what,
+            figure=self.median,
+            limit=limit,
+            at_least=at_least,
+            low=min(self.all),
+            high=max(self.all),
+            is_unsure=limit is not None and low <= limit <= high,
+            raw=self.all,
+            **more,
+        )
+
+
+def quartiles(figures: Sequence[float]) -> tuple[float, float]:
+    """Return the first and the third: where a bound lies between them, the machine is too busy for a verdict."""
+    low, _, high = statistics.quantiles([*figures] * 2, n=4, method="inclusive")  # one run has no quantiles
+    return low, high
+
+
+def exponent(points: Iterable[tuple[float, float]]) -> float:
+    """Return the power of x that y grows by: 1 is in proportion; the slope of the logarithms."""
+    logarithms = [(math.log(x), math.log(y)) for x, y in points]
+    return statistics.linear_regression(*zip(*logarithms, strict=True)).slope

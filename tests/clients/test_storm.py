@@ -7,7 +7,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from shared_core.clients import HTTPClient, ServiceError
+from shared_core.clients import ServiceError
 from shared_core.clients.circuits import ledger
 from shared_core.clients.wire import NotConnectedError
 from tests.benchmarks.storm.callers import ALONE, NAIVE, ONCE, OURS, Call, Known

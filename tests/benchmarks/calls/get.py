@@ -7,7 +7,7 @@ from tests.benchmarks.calls.clients import OURS, REQUESTS, URLLIB3, clients, has
 from tests.benchmarks.calls.server import Running, serving
 from tests.benchmarks.calls.service import HEADERS, serving_a_request
 from tests.benchmarks.calls.turns import Taken, WrongResultError, crew, in_turn
-from tests.benchmarks.figures import Bound, Ratios, Result
+from tests.benchmarks.figures import Figure, Ratios, Result
 
 THREADS = (1, 8)
 RATE, CPU = 1.8, 1.1  # requests/s beside requests.Session; CPU beside urllib3.PoolManager
@@ -22,7 +22,7 @@ def get(runs: int, calls: int) -> Result:
         calls: Of each client in each round, by all threads together.
     """
     lines: list[str] = []
-    bounds: list[Bound] = []
+    figures: list[Figure] = []
     if not has_httpx():
         lines += ["httpx is not installed, and left out: pip install -r tests/benchmarks/calls/requirements.txt", ""]
     with serving() as server, serving_a_request():
@@ -33,9 +33,9 @@ def get(runs: int, calls: int) -> Result:
                 taken = in_turn(server, gets, callers, calls=each, runs=runs)
             by = "1 thread" if threads == 1 else f"{threads} threads"
             lines.append(f"get, {by}, {runs} rounds of {each * threads} calls each; median (lowest to highest):")
-            lines += _ratios(taken, by, bounds)
+            lines += _ratios(taken, by, figures)
             lines += ["", *_absolute(taken, each * threads), ""]
-    return Result("get", lines, bounds)
+    return Result("get", lines, figures)
 
 
 def _check_headers(server: Running) -> None:
@@ -52,22 +52,19 @@ def _check_headers(server: Running) -> None:
                 raise WrongResultError(f"{client} does not send {', '.join(sorted(name for name, _ in missing))}")
 
 
-def _ratios(taken: Mapping[str, Taken], by: str, bounds: list[Bound]) -> list[str]:
-    """Return the table of ours beside each, and add to ``bounds`` what is bound."""
+def _ratios(taken: Mapping[str, Taken], by: str, figures: list[Figure]) -> list[str]:
+    """Return the table of ours beside each, and add its figures to ``figures``."""
     lines = [COLUMNS.format("ours beside", "requests/s", "", "CPU", "")]
     ours = taken[OURS]
     for name, theirs in taken.items():
         if name == OURS:
             continue
-        rate, cpu = Ratios(theirs.wall, ours.wall), Ratios(ours.cpu, theirs.cpu)
-        said = ["", ""]
-        if name == REQUESTS:
-            bounds.append(rate.bound(f"requests/s, {by},", RATE, at_least=True))
-            said[0] = f"{bounds[-1].rule} {bounds[-1].verdict}"
-        if name == URLLIB3:
-            bounds.append(cpu.bound(f"CPU, {by},", CPU))
-            said[1] = f"{bounds[-1].rule} {bounds[-1].verdict}"
-        lines.append(COLUMNS.format(name, str(rate), said[0], str(cpu), said[1]))
+        cpu = Ratios(ours.cpu, theirs.cpu).figure(f"CPU beside {name}, {by}", CPU if name == URLLIB3 else None)
+        rate = Ratios(theirs.wall, ours.wall).figure(
+            f"requests/s beside {name}, {by}", RATE if name == REQUESTS else None, at_least=True
+        )
+        figures += [rate, cpu]
+        lines.append(COLUMNS.format(name, rate.spread, rate.said, cpu.spread, cpu.said))
     return lines
 
 

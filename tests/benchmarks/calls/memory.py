@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.benchmarks.calls.server import ROOT, Running, serving
-from tests.benchmarks.figures import Bound, Result
+from tests.benchmarks.figures import Figure, Result
 
 MB = 1_000_000
 WHOLE, DOWNLOAD = 50, 200  # MB
@@ -26,17 +26,15 @@ CASES = [  # client, how, MB, what is said of it, the bound in MB
 
 def memory() -> Result:
     """Move each body in a process of its own, and look at the peak of its memory."""
-    bounds: list[Bound] = []
+    figures: list[Figure] = []
     lines = [COLUMNS.format("memory, peak of a process:", "grew by", "to", "").removeprefix("  ")]
     with serving() as server:
         for client, how, size, what, limit in CASES:
             before, after = _peaks(server, client, how, size)
-            grown, said = (after - before) / MB, ""
-            if limit is not None:
-                bounds.append(Bound(what=f"{how} by ours,", figure=grown, limit=limit, unit=" MB"))
-                said = f"{bounds[-1].rule} {bounds[-1].verdict}"
-            lines.append(COLUMNS.format(what, f"{grown:.1f} MB", f"{after / MB:.1f} MB", said))
-    return Result("memory", [*lines, ""], bounds)
+            figures.append(Figure(what=f"memory for {what}", figure=(after - before) / MB, limit=limit, unit=" MB"))
+            grown = f"{figures[-1].figure:.1f} MB"
+            lines.append(COLUMNS.format(what, grown, f"{after / MB:.1f} MB", figures[-1].said))
+    return Result("memory", [*lines, ""], figures)
 
 
 def _peaks(server: Running, client: str, how: str, size: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from shared_core.clients.retry import Clock
 from tests.benchmarks.calls.server import serving
 from tests.benchmarks.calls.service import TOKEN, serving_a_request
 from tests.benchmarks.calls.turns import PATH, WrongResultError
-from tests.benchmarks.figures import Bound, Result
+from tests.benchmarks.figures import Figure, Result
 
 CALLS = 1000
 LIMIT = 1.2  # requests a call
@@ -50,17 +50,19 @@ def outage() -> Result:
         f"outage, {CALLS:,} calls to a service that answers 503:",
         COLUMNS.format("", "requests a call", "refused unsent", ""),
     ]
-    bounds: list[Bound] = []
+    figures: list[Figure] = []
     for what, apart in (("10 calls a second", BUSY), (f"a call in {SPARSE:g} s", SPARSE)):
         seen = _call(lambda url: HTTPClient(url, service="user", token=TOKEN), apart)
-        bounds.append(Bound(what=f"everything on, {what},", figure=seen.requests, limit=LIMIT, unit=""))
-        lines.append(_line(f"everything on, {what}", seen, f"{bounds[-1].rule} {bounds[-1].verdict}"))
+        figures.append(
+            Figure(what=f"requests a call under an outage, {what}", figure=seen.requests, limit=LIMIT, unit="")
+        )
+        lines.append(_line(f"everything on, {what}", seen, figures[-1].said))
     seen = _call(lambda url: HTTPClient(url, service="user", token=TOKEN, breaker=None), BUSY)
     said = f"{rule.reserve:g} and {rule.ratio:g} a call: {most:g} at most"
     lines.append(_line("breaker=None", seen, said))
     seen = _call(lambda url: HTTPClient(url, service="user", token=TOKEN, breaker=None, budget=None), BUSY)
     lines.append(_line("breaker=None, budget=None", seen, "as naive retries"))
-    return Result("outage", [*lines, ""], bounds)
+    return Result("outage", [*lines, ""], figures)
 
 
 def _call(make: Callable[[str], HTTPClient], apart: float) -> Outage:

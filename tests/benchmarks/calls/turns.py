@@ -13,6 +13,7 @@ from django.db import connections
 from shared_core.context import ContextExecutor
 from tests.benchmarks.calls.clients import Get
 from tests.benchmarks.calls.server import SIZE, Running, Seen
+from tests.benchmarks.turns import order
 
 PATH = "/api/v1/users/0198c0de-0000-7000-8000-000000000042"
 
@@ -104,7 +105,7 @@ def in_turn(server: Running, gets: Mapping[str, Get], crew: Crew, *, calls: int,
     """
     taken = {name: Taken() for name in gets}
     for run in range(-1, runs):
-        for name in _order(list(gets), max(run, 0)):
+        for name in order(list(gets), max(run, 0)):
             before = server.seen()
             turn = crew.turn(gets[name], calls)
             taken[name].seen += server.seen() - before
@@ -118,10 +119,3 @@ def in_turn(server: Running, gets: Mapping[str, Get], crew: Crew, *, calls: int,
         if one.seen.connections > crew.threads + max(crew.threads, expected // 100):
             raise WrongResultError(f"{name}: {one.seen.connections} connections in {expected} calls")
     return taken
-
-
-def _order(names: list[str], run: int) -> list[str]:
-    """Rotate: each comes at each place as often, and after its neighbour as often as before it."""
-    first = run // 2 % len(names)
-    order = names[first:] + names[:first]
-    return order[::-1] if run % 2 else order

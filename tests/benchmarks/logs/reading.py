@@ -9,9 +9,9 @@ from pathlib import Path
 
 from shared_core import context
 from shared_core.log_format import JsonFormatter, TextFormatter
-from tests.benchmarks.figures import Bound, Result
+from tests.benchmarks.figures import Figure, Result
 from tests.benchmarks.logs.records import records
-from tests.benchmarks.logs.turns import COLUMNS
+from tests.benchmarks.logs.tables import COLUMNS
 
 RATE = 200_000  # lines a second
 LINES, OF_A_REQUEST = 400_000, 40
@@ -21,25 +21,29 @@ _ROUNDS_AT_MOST = 5
 def reader(runs: int, count: int) -> Result:
     """Time `python -m shared_core.logs FILE --request-id ID`, a process with its start, by its CPU seconds."""
     rounds = min(runs, _ROUNDS_AT_MOST)
-    lines, bounds = [f"reader, {rounds} rounds of {LINES} lines, {OF_A_REQUEST} of them of the request; a core:"], []
+    lines = [f"reader, {rounds} rounds of {LINES} lines, {OF_A_REQUEST} of them of the request; a core:"]
+    figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, formatter in (("text", TextFormatter(service="ticket")), ("JSON", JsonFormatter(service="ticket"))):
             path = Path(folder, name)
             _write(path, formatter)
             rates = [LINES / _seconds(path) for _ in range(rounds)]
-            bound = Bound(
+            found = Figure(
                 what=f"lines a second, {name},",
                 figure=statistics.median(rates),
                 limit=RATE,
                 at_least=True,
-                unit="",
+                unit="/s",
+                low=min(rates),
+                high=max(rates),
+                raw=rates,
                 is_unsure=min(rates) <= RATE <= max(rates),
             )
-            bounds.append(bound)
-            figure = f"{bound.figure:,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f})"
+            figures.append(found)
+            said = f"{found.figure:,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f})"
             size = path.stat().st_size / LINES
-            lines.append(COLUMNS.format(f"{name}, {size:.0f} bytes a line", figure, f"{bound.rule} {bound.verdict}"))
-    return Result("reader", lines, bounds)
+            lines.append(COLUMNS.format(f"{name}, {size:.0f} bytes a line", said, found.said))
+    return Result("reader", lines, figures)
 
 
 def _write(path: Path, formatter: TextFormatter | JsonFormatter) -> None:

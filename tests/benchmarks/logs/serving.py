@@ -14,8 +14,9 @@ from django.test import override_settings
 from django.urls import path
 
 from shared_core.log_format import TextFormatter
-from tests.benchmarks.figures import Bound, Result
-from tests.benchmarks.logs.turns import COLUMNS, Work, absolute, in_turn
+from tests.benchmarks.figures import Figure, Result
+from tests.benchmarks.logs.tables import COLUMNS, absolute
+from tests.benchmarks.turns import Work, in_turn
 
 ADDED = 60  # microseconds
 WITH, WITHOUT = "RequestContextMiddleware", "no middleware"
@@ -41,15 +42,23 @@ def middleware(runs: int, count: int) -> Result:
     stacks: dict[str, list[str]] = {WITH: [f"shared_core.middleware.{WITH}"], WITHOUT: []}
     taken = in_turn({name: _serving(stack, count) for name, stack in stacks.items()}, runs)
 
-    added = [(ours - theirs) / count * 1e6 for ours, theirs in zip(taken[WITH], taken[WITHOUT], strict=True)]
+    added = [(ours - theirs) / count * 1e6 for ours, theirs in zip(taken[WITH].wall, taken[WITHOUT].wall, strict=True)]
     low, median, high = statistics.quantiles(added, n=4, method="inclusive")
-    bound = Bound(what="the middleware adds", figure=median, limit=ADDED, unit=" us", is_unsure=low <= ADDED <= high)
-    figure = f"{median:.1f} us ({min(added):.1f} to {max(added):.1f})"
+    found = Figure(
+        what="the middleware adds",
+        figure=median,
+        limit=ADDED,
+        unit=" us",
+        low=min(added),
+        high=max(added),
+        is_unsure=low <= ADDED <= high,
+        raw=added,
+    )
     lines = [
         f"middleware, {runs} rounds of {count} requests:",
-        COLUMNS.format("added to an empty stack", figure, f"{bound.rule} {bound.verdict}"),
+        COLUMNS.format("added to an empty stack", found.spread, found.said),
     ]
-    return Result("middleware", [*lines, *absolute(taken, count, "request")], [bound])
+    return Result("middleware", [*lines, *absolute(taken, count, "request")], [found])
 
 
 class _Null:

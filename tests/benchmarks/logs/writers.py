@@ -15,6 +15,7 @@ OURS = "shared_core"
 STANDARD = "logging.Formatter, no fields"
 STRUCTLOG = "structlog, logfmt"
 JSON_LOGGER = "python-json-logger"
+LOGFMTER = "logfmter"
 STANDARD_FORMAT = "%(levelname)s %(asctime)s %(name)s %(message)s"
 
 type Write = Callable[[int, dict[str, Any]], None]
@@ -44,6 +45,8 @@ def writers(folder: Path | None) -> dict[str, Write]:
         found |= _structlog(folder)
     if find_spec("pythonjsonlogger"):
         found[JSON_LOGGER] = _json_logger(folder)
+    if find_spec("logfmter"):
+        found[LOGFMTER] = _logfmter(folder)
     return found
 
 
@@ -116,13 +119,26 @@ def _structlog(folder: Path | None) -> dict[str, Write]:
 def _json_logger(folder: Path | None) -> Write:
     from pythonjsonlogger.json import JsonFormatter as Theirs  # where it is installed
 
+    return _with_request_id(_handler("json-logger", folder, Theirs(STANDARD_FORMAT)))
+
+
+def _logfmter(folder: Path | None) -> Write:
+    from logfmter import Logfmter  # where it is installed
+
+    keys = ["level", "at", "logger", "msg"]
+    theirs = Logfmter(keys=keys, mapping={"level": "levelname", "at": "asctime", "logger": "name", "msg": "message"})
+    return _with_request_id(_handler("logfmter", folder, theirs))
+
+
+def _with_request_id(handler: logging.Handler) -> Write:
+    """Return what writes by a handler, which is told the request's id by a filter, as people do."""
+
     class RequestId(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             record.request_id = context.request_id()
             return True
 
     logger = _logger()
-    handler = _handler("json-logger", folder, Theirs(STANDARD_FORMAT))
     handler.addFilter(RequestId())
     logger.addHandler(handler)
 

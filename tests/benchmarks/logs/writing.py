@@ -9,10 +9,11 @@ from pathlib import Path
 
 from shared_core import context, log_extras
 from shared_core.log_format import TextFormatter
-from tests.benchmarks.figures import Bound, Ratios, Result
+from tests.benchmarks.figures import Figure, Ratios, Result
 from tests.benchmarks.logs.records import MESSAGE, REQUEST_ID, extras, records
-from tests.benchmarks.logs.turns import COLUMNS, Work, absolute, in_turn
+from tests.benchmarks.logs.tables import COLUMNS, absolute
 from tests.benchmarks.logs.writers import JSON_LOGGER, OURS, STANDARD, STANDARD_FORMAT, STRUCTLOG, Write, writers
+from tests.benchmarks.turns import Taken, Work, in_turn
 
 FORMAT, RECORD, STRUCTLOG_RATE, JSON_LOGGER_RATE, DISABLED = 1.15, 1.05, 2.5, 1.5, 1.05
 
@@ -22,36 +23,34 @@ def format_(runs: int, count: int) -> Result:
     ours, theirs = TextFormatter(service="ticket"), logging.Formatter(STANDARD_FORMAT)
     with _bound():
         taken = in_turn({OURS: _formatting(ours, count), STANDARD: _formatting(theirs, count)}, runs)
-    ratio = Ratios(taken[OURS], taken[STANDARD])
-    bound = ratio.bound("format()", FORMAT)
+    figure = taken[OURS].beside(taken[STANDARD], f"format() beside {STANDARD}", FORMAT)
     lines = [
         f"format, {runs} rounds of {count} records:",
-        COLUMNS.format(f"beside {STANDARD}", str(ratio), f"{bound.rule} {bound.verdict}"),
+        COLUMNS.format(f"beside {STANDARD}", figure.spread, figure.said),
     ]
-    return Result("format", [*lines, *absolute(taken, count, "record")], [bound])
+    return Result("format", [*lines, *absolute(taken, count, "record")], [figure])
 
 
 def record(runs: int, count: int) -> Result:
     """Compare whole records, from the call to their destination."""
     missing = [name for name in ("structlog", "pythonjsonlogger") if not find_spec(name)]
     lines = [f"{name} is not installed: pip install -r tests/benchmarks/logs/requirements.txt" for name in missing]
-    bounds: list[Bound] = []
+    figures: list[Figure] = []
     for to in ("a null stream", "a file"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if to == "a file" else None
             stack.enter_context(_bound())
             work = {name: _writing(write, count) for name, write in writers(folder).items()}
             taken = in_turn(work, runs)
-        lines += [f"record, to {to}, {runs} rounds of {count} records; time of ours and of theirs:"]
+        lines += [f"record, to {to}, {runs} rounds of {count} records:"]
         for name in taken:
             if name == OURS:
                 continue
-            ratio = Ratios(taken[OURS], taken[name])
-            bound = _bound_of(name, Ratios(taken[name], taken[OURS]), ratio, to)
-            bounds += [bound] if bound else []
-            lines.append(COLUMNS.format(f"beside {name}", str(ratio), f"{bound.rule} {bound.verdict}" if bound else ""))
+            figure = _beside(name, taken[OURS], taken[name], to)
+            figures.append(figure)
+            lines.append(COLUMNS.format(figure.what.removesuffix(f", to {to}"), figure.spread, figure.said))
         lines += [*absolute(taken, count, "record"), ""]
-    return Result("record", lines, bounds)
+    return Result("record", lines, figures)
 
 
 def disabled(runs: int, count: int) -> Result:
@@ -59,13 +58,12 @@ def disabled(runs: int, count: int) -> Result:
     loggers = {OURS: log_extras._lenient(logging.Logger), STANDARD: logging.Logger}  # as in writers.py
     work = {name: _not_writing(kind("apps", logging.INFO), count * 10) for name, kind in loggers.items()}
     taken = in_turn(work, runs)
-    ratio = Ratios(taken[OURS], taken[STANDARD])
-    bound = ratio.bound("a disabled level", DISABLED)
+    figure = taken[OURS].beside(taken[STANDARD], "a disabled level beside logging's", DISABLED)
     lines = [
         f"disabled, {runs} rounds of {count * 10} calls:",
-        COLUMNS.format("beside logging", str(ratio), f"{bound.rule} {bound.verdict}"),
+        COLUMNS.format("beside logging", figure.spread, figure.said),
     ]
-    return Result("disabled", [*lines, *absolute(taken, count * 10, "call")], [bound])
+    return Result("disabled", [*lines, *absolute(taken, count * 10, "call")], [figure])
 
 
 @contextmanager
@@ -114,11 +112,10 @@ def _not_writing(logger: logging.Logger, count: int) -> Work:
     return lambda: work
 
 
-def _bound_of(name: str, rate: Ratios, time: Ratios, to: str) -> Bound | None:
-    if name == STANDARD:
-        return time.bound(f"beside {name}, to {to},", RECORD)
-    if name == STRUCTLOG:
-        return rate.bound(f"faster than {name}, to {to},", STRUCTLOG_RATE, at_least=True)
-    if name == JSON_LOGGER:
-        return rate.bound(f"faster than {name}, to {to},", JSON_LOGGER_RATE, at_least=True)
-    return None
+def _beside(name: str, ours: Taken, theirs: Taken, to: str) -> Figure:
+    """Return the time of ours beside theirs, or how many times as fast it is, where that is what is bound."""
+    rates = {STRUCTLOG: STRUCTLOG_RATE, JSON_LOGGER: JSON_LOGGER_RATE}
+    if name in rates:
+        ratio, cpu = Ratios(theirs.wall, ours.wall), Ratios(theirs.cpu, ours.cpu)
+        return ratio.figure(f"faster than {name}, to {to}", rates[name], at_least=True, cpu=cpu.median)
+    return ours.beside(theirs, f"time beside {name}, to {to}", RECORD if name == STANDARD else None)

@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from tests.benchmarks.figures import Told
 from tests.benchmarks.running.callers import auth
 from tests.benchmarks.running.checking import checks
 from tests.benchmarks.running.pooler import clients, query, ready
@@ -17,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.running")
     parser.add_argument("cases", nargs="*", metavar="case", help=f"of {', '.join(CASES)}; by default all")
     parser.add_argument("--rounds", type=int, default=24, help="of each case (24)")
+    parser.add_argument("--json", type=Path, metavar="file", help="write the figures there too")
     options = parser.parse_args(arguments)
     if unknown := set(options.cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
@@ -30,12 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "auth": lambda: auth(options.rounds),
         "checks": lambda: checks(options.rounds),
     }
-    missed = False
+    told = Told()
     for case in [case for case in CASES if case in (options.cases or CASES)]:
-        result = run[case]()
-        print(result, end="\n\n", flush=True)
-        missed = missed or not result.holds
-    return 1 if missed else 0
+        told.tell(run[case]())
+    return told.end(options.json)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from django.test import RequestFactory
 
 from shared_core.auth.callers import caller_of
 from shared_core.clients import ServiceToken
-from tests.benchmarks.figures import Bound, Ratios, Result
+from tests.benchmarks.figures import Figure, Result
 from tests.benchmarks.running.service import AUDIENCE, ISSUER, KEY, TOKEN
-from tests.benchmarks.running.turns import in_turn
+from tests.benchmarks.turns import in_turn, repeated
 
+TIMES = 2000
 TOKEN_AT_MOST = 10.0  # us
 JWT_AT_MOST = 1.2  # beside PyJWT alone
 
@@ -33,10 +34,18 @@ def auth(rounds: int) -> Result:
         "jwt": lambda: caller_of(requests["jwt"]),
         "PyJWT alone": pyjwt,
     }
-    taken = in_turn(works, rounds=rounds, times=2000)
-    ratio, token = Ratios(taken["jwt"], taken["PyJWT alone"]), statistics.median(taken["token"]) * 1e6
-    lines = [f"auth, {rounds} rounds of 2,000 each; medians:"]
-    lines += [f"  {name:<45} {statistics.median(seconds) * 1e6:>8.1f} us" for name, seconds in taken.items()]
-    lines.append(f"  a JWT beside PyJWT alone: {ratio}")
-    bounds = [Bound(what="a token", figure=token, limit=TOKEN_AT_MOST, unit=" us")]
-    return Result("auth", lines, [*bounds, ratio.bound("a JWT beside PyJWT alone", JWT_AT_MOST)])
+    taken = in_turn({name: repeated(work, TIMES) for name, work in works.items()}, rounds)
+    ratio = taken["jwt"].beside(taken["PyJWT alone"], "a JWT beside PyJWT alone", JWT_AT_MOST)
+    us = [seconds / TIMES * 1e6 for seconds in taken["token"].wall]
+    token = Figure(
+        what="to know a caller by a token",
+        figure=statistics.median(us),
+        limit=TOKEN_AT_MOST,
+        unit=" us",
+        low=min(us),
+        high=max(us),
+        raw=us,
+    )
+    lines = [f"auth, {rounds} rounds of {TIMES:,} each; medians:"]
+    lines += [f"  {name:<45} {one.median / TIMES * 1e6:>8.1f} us" for name, one in taken.items()]
+    return Result("auth", [*lines, f"  {ratio.what}: {ratio.spread}"], [token, ratio])

@@ -1,9 +1,6 @@
 """What do a query, and /ready/, cost through the pooler? Do 200 clients finish on 20 server connections?"""
 
 import statistics
-import threading
-import time
-from collections import Counter
 from typing import Any
 
 import psycopg
@@ -13,8 +10,9 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from shared_core.middleware import RequestContextMiddleware
-from tests.benchmarks.figures import Bound, Ratios, Result
-from tests.benchmarks.running.turns import in_turn
+from tests.benchmarks.figures import Figure, Ratios, Result
+from tests.benchmarks.running.crowd import crowd
+from tests.benchmarks.turns import Taken, in_turn, repeated
 
 CLIENTS, SERVERS, QUERIES = 200, 20, 20  # of each client
 AT_MOST = 3.0  # of /ready/ beside one SELECT 1
@@ -37,11 +35,11 @@ def ready(rounds: int) -> Result:
         assert isinstance(response, HttpResponse)
         assert response.status_code == 200, response.content
 
-    taken = in_turn({"ready": probe, "select": lambda: _select("default")}, rounds=rounds, times=200)
-    ratio = Ratios(taken["ready"], taken["select"])
-    lines = [f"ready, {rounds} rounds of 200 each; median (lowest to highest):", *_medians(taken)]
-    lines.append(f"  /ready/ beside one SELECT 1: {ratio}")
-    return Result("ready", lines, [ratio.bound("/ready/ beside one SELECT 1", AT_MOST)])
+    works = {"ready": probe, "select": lambda: _select("default")}
+    taken = in_turn({name: repeated(work, 200) for name, work in works.items()}, rounds)
+    figure = taken["ready"].beside(taken["select"], "/ready/ beside one SELECT 1", AT_MOST)
+    lines = [f"ready, {rounds} rounds of 200 each; median (lowest to highest):", *_medians(taken, 200)]
+    return Result("ready", [*lines, f"  {figure.what}: {figure.spread}"], [figure])
 
 
 def query(rounds: int) -> Result:
@@ -58,53 +56,32 @@ def query(rounds: int) -> Result:
         "psycopg alone, through the pooler": lambda: _execute(hop["raw, pooled"]),
         "psycopg alone, direct": lambda: _execute(hop["raw, direct"]),
     }
-    taken = in_turn(works, rounds=rounds, times=300)
+    taken = in_turn({name: repeated(work, 300) for name, work in works.items()}, rounds)
     for raw in hop.values():
         raw.close()
     ours, straight, djangos, raw_pooled, raw_direct = taken.values()
-    beside = [one + there - here for one, there, here in zip(straight, raw_pooled, raw_direct, strict=True)]
-    to_hop, to_django = Ratios(ours, beside), Ratios(ours, djangos)
-    lines = [f"query, {rounds} rounds of 300 each; median (lowest to highest):", *_medians(taken)]
-    lines += [f"  ours beside direct and the hop: {to_hop}", f"  ours beside Django's own: {to_django}"]
-    bounds = [to_hop.bound("ours beside direct and the hop", BESIDE_THE_HOP)]
-    return Result("query", lines, [*bounds, to_django.bound("ours beside Django's own settings", BESIDE_THE_HOP)])
+    hops = zip(straight.wall, raw_pooled.wall, raw_direct.wall, strict=True)
+    figures = [
+        Ratios(ours.wall, [one + there - here for one, there, here in hops]).figure(
+            "a query through the pooler beside a direct one and the hop", BESIDE_THE_HOP
+        ),
+        ours.beside(djangos, "a query beside Django's own settings, through the pooler", BESIDE_THE_HOP),
+    ]
+    lines = [f"query, {rounds} rounds of 300 each; median (lowest to highest):", *_medians(taken, 300)]
+    return Result("query", [*lines, *(f"  {figure.what}: {figure.spread}" for figure in figures)], figures)
 
 
 def clients() -> Result:
-    """Let 200 clients ask at once, each on a connection of its own to the pooler, which has 20 to the server."""
-    together = threading.Barrier(CLIENTS)
-    ended: Counter[str] = Counter()
-    servers: set[int] = set()
-    waited: list[float] = []
-
-    def work() -> None:
-        try:
-            connections["default"].ensure_connection()
-            together.wait(120)
-            for _ in range(QUERIES):
-                started = time.perf_counter()
-                with connections["default"].cursor() as cursor:
-                    cursor.execute("SELECT pg_backend_pid(), pg_sleep(0.002)")
-                    servers.add(cursor.fetchone()[0])
-                waited.append(time.perf_counter() - started)
-            ended["finished"] += 1
-        except Exception as error:  # noqa: BLE001  # counted
-            ended[type(error).__name__] += 1
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    said = f"clients: {CLIENTS} at once, {QUERIES} queries each: {dict(ended)}; {len(servers)} server connections; "
-    said += f"slowest query {max(waited) * 1000:,.0f} ms, median {statistics.median(waited) * 1000:,.0f} ms"
-    bounds = [
-        Bound(what="clients that finished", figure=ended["finished"], limit=CLIENTS, at_least=True, unit=""),
-        Bound(what="server connections", figure=len(servers), limit=SERVERS, unit=""),
+    """Let 200 clients ask at once, of a pooler that has 20 connections to the server."""
+    came = crowd(CLIENTS, QUERIES)
+    said = f"clients: {CLIENTS} at once, {QUERIES} queries each: {dict(came.ended)}; "
+    said += f"{len(came.servers)} server connections; slowest query {max(came.waited) * 1000:,.0f} ms, "
+    said += f"median {statistics.median(came.waited) * 1000:,.0f} ms"
+    figures = [
+        Figure(what="clients that finished", figure=came.ended["finished"], limit=CLIENTS, at_least=True, unit=""),
+        Figure(what="server connections", figure=len(came.servers), limit=SERVERS, unit=""),
     ]
-    return Result("clients", [said], bounds)
+    return Result("clients", [said], figures)
 
 
 def _select(alias: str) -> None:
@@ -125,5 +102,5 @@ def _execute(raw: psycopg.Connection) -> None:
         cursor.fetchone()
 
 
-def _medians(taken: dict[str, list[float]]) -> list[str]:
-    return [f"  {name:<45} {statistics.median(seconds) * 1e6:>8,.0f} us" for name, seconds in taken.items()]
+def _medians(taken: dict[str, Taken], times: int) -> list[str]:
+    return [f"  {name:<45} {one.median / times * 1e6:>8,.0f} us" for name, one in taken.items()]

@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.figures import Told
 from tests.benchmarks.soft_deletion.database import configure, database
 
 DELETES = ("childless", "cascade", "flat", "parents", "restore")
@@ -20,19 +22,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tests.benchmarks.soft_deletion import others
     from tests.benchmarks.soft_deletion.measure import HEADING
 
-    missed = []
+    missed, told = [], Told()
     with database() as name:
         print(HEADING)
         for line in _lines(options, name):
             print(line, flush=True)
             missed += [f"MISSED {line.case}: {miss}" for miss in line.misses]
+            told.tell(line.result(), said=True)
         if options.others:
             print()
-            for text in others.beside(options.runs):
-                print(text, flush=True)
+            for result in others.beside(options.runs):
+                print(result, flush=True)
+                told.tell(result, said=True)
     if missed:
         print("", *missed, sep="\n")
-    return 1 if missed else 0
+    return told.end(options.json) or (1 if missed else 0)
 
 
 def _lines(options: argparse.Namespace, name: str) -> Iterator[Any]:  # Any: `Line`, whose module needs Django set up
@@ -61,6 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=25, help="of each piece of code; of one row ten times that (25)")
     parser.add_argument("--rows", type=int, default=2_000_000, help="of the case uuid7 (2,000,000)")
     parser.add_argument("--others", action="store_true", help="set other packages beside, as far as installed")
+    parser.add_argument("--json", type=Path, metavar="file", help="write the figures there too")
     options = parser.parse_args(arguments)
     if unknown := set(options.cases) - set(CASES):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")

@@ -1,11 +1,12 @@
 """What does a partial index save to a list of the newest active rows, where most rows are deleted?"""
 
+from functools import partial
 from typing import Any
 
 from django.db import connection, models
 
 from tests.benchmarks.soft_deletion.database import analyze
-from tests.benchmarks.soft_deletion.measure import Figure, Line, WrongResultError, compared, timed
+from tests.benchmarks.soft_deletion.measure import Code, Line, WrongResultError, compared
 from tests.benchmarks.soft_deletion.models import BooleanEntry, PartialEntry, PlainEntry
 
 ROWS, SHOWN = 500_000, 50
@@ -24,18 +25,24 @@ def listing(runs: int) -> list[Line]:
     for model in tables:
         _fill(model)
     analyze()
-    figures = {model: Figure() for model in tables}
-    for run in range(runs + 1):
+    figures = {model: Code(queries=1) for model in tables}
+    for model in tables:
+        _newest(model)  # fills caches
+    for _ in range(runs):
         for model, figure in figures.items():
-            seconds = timed(_newest, model)
-            if run:  # the first fills caches
-                figure.seconds.append(seconds)
-            figure.queries = 1
+            figure.time(partial(_newest, model))
     ours = figures[PartialEntry]
     beside = compared("", figures[PlainEntry], ours, bound=BOUND, queries=range(1, 2))
+    told = ours.beside(figures[PlainEntry], "listing, beside plain index")
     return [
         compared("listing, beside boolean index", figures[BooleanEntry], ours, bound=BOUND, queries=range(1, 2)),
-        Line(case="listing, beside plain index", figure=beside.figure, spread=beside.spread, floor=beside.floor),
+        Line(
+            case="listing, beside plain index",
+            figure=beside.figure,
+            spread=beside.spread,
+            floor=beside.floor,
+            told=told,
+        ),
     ]
 
 

@@ -1,15 +1,16 @@
 """How do two pieces of code compare, measured in turn on fresh rows, and does the ratio keep its bound?"""
 
 import gc
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tests.benchmarks.figures import Figure, Result, quartiles
 from tests.benchmarks.soft_deletion.database import analyze
+from tests.benchmarks.turns import Taken, timed
 
 # What frames a transaction is no statement to who counts what a method costs.
 FRAME = frozenset({"BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK"})
@@ -30,6 +31,11 @@ class Line:
     floor: str = ""  # a hint: absolute times are noise
     misses: Sequence[str] = ()
     is_unsure: bool = False  # the bound lies within the spread
+    told: Figure | None = None  # the figure as all benchmarks tell it
+
+    def result(self) -> Result:
+        """Return what the case came to."""
+        return Result(self.case, [], [self.told] if self.told else [])
 
     def __str__(self) -> str:
         verdict = "" if not self.bound else "MISSED" if self.misses else "holds"
@@ -43,17 +49,21 @@ HEADING = COLUMNS.format("case", "figure", "bound", "middle half", "queries", "f
 
 
 @dataclass
-class Figure:
+class Code(Taken):
     """What one piece of code took."""
 
-    seconds: list[float] = field(default_factory=list)
     queries: int = 0
     has_transaction: bool = False
 
-    @property
-    def median(self) -> float:
-        """The median of the runs, in seconds."""
-        return statistics.median(self.seconds)
+    def time(self, code: Callable[[], object]) -> None:
+        """Let it run once; as `timeit`, without the garbage that was made before."""
+        gc.disable()
+        try:
+            wall, cpu = timed(code)
+        finally:
+            gc.enable()
+        self.wall.append(wall)
+        self.cpu.append(cpu)
 
 
 class WrongResultError(Exception):
@@ -67,7 +77,7 @@ def in_turn[T](
     *,
     left: Callable[[T], int],
     runs: int,
-) -> tuple[Figure, Figure]:
+) -> tuple[Code, Code]:
     """Measure floor, ours, floor, ours …, each run on fresh rows.
 
     Args:
@@ -80,7 +90,7 @@ def in_turn[T](
     Raises:
         WrongResultError: There are such rows.
     """
-    figures = Figure(), Figure()
+    figures = Code(), Code()
     for code, figure in zip((floor, ours), figures, strict=True):
         # Not timed: it fills caches, counts queries, and shows that both do the same.
         rows = prepare()
@@ -95,22 +105,11 @@ def in_turn[T](
         if run % max(runs // TIDIED, 1) == 0:
             analyze()
         for code, figure in zip((floor, ours), figures, strict=True):
-            figure.seconds.append(timed(code, prepare()))
+            figure.time(partial(code, prepare()))
     return figures
 
 
-def timed[T](code: Callable[[T], object], rows: T) -> float:
-    """Return how long the code took, in seconds; as `timeit`, without the garbage that was made before."""
-    gc.disable()
-    try:
-        start = time.perf_counter()
-        code(rows)
-        return time.perf_counter() - start
-    finally:
-        gc.enable()
-
-
-def compared(case: str, floor: Figure, ours: Figure, *, bound: float, queries: range, may_begin: bool = True) -> Line:
+def compared(case: str, floor: Code, ours: Code, *, bound: float, queries: range, may_begin: bool = True) -> Line:
     """Return the line of a case, with what it misses.
 
     Args:
@@ -121,11 +120,8 @@ def compared(case: str, floor: Figure, ours: Figure, *, bound: float, queries: r
         queries: How many ours may take.
         may_begin: Whether ours may open a transaction.
     """
-    # Of pairs, and not of the medians: what else the machine does meanwhile slows both of a pair.
-    pairs = [one / other for one, other in zip(ours.seconds, floor.seconds, strict=True)]
-    ratio = statistics.median(pairs)
-    low, high = quartiles(pairs)
-    misses = []
+    told = replace(ours.beside(floor, case, bound), queries=f"{ours.queries} ({floor.queries})")
+    ratio, misses = told.figure, []
     if ratio > bound:
         misses.append(f"{ratio:.2f}x of the floor, bound {bound}x")
     if ours.queries not in queries:
@@ -136,18 +132,13 @@ def compared(case: str, floor: Figure, ours: Figure, *, bound: float, queries: r
         case=case,
         figure=f"{ratio:.2f}x",
         bound=f"<= {bound}x",
-        spread=spread(pairs),
+        spread=spread(told.raw),
         queries=f"{ours.queries} (floor {floor.queries})",
         floor=milliseconds(floor.median),
         misses=misses,
-        is_unsure=low <= bound <= high,
+        is_unsure=told.is_unsure,
+        told=told,
     )
-
-
-def quartiles(ratios: Sequence[float]) -> tuple[float, float]:
-    """Return the first and the third: where a bound lies between them, the machine is too busy for a verdict."""
-    low, _, high = statistics.quantiles([*ratios] * 2, n=4, method="inclusive")  # one run has no quantiles
-    return low, high
 
 
 def spread(ratios: Sequence[float]) -> str:

@@ -8,13 +8,15 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import connection
 
+from tests.benchmarks.figures import Figure, Result
 from tests.benchmarks.soft_deletion import by_hand, deletes, rows
 from tests.benchmarks.soft_deletion.database import analyze, make_tables
-from tests.benchmarks.soft_deletion.measure import FRAME, timed
+from tests.benchmarks.soft_deletion.measure import FRAME, Code
 from tests.benchmarks.soft_deletion.models import Author, Note
 from tests.benchmarks.soft_deletion.packages import PACKAGES, Models, labels, models_of, plain_models
 
@@ -33,14 +35,13 @@ class Subject:
     prepare: Callable[[], Any]  # Any: an instance, or the number of a batch
     delete: Callable[[Any], object]
     left: Callable[[Any], int]
-    seconds: list[float] = field(default_factory=list)
-    queries: int = 0
+    taken: Code = field(default_factory=Code)
     left_active: int = 0
     is_slow: bool = False
     failure: str = ""
 
 
-def beside(runs: int) -> Iterator[str]:
+def beside(runs: int) -> Iterator[Result]:
     """Yield the lines of a table: for each operation and package, time to the floor's, queries, rows left active."""
     installed = labels()
     subjects = {"Django's own, for good": plain_models()}
@@ -56,16 +57,14 @@ def beside(runs: int) -> Iterator[str]:
             _tree(models)
         _notes(models)
     analyze()
-    yield COLUMNS.format("by", "operation", "ratio", "queries", "left active").rstrip()
+    yield Result("others", [COLUMNS.format("by", "operation", "ratio", "queries", "left active")], [])
     for operation, ours in _ours().items():
         theirs = [_subject(operation, label, models) for label, models in subjects.items()]
         _measure([*ours, *theirs], runs)
-        floor = statistics.median(ours[0].seconds)
-        for one in [*ours, *theirs]:
-            yield _line(one, operation, floor)
-    yield from broken
-    for distribution in [one for one in PACKAGES if one not in installed]:
-        yield COLUMNS.format(distribution, "not installed", "", "", "").rstrip()
+        yield from [_line(one, operation, ours[0].taken) for one in [*ours, *theirs]]
+    missing = [COLUMNS.format(name, "not installed", "", "", "") for name in PACKAGES if name not in installed]
+    if broken or missing:
+        yield Result("others", [*broken, *missing], [])
 
 
 def _ours() -> dict[str, list[Subject]]:
@@ -118,11 +117,11 @@ def _measure(subjects: list[Subject], runs: int) -> None:
             subject.failure = f"{type(error).__name__}: {error}"
             continue
         subject.is_slow = time.perf_counter() - start > SLOW
-        subject.queries, subject.left_active = counter.number, subject.left(what)
+        subject.taken.queries, subject.left_active = counter.number, subject.left(what)
     for run in range(runs):
         for subject in subjects:
             if not subject.failure and (run < RUNS_OF_SLOW or not subject.is_slow):
-                subject.seconds.append(timed(subject.delete, subject.prepare()))
+                subject.taken.time(partial(subject.delete, subject.prepare()))
 
 
 class _Counter:
@@ -136,11 +135,25 @@ class _Counter:
         return execute(sql, *rest)
 
 
-def _line(subject: Subject, operation: str, floor: float) -> str:
+def _line(subject: Subject, operation: str, floor: Code) -> Result:
     if subject.failure:
-        return COLUMNS.format(subject.label, operation, "failed", "", subject.failure)
-    ratio = f"{statistics.median(subject.seconds) / floor:,.2f}x"
-    return COLUMNS.format(subject.label, operation, ratio, f"{subject.queries:,}", f"{subject.left_active:,}")
+        return Result("others", [COLUMNS.format(subject.label, operation, "failed", "", subject.failure)], [])
+    # Of medians: what is slow was not measured in every round.
+    taken = subject.taken
+    cpu = statistics.median(taken.cpu) / statistics.median(floor.cpu)
+    figure = Figure(
+        what=f"{operation}: {subject.label}",
+        figure=taken.median / floor.median,
+        low=min(taken.wall) / floor.median,
+        high=max(taken.wall) / floor.median,
+        cpu=cpu,
+        queries=f"{taken.queries:,}",
+        note=f"leaves {subject.left_active:,} rows active" if subject.left_active else "",
+        raw=taken.wall,
+    )
+    ratio, queries = f"{figure.figure:,.2f}x", f"{taken.queries:,}"
+    line = COLUMNS.format(subject.label, operation, ratio, queries, f"{subject.left_active:,}")
+    return Result("others", [line], [figure])
 
 
 def _tree(models: Models) -> Any:  # Any: an author
