@@ -21,7 +21,7 @@ FORMAT, RECORD, STRUCTLOG_RATE, JSON_LOGGER_RATE, DISABLED = 1.15, 1.05, 2.5, 1.
 def format_(runs: int, count: int) -> Result:
     """Compare `TextFormatter.format` with the standard formatter's, which renders no fields."""
     ours, theirs = TextFormatter(service="ticket"), logging.Formatter(STANDARD_FORMAT)
-    with _bound():
+    with bound():
         taken = in_turn({OURS: _formatting(ours, count), STANDARD: _formatting(theirs, count)}, runs)
     figure = taken[OURS].beside(taken[STANDARD], f"format() beside {STANDARD}", FORMAT)
     lines = [
@@ -39,7 +39,7 @@ def record(runs: int, count: int) -> Result:
     for to in ("a null stream", "a file"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if to == "a file" else None
-            stack.enter_context(_bound())
+            stack.enter_context(bound())
             work = {name: _writing(write, count) for name, write in writers(folder).items()}
             taken = in_turn(work, runs)
         lines += [f"record, to {to}, {runs} rounds of {count} records:"]
@@ -67,7 +67,7 @@ def disabled(runs: int, count: int) -> Result:
 
 
 @contextmanager
-def _bound() -> Iterator[None]:
+def bound() -> Iterator[None]:
     """Bind the request's id, for others too."""
     with ExitStack() as stack:
         stack.enter_context(context.bind(request_id=REQUEST_ID))
