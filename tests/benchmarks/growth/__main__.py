@@ -21,16 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Modules with models wait until Django is set up.
     from tests.benchmarks.growth import crowds, deletes, outages, records
 
-    run: dict[str, Callable[[], Result]] = {
-        "cascade": lambda: deletes.cascade(options.most),
-        "depth": lambda: deletes.depth(options.most),
-        "purge": lambda: deletes.purged(options.most),
-        "clients": crowds.clients,
-        "fields": records.fields,
-        "outage": outages.outage,
-    }
     told = Told()
-    with database():
+    with database() as name:
+        run: dict[str, Callable[[], Result]] = {
+            "cascade": lambda: deletes.cascade(options.most),
+            "depth": lambda: deletes.depth(options.most),
+            "purge": lambda: deletes.purged(options.most),
+            "clients": lambda: crowds.clients(name),
+            "fields": records.fields,
+            "outage": outages.outage,
+        }
         for case in [case for case in CASES if case in (options.cases or CASES)]:
             told.tell(run[case]())
     return told.end(options.json)

@@ -20,6 +20,7 @@ from tests.benchmarks.soft_deletion.packages import labels, models_of, plain_mod
 from tests.benchmarks.turns import order
 
 OURS, FLOOR, DJANGO = "shared_core", "hand-written SQL", "Django's own, for good"
+ONE_DELETE = "one DELETE"
 BOOKS = (1, 9, 91, 909, 9_091, 90_909)  # 11 rows each, and the author: 12 to 1,000,000 rows
 DEPTHS = range(1, trees.LEVELS + 1)
 PURGED = (10_000, 100_000, 1_000_000, 5_000_000)
@@ -89,14 +90,21 @@ def depth(most: int) -> Result:
 def purged(most: int) -> Result:
     """Measure `purge`, beside one DELETE of all, which holds its locks and its snapshot as long as it takes."""
     ways = {
-        "one DELETE": Way(trees.deleted_notes, lambda _: _execute("DELETE FROM soft_deletion_note WHERE is_deleted")),
+        ONE_DELETE: Way(trees.deleted_notes, lambda _: _execute("DELETE FROM soft_deletion_note WHERE is_deleted")),
         OURS: Way(trees.deleted_notes, lambda _: purge(Note, dt.timedelta(days=90))),
     }
     for size in [size for size in PURGED if size <= most]:
-        _in_turn(ways, size, size, [Note], rounds=1 if size > LARGE else 3)
-        if Note.all_objects.exists():
-            raise WrongResultError("a purge has left rows")
-    return _result("purge", "rows", ways, floor="one DELETE", beside=None)
+        for way in ways.values():
+            taken = Code()
+            for _ in range(1 if size > LARGE else 3):
+                trees.empty(Note)
+                way.prepare(size)
+                analyze()
+                taken.time(partial(way.delete, None))
+                if Note.all_objects.exists():
+                    raise WrongResultError("a purge has left rows")
+            way.points.append((size, taken.median))
+    return _result("purge", "rows", ways, floor=ONE_DELETE, beside=None)
 
 
 def _in_turn(ways: dict[str, Way], asked: int, size: int, tables: Sequence[Any], *, rounds: int) -> None:

@@ -5,8 +5,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from django.db import connections
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
 
 
 @dataclass
@@ -17,6 +21,14 @@ class Crowd:
     servers: set[int] = field(default_factory=set)  # PostgreSQL's processes that were met
     waited: list[float] = field(default_factory=list)  # seconds, of each query
     seconds: float = 0.0  # of all together
+
+    def __add__(self, other: "Crowd") -> "Crowd":
+        return Crowd(
+            self.ended + other.ended,
+            self.servers | other.servers,
+            self.waited + other.waited,
+            max(self.seconds, other.seconds),
+        )
 
     @property
     def rate(self) -> float:
@@ -29,7 +41,9 @@ class Crowd:
         return statistics.quantiles(self.waited, n=100)[98]
 
 
-def crowd(clients: int, queries: int, *, alias: str = "default", anew: bool = False) -> Crowd:
+def crowd(
+    clients: int, queries: int, *, alias: str = "default", anew: bool = False, others: "Barrier | None" = None
+) -> Crowd:
     """Let so many threads ask so often, each time for 2 ms.
 
     Args:
@@ -37,6 +51,7 @@ def crowd(clients: int, queries: int, *, alias: str = "default", anew: bool = Fa
         queries: Of each.
         alias: By which settings.
         anew: Whether each query is of another request, so that connections are closed as the settings say.
+        others: Where the crowds of other processes are met, to begin together.
     """
     found, together = Crowd(), threading.Barrier(clients + 1)
 
@@ -62,6 +77,10 @@ def crowd(clients: int, queries: int, *, alias: str = "default", anew: bool = Fa
     threads = [threading.Thread(target=work) for _ in range(clients)]
     for thread in threads:
         thread.start()
+    while together.n_waiting < clients and not together.broken:
+        time.sleep(0.01)
+    if others is not None:
+        others.wait(120)
     together.wait(120)
     started = time.perf_counter()
     for thread in threads:
