@@ -1,6 +1,6 @@
 """What does a call through `HTTPClient` cost, beside requests and what else one would use?
 
-    python -m tests.benchmarks.calls [case …] [--runs N] [--calls N]
+    python -m tests.benchmarks.calls [case …] [--runs N] [--calls N] [--json file]
 
     get         a GET of 300 bytes of JSON over a kept connection, by 1 thread and by 8
     outage      requests that a service sees which answers each with 503
@@ -17,7 +17,5 @@ Each case ends with a line that says which bounds hold; the exit status is 1 whe
 where the middle half of the rounds lies astride the bound: other work on the machine disturbed them, and only a quiet
 one will tell.
 
-httpx is compared with where it is installed:
-
-    .venv/bin/python -m pip install -r tests/benchmarks/calls/requirements.txt
+httpx is compared with where it is installed: ``make bench-calls`` has it in an environment of its own, ``.venv-bench``.
 """

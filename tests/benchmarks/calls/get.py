@@ -24,7 +24,7 @@ def get(runs: int, calls: int) -> Result:
     lines: list[str] = []
     figures: list[Figure] = []
     if not has_httpx():
-        lines += ["httpx is not installed, and left out: pip install -r tests/benchmarks/calls/requirements.txt", ""]
+        lines += ["httpx is not installed, and left out: make bench-calls installs it", ""]
     with serving() as server, serving_a_request():
         _check_headers(server)
         for threads in THREADS:

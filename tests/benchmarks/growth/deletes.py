@@ -20,7 +20,7 @@ from tests.benchmarks.soft_deletion.packages import labels, models_of, plain_mod
 from tests.benchmarks.turns import order
 
 OURS, FLOOR, DJANGO = "shared_core", "hand-written SQL", "Django's own, for good"
-ONE_DELETE = "one DELETE"
+ONE_DELETE, BATCHES = "one DELETE", "batches of 1,000 by hand"
 BOOKS = (1, 9, 91, 909, 9_091, 90_909)  # 11 rows each, and the author: 12 to 1,000,000 rows
 DEPTHS = range(1, trees.LEVELS + 1)
 PURGED = (10_000, 100_000, 1_000_000, 5_000_000)
@@ -88,9 +88,10 @@ def depth(most: int) -> Result:
 
 
 def purged(most: int) -> Result:
-    """Measure `purge`, beside one DELETE of all, which holds its locks and its snapshot as long as it takes."""
+    """Measure `purge`, beside batches by hand, and one DELETE, which holds locks and a snapshot as long as it takes."""
     ways = {
         ONE_DELETE: Way(trees.deleted_notes, lambda _: _execute("DELETE FROM soft_deletion_note WHERE is_deleted")),
+        BATCHES: Way(trees.deleted_notes, lambda _: _delete_in_batches()),
         OURS: Way(trees.deleted_notes, lambda _: purge(Note, dt.timedelta(days=90))),
     }
     for size in [size for size in PURGED if size <= most]:
@@ -104,7 +105,7 @@ def purged(most: int) -> Result:
                 if Note.all_objects.exists():
                     raise WrongResultError("a purge has left rows")
             way.points.append((size, taken.median))
-    return _result("purge", "rows", ways, floor=ONE_DELETE, beside=None)
+    return _result("purge", "rows", ways, floor=BATCHES, beside=None)
 
 
 def _in_turn(ways: dict[str, Way], asked: int, size: int, tables: Sequence[Any], *, rounds: int) -> None:
@@ -168,6 +169,25 @@ def _delete_by_hand(levels: list[Any], root: Any) -> None:
             table = model._meta.db_table
             _execute(f"UPDATE {table} {_DELETE} WHERE parent_id IN ({keys}) AND NOT is_deleted", now, now, root.pk)
             keys = f"SELECT id FROM {table} WHERE parent_id IN ({keys})"
+
+
+def _delete_in_batches() -> None:
+    """Delete old rows by key, each batch in a transaction of its own, and follow nothing that refers to them."""
+    last = "00000000-0000-0000-0000-000000000000"
+    while last:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH batch AS (
+                    SELECT id FROM soft_deletion_note
+                     WHERE is_deleted AND deleted_at < now() - interval '90 days' AND id > %s
+                     ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+                ), gone AS (DELETE FROM soft_deletion_note WHERE id IN (SELECT id FROM batch))
+                SELECT max(id::text) FROM batch
+                """,
+                [last],
+            )
+            (last,) = cursor.fetchone()
 
 
 def _tree_by_orm(of: Any, books: int) -> Any:

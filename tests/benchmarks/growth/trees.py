@@ -10,6 +10,10 @@ from tests.benchmarks.soft_deletion.packages import Models
 
 LEVELS, WIDTH = 8, 200  # below the root, and rows of each level
 CHAPTERS = 10  # of a book
+# In the order of time, as `uuid7` makes them: random keys scatter over all pages what is deleted together.
+_KEY = """overlay(gen_random_uuid()::text PLACING regexp_replace(
+    lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0'), '(.{8})', '\\1-'
+) FROM 1 FOR 13)::uuid"""
 _OURS = ", created_at, updated_at, is_deleted", ", now(), now(), false"
 
 ours = Models(Note, Author, Book, Chapter)
@@ -59,7 +63,7 @@ def deleted_notes(number: int) -> None:
         cursor.execute(
             f"""
             INSERT INTO {Note._meta.db_table} (id, created_at, updated_at, is_deleted, deleted_at, batch)
-            SELECT gen_random_uuid(), now(), now(), true, now() - i * interval '1 ms' - interval '1 year', 0
+            SELECT {_KEY}, now(), now(), true, now() - i * interval '1 ms' - interval '1 year', 0
               FROM generate_series(1, %s) AS i
             """,
             [number],
@@ -86,6 +90,6 @@ def _insert(model: Any, parent: str, select: str, *parameters: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {model._meta.db_table} (id, {parent}{columns}) "
-            f"SELECT gen_random_uuid(), parent.*{values} FROM ({select}) AS parent",
+            f"SELECT {_KEY}, parent.*{values} FROM ({select}) AS parent",
             parameters,
         )

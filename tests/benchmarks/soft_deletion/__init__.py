@@ -1,6 +1,6 @@
 """How much does a soft delete cost beside the SQL that one would write by hand?
 
-    python -m tests.benchmarks.soft_deletion [name …] [--runs N] [--rows N] [--others]
+    python -m tests.benchmarks.soft_deletion [name …] [--runs N] [--rows N] [--others] [--json file]
 
     childless   one instance of a model that nobody refers to
     cascade     an author with 100 books and 1,000 chapters
@@ -16,7 +16,6 @@ the run; the floor's time is printed as a hint, and says more about the machine.
 it, where a bound is missed. ``by chance?`` stands where the middle half of the runs lies astride the bound: other work
 on the machine disturbed them, and only a quiet one will tell.
 
-``--others`` sets other packages and Django's own delete beside; what is not installed is listed as such:
-
-    .venv/bin/python -m pip install -r tests/benchmarks/requirements.txt
+``--others`` sets other packages and Django's own delete beside; what is not installed is listed as such.
+``make bench-models`` has them in an environment of its own, ``.venv-bench``.
 """
