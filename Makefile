@@ -1,7 +1,8 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest bench bench-calls bench-logs bench-running lint format docker-test fleet clean venv
+.PHONY: help demo test test-lowest lint format docker-test fleet clean venv venv-bench
+.PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,17 +21,31 @@ test-lowest: ## the suite, but for the longest parts, on the lowest versions tha
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
 	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py --ignore=tests/test_log_hostile.py $(or $(ARGS),$(IN_PARALLEL))
 
-bench: venv ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
-	@.venv/bin/python -m tests.benchmarks.soft_deletion $(ARGS)
+BENCH = .venv-bench/bin/python -m tests.benchmarks
 
-bench-calls: venv ## calls beside requests, httpx, urllib3 and http.client; ARGS="get --runs 50"
-	@.venv/bin/python -m tests.benchmarks.calls $(ARGS)
+bench: venv-bench ## all benchmarks below, an hour: figures and charts in build/bench; ARGS=--quick for minutes
+	@$(BENCH) $(ARGS)
 
-bench-logs: venv ## log records beside the standard library's, structlog and python-json-logger; ARGS="format --runs 80"
-	@.venv/bin/python -m tests.benchmarks.logs $(ARGS)
+bench-publish: venv-bench ## write docs/figures.md and the table in the README from build/bench
+	@$(BENCH).publish
 
-bench-running: venv ## queries through the pooler, /ready/, tokens; ARGS="ready --rounds 40"
-	@.venv/bin/python -m tests.benchmarks.running $(ARGS)
+bench-models: venv-bench ## soft deletes, keys and indexes beside what one would use instead; ARGS="cascade --runs 50"
+	@$(BENCH).soft_deletion --others $(ARGS)
+
+bench-calls: venv-bench ## calls beside requests, httpx, urllib3 and http.client; ARGS="get --runs 50"
+	@$(BENCH).calls $(ARGS)
+
+bench-logs: venv-bench ## log records beside the standard library's, structlog and others; ARGS="format --runs 80"
+	@$(BENCH).logs $(ARGS)
+
+bench-running: venv-bench ## queries through the pooler, /ready/, tokens; ARGS="ready --rounds 40"
+	@$(BENCH).running $(ARGS)
+
+bench-growth: venv-bench ## what grows: trees, purges, clients, fields, outages; ARGS="cascade --most 100000"
+	@$(BENCH).growth $(ARGS)
+
+bench-storm: venv-bench ## 10,000 processes and 100 servers in an outage, simulated; ARGS="--processes 500 --servers 5"
+	@$(BENCH).storm $(ARGS)
 
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .
@@ -48,7 +63,11 @@ fleet: ## the four services in containers, on 127.0.0.1:8001 to 8004
 	@docker compose --profile fleet up --build --wait
 
 clean: ## remove .venv and what tools keep here
-	@rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-lowest .venv-bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 venv:
 	@.ci/venv
+
+# What the core is measured beside, and has no need of.
+venv-bench:
+	@VENV=.venv-bench EXTRAS=dev,bench .ci/venv

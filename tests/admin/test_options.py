@@ -278,8 +278,8 @@ def test_all_rows_of_a_long_list_are_one_field_of_the_form(root, settings):
     assert Author.objects.count() == 1200
 
 
-@pytest.mark.parametrize("view", ["delete", "restore", "hard_delete"])
-def test_a_hundred_thousand_rows_are_asked_about_by_as_many_queries_as_ten(root, author, view):
+@pytest.mark.parametrize(("view", "rows"), [("delete", 100_000), ("restore", 10_000), ("hard_delete", 10_000)])
+def test_a_hundred_thousand_rows_are_asked_about_by_as_many_queries_as_ten(root, author, view, rows):
     book = author.books.get()
 
     def queries(number):
@@ -299,9 +299,9 @@ def test_a_hundred_thousand_rows_are_asked_about_by_as_many_queries_as_ten(root,
         return len(caught), page
 
     few, _ = queries(10)
-    many, page = queries(100_000)
+    many, page = queries(rows)
 
-    assert f"{100_010} chapters" in page
+    assert f"{rows + 10} chapters" in page
     assert len(re.findall(r"/chapter/[0-9a-f-]{36}/", page)) == 5
     assert few == many
     # Session and user; the row (and again, to tell a deleted one); its tree: first rows, keys and count of authors,

@@ -4,9 +4,11 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+_LINES = 6  # levels that have lines of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +95,12 @@ class Result:
         return "\n".join(line.rstrip() for line in [*self.lines, *said])
 
     def as_json(self) -> dict[str, Any]:  # Any: what JSON can hold
-        """Return it without the lines."""
+        """Return it without the lines, and without what figures leave at its default."""
         return {
             "case": self.case,
             "figures": [
-                {name: value for name, value in vars(figure).items() if value not in (None, "", (), [], False)}
-                | {"holds": figure.holds}
+                {part.name: said for part in fields(figure) if (said := getattr(figure, part.name)) != part.default}
+                | {"unit": figure.unit, "holds": figure.holds}
                 for figure in self.figures
             ],
             "charts": [vars(chart) for chart in self.charts],
@@ -158,6 +160,25 @@ class Ratios:
             raw=self.all,
             **more,
         )
+
+
+def compact(measured: Any) -> str:  # Any: JSON
+    """Return it as JSON, with six digits of each number, and a line for each figure and chart."""
+    return (
+        _spread_out(json.loads(json.dumps(measured), parse_float=lambda digits: float(f"{float(digits):.6g}"))) + "\n"
+    )
+
+
+def _spread_out(value: Any, depth: int = 0) -> str:  # Any: JSON
+    if depth < _LINES and value and isinstance(value, dict | list):
+        items = (
+            [f"{json.dumps(name)}: {_spread_out(item, depth + 1)}" for name, item in value.items()]
+            if isinstance(value, dict)
+            else [_spread_out(item, depth + 1) for item in value]
+        )
+        begin, end = "{}" if isinstance(value, dict) else "[]"
+        return f"{begin}\n{',\n'.join(items)}\n{end}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def quartiles(figures: Sequence[float]) -> tuple[float, float]:

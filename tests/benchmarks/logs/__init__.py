@@ -16,6 +16,6 @@ a round, with the lowest and the highest. Absolute times say more about the mach
 Each case ends with a line that says which bounds hold; the exit status is 1 where one is missed. ``by chance?`` stands
 where the middle half of the rounds lies astride the bound: other work on the machine disturbed them.
 
-structlog, python-json-logger and logfmter are compared with where they are installed: ``make bench-logs`` has them in an
-environment of its own, ``.venv-bench``.
+structlog, python-json-logger and logfmter are compared with where they are installed: ``make bench-logs`` has them in
+an environment of its own, ``.venv-bench``.
 """
