@@ -17,9 +17,14 @@ test: export SCREENSHOTS ?= build/screenshots
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
+# What says little of versions, and takes half the time; `make matrix` leaves out nothing.
+NO_VERSIONS = journeys stack log_hostile test_databases doctor scaffold architecture through_pooler first_service faq \
+              testing_docs packaging
+LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py
+
 test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
-	@.venv-lowest/bin/python -m pytest --ignore=tests/test_journeys.py --ignore=tests/test_stack.py --ignore=tests/test_log_hostile.py $(or $(ARGS),$(IN_PARALLEL))
+	@PROPERTY_EXAMPLES=$(or $(PROPERTY_EXAMPLES),30) .venv-lowest/bin/python -m pytest $(LONGEST) $(or $(ARGS),$(IN_PARALLEL))
 
 BENCH = .venv-bench/bin/python -m tests.benchmarks
 

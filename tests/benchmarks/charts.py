@@ -62,6 +62,9 @@ def _draw(chart: Mapping[str, Any], to: Path) -> None:
         axes.set(xscale="log", yscale="log")
     else:
         axes.set_ylim(bottom=0)
+    for name, (begin, end) in chart["spans"].items():
+        axes.axvspan(begin, end, color="#f3f3f3", zorder=0)
+        axes.text((begin + end) / 2, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     figure.legend(loc="outside upper left", ncols=3)

@@ -63,13 +63,14 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What is drawn: lines of ``(x, y)``."""
+    """What is drawn: lines of ``(x, y)``, and what was the matter from one x to another."""
 
     title: str
     x: str
     y: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
     is_logarithmic: bool = True
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

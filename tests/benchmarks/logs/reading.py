@@ -29,7 +29,7 @@ def reader(runs: int, count: int) -> Result:
             _write(path, formatter)
             rates = [LINES / _seconds(path) for _ in range(rounds)]
             found = Figure(
-                what=f"lines a second, {name},",
+                what=f"lines a second, {name}",
                 figure=statistics.median(rates),
                 limit=RATE,
                 at_least=True,

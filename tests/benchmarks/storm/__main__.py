@@ -28,7 +28,7 @@ from tests.benchmarks.storm.story import (
 CAPACITY = WORKERS / BUSY / CALLS  # of the load of good times
 SOON = 12  # seconds
 _HEAD = ("", "load", "answered", "well after", "load", "peak after", "well after")
-_LINE = "  {:<22}{:>8}{:>10}{:>12}{:>10}{:>12}{:>12}"
+_LINE = "  {:<22}{:>8}{:>10}{:>16}{:>8}{:>12}{:>16}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def _result(shape: Shape, tellings: Sequence[Told]) -> Result:
     found: list[Figure] = []
     for told in tellings:
         of_it = _figures(told)
-        lines.append(_LINE.format(told.rule, *(figure.note or f"{figure.figure:.2f}{figure.unit}" for figure in of_it)))
+        lines.append(_LINE.format(told.rule, *(f"{figure.figure:g}{figure.unit}" for figure in of_it)))
         found += of_it
     return Result(f"storm, {shape}", lines, found, _charts(shape, tellings))
 
@@ -83,8 +83,7 @@ def _recovery(told: Told, after: str, back: int, end: int, limit: float | None) 
         what=f"until all is well after {after}, {told.rule}",
         figure=end - back if seconds is None else seconds,
         limit=limit,
-        unit=" s",
-        note="never" if seconds is None else "",
+        unit=" s and more" if seconds is None else " s",
     )
 
 
@@ -100,6 +99,7 @@ def _charts(shape: Shape, tellings: Sequence[Told]) -> list[Chart]:
                 for rule, seconds in figures.items()
             },
             is_logarithmic=False,
+            spans={"brown-out": (BROWN_OUT, WELL_AGAIN), "outage": (OUTAGE, BACK)},
         )
 
     return [
