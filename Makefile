@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest lint format docker-test fleet clean venv venv-bench
+.PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
 .PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
 help: ## this list
@@ -17,7 +17,7 @@ test: export SCREENSHOTS ?= build/screenshots
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
-# What says little of versions, and takes half the time; `make matrix` leaves out nothing.
+# What says little of versions, and takes half the time.
 NO_VERSIONS = journeys stack log_hostile test_databases doctor scaffold architecture through_pooler first_service faq \
               testing_docs packaging
 LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py
@@ -25,6 +25,17 @@ LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_
 test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
 	@PROPERTY_EXAMPLES=$(or $(PROPERTY_EXAMPLES),30) .venv-lowest/bin/python -m pytest $(LONGEST) $(or $(ARGS),$(IN_PARALLEL))
+
+matrix: ## test-lowest on each Python with each Django, and a table; ONLY="3.12-5.0 3.13-5.2" BOUND=newest
+	@PROPERTY_EXAMPLES=$(or $(PROPERTY_EXAMPLES),30) $(or $(PYTHON),python3) .ci/matrix.py --only "$(ONLY)" \
+	    $(if $(BOUND),--bound $(BOUND)) -- $(or $(ARGS),$(LONGEST) $(IN_PARALLEL))
+
+bump-check: ## what a pull request that moves a service's pin needs; SERVICE=path, BASE=origin/main
+	@$(or $(PYTHON),python3) .ci/bump_check.py "$(SERVICE)" $(if $(BASE),--base "$(BASE)") \
+	    $(if $(SERVICE_PYTHON),--python "$(SERVICE_PYTHON)") $(if $(TESTS),--tests "$(TESTS)")
+
+release: ## tag a version, where all is ready for it; VERSION=0.2.0
+	@$(or $(PYTHON),python3) .ci/release.py "$(VERSION)" $(if $(BRANCH),--branch "$(BRANCH)")
 
 BENCH = .venv-bench/bin/python -m tests.benchmarks
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import charts, render
+from tests.benchmarks import render
 from tests.benchmarks.figures import compact
 from tests.benchmarks.machine import machine
 
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "cases": cases,
         }
         kept.write_text(compact(measured))
+    from tests.benchmarks import charts  # matplotlib is there for benchmarks only
+
     (BUILD / "figures.md").write_text(render.page(measured, images=""))
     charts.draw(measured, BUILD)
     print(f"written: {BUILD / 'figures.md'}")

@@ -1,7 +1,5 @@
 """How do the figures look? Ours is thick and blue; the rest is thin."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import matplotlib as mpl
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter
 
-from tests.benchmarks.render import Measured, chart_name
+from tests.benchmarks.render import Measured, chart_name, digest
 
 OURS = ("shared_core", "ours")
 _COLOURS = ("#d1495b", "#edae49", "#66a182", "#8d6a9f", "#7f7f7f", "#2e4057")
@@ -36,11 +34,6 @@ def draw(measured: Measured, folder: Path) -> None:
             for case in told["cases"]:
                 for chart in case["charts"]:
                     _draw(chart, folder / chart_name(program, chart["title"]))
-
-
-def digest(chart: Mapping[str, Any]) -> str:
-    """Return what says that a file was drawn from these figures; it is written in there."""
-    return hashlib.sha256(json.dumps(chart, sort_keys=True).encode()).hexdigest()
 
 
 def _draw(chart: Mapping[str, Any], to: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.benchmarks import charts, render
+from tests.benchmarks import render
 from tests.benchmarks.figures import compact
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,6 +21,8 @@ def main() -> int:
     if measured["quick"] or missing:
         print(f"{KEPT} is of a quick run, or not of all programs: run make bench.", file=sys.stderr)
         return 1
+    from tests.benchmarks import charts  # matplotlib is there for benchmarks only
+
     docs, readme = ROOT / "docs", ROOT / "README.md"
     (docs / "figures.json").write_text(compact(measured))
     (docs / "figures.md").write_text(render.page(measured, images="images/"))

@@ -1,5 +1,7 @@
 """How do the figures read? As a page with a table a case, and as the table in the README."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -170,6 +172,11 @@ def measured_on(measured: Measured) -> str:
 def chart_name(program: str, title: str) -> str:
     """Return the file name of a chart."""
     return f"bench-{program}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
+
+
+def digest(chart: Mapping[str, Any]) -> str:
+    """Return what says that a chart's file was drawn from these figures; it is written in there."""
+    return hashlib.sha256(json.dumps(chart, sort_keys=True).encode()).hexdigest()
 
 
 def _case(program: str, case: Mapping[str, Any], images: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ it goes stands on standard error. Exit status: 0 where all is well, 1 where a st
 """
 
 import argparse
-import os
 import re
 import shlex
 import subprocess
@@ -20,12 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import changelog
+from repository import RefusalError, git, succeeds
 
 LINES = 40  # of what a failing step said
-
-
-class CannotBeginError(Exception):
-    """Something is missing; says what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +41,17 @@ class Bump:
     @property
     def goes_back(self) -> bool:
         """Whether the new version is the older one."""
-        return _succeeds(self.core, "merge-base", "--is-ancestor", self.new, self.old)
+        return succeeds(self.core, "merge-base", "--is-ancestor", self.new, self.old)
 
     def at(self, commit: str, path: str) -> str:
         """Return a file of the core."""
-        return _git(self.core, "show", f"{commit}:{path}")
+        return git(self.core, "show", f"{commit}:{path}")
 
     def name(self, commit: str) -> str:
         """Return what people call a commit: its version or its tag, and its hash."""
         version = re.search(r'^__version__ = "(.+)"', self.at(commit, "shared_core/__init__.py"), re.MULTILINE)
-        is_tagged = _succeeds(self.core, "describe", "--tags", "--exact-match", commit)
-        tag = _git(self.core, "describe", "--tags", "--exact-match", commit) if is_tagged else None
+        is_tagged = succeeds(self.core, "describe", "--tags", "--exact-match", commit)
+        tag = git(self.core, "describe", "--tags", "--exact-match", commit) if is_tagged else None
         return f"{tag or (version[1] if version else 'unknown')} ({commit[:9]})"
 
 
@@ -74,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="bump-check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("service", type=Path, metavar="SERVICE", help="the service's repository")
+    parser.add_argument("service", metavar="SERVICE", help="the service's repository")
     parser.add_argument("--base", help="the commit whose pin is the old one (origin's default branch, or HEAD)")
     parser.add_argument("--python", help="the service's Python (.venv/bin/python in it, or python3)")
     parser.add_argument("--tests", help="what runs its tests (pytest where it is configured, or manage.py test)")
@@ -84,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps = _steps(bump.service, options.python, options.tests)
         python = steps[0][0]
         _check_installed(bump, python)
-    except CannotBeginError as error:
+    except RefusalError as error:
         print(f"bump-check: {error}", file=sys.stderr)
         return 2
     done = [_run(step, bump.service) for step in steps]
@@ -92,44 +88,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(step.status for step in done) else 0
 
 
-def _bump(service: Path, base: str | None) -> Bump:
+def _bump(name: str, base: str | None) -> Bump:
+    if not name:
+        raise RefusalError("name the service's repository, as SERVICE=$PWD.")
+    service = Path(name)
     if not service.is_dir():
-        raise CannotBeginError(f"there is no folder {service}: name the service's repository, as SERVICE=$PWD.")
-    if not _succeeds(service, "rev-parse", "--verify", "HEAD"):
-        raise CannotBeginError(f"{service} is no git repository with a commit: name the service's, as SERVICE=$PWD.")
-    service = Path(_git(service, "rev-parse", "--show-toplevel"))
+        raise RefusalError(f"there is no folder {service}: name the service's repository, as SERVICE=$PWD.")
+    if not succeeds(service, "rev-parse", "--verify", "HEAD"):
+        raise RefusalError(f"{service} is no git repository with a commit: name the service's, as SERVICE=$PWD.")
+    service = Path(git(service, "rev-parse", "--show-toplevel"))
     submodule = _submodule(service)
     core = service / submodule
-    if _git(core, "status", "--porcelain"):
-        raise CannotBeginError(
-            f"{submodule} has changes of its own: commit, stash or remove them (git -C {core} status)."
-        )
-    new = _git(core, "rev-parse", "HEAD")
+    if git(core, "status", "--porcelain"):
+        raise RefusalError(f"{submodule} has changes of its own: commit, stash or remove them (git -C {core} status).")
+    new = git(core, "rev-parse", "HEAD")
     base = base or _default_base(service)
-    if not _succeeds(service, "rev-parse", "--verify", f"{base}^{{commit}}"):
-        raise CannotBeginError(f"{base} is no commit of {service}: fetch it, or name another, as BASE=origin/main.")
-    pinned = re.fullmatch(r"160000 commit ([0-9a-f]+)\t.*", _git(service, "ls-tree", base, submodule))
+    if not succeeds(service, "rev-parse", "--verify", f"{base}^{{commit}}"):
+        raise RefusalError(f"{base} is no commit of {service}: fetch it, or name another, as BASE=origin/main.")
+    pinned = re.fullmatch(r"160000 commit ([0-9a-f]+)\t.*", git(service, "ls-tree", base, submodule))
     if pinned is None:
-        raise CannotBeginError(f"{base} has no submodule {submodule}: name a commit that has it, as BASE=origin/main.")
+        raise RefusalError(f"{base} has no submodule {submodule}: name a commit that has it, as BASE=origin/main.")
     old = pinned[1]
     if old == new:
-        raise CannotBeginError(
+        raise RefusalError(
             f"{submodule} is at {new[:9]} in {base} too: check the new version out in it, "
             "or name the commit before the change, as BASE=HEAD~1."
         )
-    if not _succeeds(core, "cat-file", "-e", f"{old}^{{commit}}"):
-        raise CannotBeginError(f"{submodule} does not know its old commit {old[:9]}: git -C {core} fetch --unshallow.")
+    if not succeeds(core, "cat-file", "-e", f"{old}^{{commit}}"):
+        raise RefusalError(f"{submodule} does not know its old commit {old[:9]}: git -C {core} fetch --unshallow.")
     return Bump(service, submodule, old, new)
 
 
 def _submodule(service: Path) -> str:
     if not (service / ".gitmodules").exists():
-        raise CannotBeginError(f"{service} has no submodules: this is for a service that has shared_core as one.")
-    listed = _git(service, "config", "--file", ".gitmodules", "--get-regexp", r"\.path$").splitlines()
+        raise RefusalError(f"{service} has no submodules: this is for a service that has shared_core as one.")
+    listed = git(service, "config", "--file", ".gitmodules", "--get-regexp", r"\.path$").splitlines()
     paths = [line.split(maxsplit=1)[1] for line in listed]
     found = [path for path in paths if (service / path / "shared_core" / "__init__.py").exists()]
     if len(found) != 1:
-        raise CannotBeginError(
+        raise RefusalError(
             f"of the submodules of {service} ({', '.join(paths)}), {len(found)} hold shared_core, and one must: "
             "git submodule update --init"
         )
@@ -137,8 +134,8 @@ def _submodule(service: Path) -> str:
 
 
 def _default_base(service: Path) -> str:
-    if _succeeds(service, "rev-parse", "--verify", "origin/HEAD"):
-        return _git(service, "merge-base", "HEAD", "origin/HEAD")
+    if succeeds(service, "rev-parse", "--verify", "origin/HEAD"):
+        return git(service, "merge-base", "HEAD", "origin/HEAD")
     return "HEAD"
 
 
@@ -148,7 +145,7 @@ def _steps(service: Path, python: str | None, tests: str | None) -> list[list[st
     places = [service / "manage.py", service / "src" / "manage.py", *sorted(service.glob("*/manage.py"))]
     manage = next((str(place.relative_to(service)) for place in places if place.exists()), None)
     if manage is None:
-        raise CannotBeginError(f"{service} has no manage.py, nor has a folder in it: this is for a Django service.")
+        raise RefusalError(f"{service} has no manage.py, nor has a folder in it: this is for a Django service.")
     if tests:
         command = shlex.split(tests)
     elif _has_pytest(service):
@@ -174,14 +171,14 @@ def _check_installed(bump: Bump, python: str) -> None:
     try:
         done = subprocess.run([python, "-c", code], cwd=bump.service, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise CannotBeginError(
+        raise RefusalError(
             f"{python} cannot be run ({error.strerror}): name the service's, as PYTHON=python3."
         ) from None
     install = f"{python} -m pip install -e {bump.submodule}"
     if done.returncode:
-        raise CannotBeginError(f"{python} cannot import shared_core: {install}")
+        raise RefusalError(f"{python} cannot import shared_core: {install}")
     if not Path(done.stdout.strip()).resolve().is_relative_to(bump.core.resolve()):
-        raise CannotBeginError(f"{python} imports {done.stdout.strip()}, which is not {bump.submodule}: {install}")
+        raise RefusalError(f"{python} imports {done.stdout.strip()}, which is not {bump.submodule}: {install}")
 
 
 def _run(command: list[str], service: Path) -> Step:
@@ -232,27 +229,6 @@ def _fenced(said: str) -> list[str]:
     longest = max((len(run) for run in re.findall("`+", said)), default=0)
     fence = "`" * max(3, longest + 1)
     return [fence, said, fence]
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, env=_environment()
-    )
-    if done.returncode:
-        raise CannotBeginError(f"git {' '.join(arguments)} failed in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip("\n")
-
-
-def _succeeds(folder: Path, *arguments: str) -> bool:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, check=False, env=_environment()).returncode == 0
-
-
-def _environment() -> dict[str, str]:
-    """Return it without what a hook of git sets, which would lead into the wrong repository."""
-    return {
-        name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
-    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""The changelog is read as people write it, and as this repository's is."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from tests.upgrades.repositories import ROOT
+
+OLD = """# Changelog
+
+## [Unreleased]
+
+### Added
+
+- A name, which takes two
+  lines. *Do:* look at `b`,
+  and at c.
+- Another. *Do:* nothing.
+"""
+NEW = OLD.replace("## [Unreleased]\n", "## [Unreleased]\n\n### Fixed\n\n- A fault.\n\n## [0.2.0] - 2026-02-03\n")
+
+
+@pytest.fixture(scope="module")
+def changelog():
+    spec = importlib.util.spec_from_file_location("changelog_of_ci", ROOT / ".ci" / "changelog.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_entry_is_a_line_with_what_there_is_to_do(changelog):
+    first, second = changelog.entries(OLD)
+
+    assert (first.version, first.kind) == ("Unreleased", "Added")
+    assert first.text == "A name, which takes two lines. *Do:* look at `b`, and at c."
+    assert first.to_do == "look at `b`, and at c."
+    assert second.to_do == ""
+
+
+def test_what_moves_to_a_version_is_not_new(changelog):
+    assert [(entry.version, entry.kind, entry.text) for entry in changelog.added(OLD, NEW)] == [
+        ("Unreleased", "Fixed", "A fault.")
+    ]
+
+
+def test_sections_end_where_the_next_begins(changelog):
+    assert changelog.section(NEW, "Unreleased") == "### Fixed\n\n- A fault."
+    assert changelog.section(NEW, "0.2.0").startswith("### Added")
+    assert changelog.section(NEW, "0.3.0") == ""
+    assert list(changelog.versions(NEW)) == [("Unreleased", ""), ("0.2.0", "2026-02-03")]
+
+
+def test_this_repositorys_says_what_to_do(changelog):
+    text = (ROOT / "CHANGELOG.md").read_text()
+    entries = changelog.entries(text)
+
+    assert len(entries) == sum(line.startswith("- ") for line in text.splitlines())
+    assert {entry.kind for entry in entries} <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert [entry.text for entry in entries if entry.kind in ("Deprecated", "Removed") and not entry.to_do] == []
+    assert next(iter(changelog.versions(text)))[0] == "Unreleased"
