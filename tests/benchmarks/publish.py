@@ -24,10 +24,11 @@ def main() -> int:
     from tests.benchmarks import charts  # matplotlib is there for benchmarks only
 
     docs, readme = ROOT / "docs", ROOT / "README.md"
+    text = render.in_readme(readme.read_text(), measured)  # before anything is written: it may lack a figure
     (docs / "figures.json").write_text(compact(measured))
     (docs / "figures.md").write_text(render.page(measured, images="images/"))
     charts.draw(measured, docs / "images")
-    readme.write_text(render.in_readme(readme.read_text(), measured))
+    readme.write_text(text)
     print("written: docs/figures.md, docs/figures.json, docs/images/bench-*.svg and the README's table")
     return 0
 

@@ -14,7 +14,7 @@ PROGRAMS = {
     "logs": ("Logs", "logs"),
     "running": ("Running", "running"),
     "growth": ("Growth", "growth"),
-    "storm": ("A storm that does not come", "storm"),
+    "storm": ("Storm", "storm"),
 }
 # Of the README's table: what it is about, what is said of it, and the figures for that, by program and the beginning
 # of their name.
@@ -135,11 +135,12 @@ def in_readme(readme: str, measured: Measured) -> str:
 
 
 def _figure(measured: Measured, program: str, name: str) -> Mapping[str, Any]:
-    for case in measured["programs"][program]["cases"]:
-        for figure in case["figures"]:
-            if figure["what"].startswith(name):
-                return figure  # type: ignore[no-any-return]
-    raise ValueError(f"{program} has no figure {name!r}")
+    figures = [figure for case in measured["programs"][program]["cases"] for figure in case["figures"]]
+    found = [figure for figure in figures if figure["what"] == name]  # or what ends with a package's version, say
+    found = found or [figure for figure in figures if figure["what"].startswith(name)]
+    if not found:
+        raise ValueError(f"{program} has no figure {name!r}")
+    return found[0]  # type: ignore[no-any-return]
 
 
 def _chart(measured: Measured, program: str, title: str) -> Mapping[str, Any]:
@@ -181,7 +182,7 @@ def digest(chart: Mapping[str, Any]) -> str:
 
 def _case(program: str, case: Mapping[str, Any], images: str) -> Iterator[str]:
     if case["case"]:
-        yield from (f"### {case['case'][:1].upper()}{case['case'][1:]}", "")
+        yield from (f"### {PROGRAMS[program][0]}: {case['case'].removeprefix(f'{program}, ')}", "")
     rows = [_COLUMNS, *(_cells(figure) for figure in case["figures"])]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     head, *lines = (f"| {' | '.join(row)} |" for row in zip(*columns, strict=True))
@@ -213,6 +214,6 @@ def _cells(figure: Mapping[str, Any]) -> tuple[str, ...]:
 def number(figure: Mapping[str, Any]) -> str:
     """Return the figure with its unit."""
     value = figure["figure"]
-    is_whole = abs(value) >= 100 or value == int(value)
+    is_whole = abs(value) >= 10 or value == int(value)
     digits = f"{value:,.0f}" if is_whole else f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
     return digits + str(figure["unit"])
