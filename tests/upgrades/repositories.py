@@ -1,9 +1,11 @@
 """Git repositories that tests make."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parent.parent.parent
 _IDENTITY = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
@@ -65,3 +67,14 @@ def program(name: str, *arguments: str, cwd: Path, **variables: str) -> subproce
         check=False,
         timeout=120,
     )
+
+
+def module(name: str) -> ModuleType:
+    """Import one of the modules in .ci."""
+    spec = importlib.util.spec_from_file_location(f"{name}_of_ci", ROOT / ".ci" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded

@@ -1,11 +1,8 @@
 """The changelog is read as people write it, and as this repository's is."""
 
-import importlib.util
-import sys
-
 import pytest
 
-from tests.upgrades.repositories import ROOT
+from tests.upgrades.repositories import ROOT, module
 
 OLD = """# Changelog
 
@@ -23,11 +20,7 @@ NEW = OLD.replace("## [Unreleased]\n", "## [Unreleased]\n\n### Fixed\n\n- A faul
 
 @pytest.fixture(scope="module")
 def changelog():
-    spec = importlib.util.spec_from_file_location("changelog_of_ci", ROOT / ".ci" / "changelog.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return module("changelog")
 
 
 def test_an_entry_is_a_line_with_what_there_is_to_do(changelog):

@@ -1,20 +1,15 @@
 """Each Python with each Django that supports it; what cannot be run is told."""
 
-import importlib.util
 import sys
 
 import pytest
 
-from tests.upgrades.repositories import ROOT, program
+from tests.upgrades.repositories import ROOT, module, program
 
 
 @pytest.fixture(scope="module")
 def matrix():
-    spec = importlib.util.spec_from_file_location("matrix_of_ci", ROOT / ".ci" / "matrix.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return module("matrix")
 
 
 def test_the_lowest_are_those_of_the_other_suite_but_for_djangos_patch(matrix):

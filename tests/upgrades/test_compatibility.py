@@ -1,0 +1,95 @@
+"""Names and parameters stay, or go in two steps that the changelog tells of; this version's do."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.test_public_api import NAMES
+from tests.upgrades.baseline import baseline, has_history
+from tests.upgrades.compatibility import broken, changes
+from tests.upgrades.repositories import ROOT, environment, module
+
+PLAIN = ("a", "POSITIONAL_OR_KEYWORD", False)
+OPTIONAL = ("b", "POSITIONAL_OR_KEYWORD", True)
+NAMED = ("c", "KEYWORD_ONLY", True)
+ANY = ("options", "VAR_KEYWORD", False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ([PLAIN, OPTIONAL], [PLAIN, OPTIONAL, NAMED], []),
+        ([PLAIN], [("a", "POSITIONAL_OR_KEYWORD", True)], []),
+        ([PLAIN, NAMED], [PLAIN, ANY], []),
+        (None, [PLAIN], []),
+        ([PLAIN, NAMED], [PLAIN], ["c is gone"]),
+        ([OPTIONAL], [("b", "POSITIONAL_OR_KEYWORD", False)], ["b must be given now"]),
+        ([PLAIN], [PLAIN, ("d", "KEYWORD_ONLY", False)], ["d is new, and must be given"]),
+        ([PLAIN, OPTIONAL], [OPTIONAL, PLAIN], ["the order is b, a now"]),
+        ([PLAIN], [("a", "KEYWORD_ONLY", False)], ["the order is  now"]),
+        ([PLAIN], [("a", "POSITIONAL_ONLY", False)], ["a is not taken by name now"]),
+        ([PLAIN, ANY], [PLAIN], ["takes no **options now"]),
+    ],
+)
+def test_what_a_call_meets(old, new, said):
+    assert list(changes(old, new)) == said
+
+
+class TestTheRule:
+    OLD = {"shared_core.models": {"purge": [PLAIN], "uuid7": []}}
+
+    def entries(self, text):
+        return module("changelog").entries(text)
+
+    def test_what_stays_is_fine(self):
+        assert broken(self.OLD, self.OLD, []) == []
+
+    def test_a_name_that_goes_was_deprecated_a_minor_version_before(self):
+        new = {"shared_core.models": {"uuid7": []}}
+        removed = "## [0.3.0] - 2026-03-01\n### Removed\n- `purge`. *Do:* call `end`.\n"
+        deprecated = "### Deprecated\n- `purge(…)`. *Do:* call `end`.\n"
+
+        assert broken(self.OLD, new, []) == [
+            "shared_core.models.purge is gone, and no entry under Removed says what to do"
+        ]
+        not_before = ["shared_core.models.purge is gone, and was not deprecated in a minor version before"]
+        assert broken(self.OLD, new, self.entries(removed)) == not_before
+        same = removed + "## [0.3.0] - 2026-03-01\n" + deprecated
+        assert broken(self.OLD, new, self.entries(same)) == not_before
+        assert broken(self.OLD, new, self.entries(removed + "## [0.2.9] - 2026-02-01\n" + deprecated)) == []
+
+    def test_an_entry_that_says_nothing_to_do_or_of_another_name_does_not_count(self):
+        new = {"shared_core.models": {"purge": [], "uuid7": []}}
+        for text in ("- `purge` takes less.", "- `purged`. *Do:* look.", "- `purge`. *Do:* nothing."):
+            assert broken(self.OLD, new, self.entries(f"## [0.2.0]\n### Changed\n{text}\n")) == [
+                "shared_core.models.purge: a is gone"
+            ]
+        assert broken(self.OLD, new, self.entries("## [0.2.0]\n### Changed\n- `purge`. *Do:* drop `a`.\n")) == []
+
+
+def described(core):
+    command = [sys.executable, str(ROOT / "tests" / "upgrades" / "describe.py"), *NAMES]
+    done = subprocess.run(
+        command,
+        env={**environment(), "PYTHONPATH": str(core), "PYTHONDONTWRITEBYTECODE": "1", "DJANGO_SETTINGS_MODULE": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["file"].startswith(str(core)), told["file"]
+    return told["names"]
+
+
+@pytest.mark.skipif(not has_history(), reason="a plain folder, and no clone: the version before is not in it")
+def test_names_and_parameters_of_the_version_before_are_there(tmp_path):
+    old, new = described(baseline().extract(tmp_path)), described(ROOT)
+    entries = module("changelog").entries((ROOT / "CHANGELOG.md").read_text())
+
+    assert len(old["shared_core.models"]) > 20
+    assert len(old["shared_core.clients"]) > 20
+    assert broken(old, new, entries) == []
