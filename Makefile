@@ -19,8 +19,8 @@ test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 
 # What says little of versions, and takes half the time.
 NO_VERSIONS = journeys stack log_hostile test_databases doctor scaffold architecture through_pooler first_service faq \
-              testing_docs packaging
-LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py
+              testing_docs packaging figures
+LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py --ignore=tests/upgrades
 
 test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv

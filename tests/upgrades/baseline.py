@@ -1,5 +1,6 @@
 """The version before: the last tag; where there is none yet, the last commit whose changelog was released in whole."""
 
+import ast
 import io
 import re
 import subprocess
@@ -14,11 +15,11 @@ _WITHOUT_EDITABLE = """import sys
 
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 """
-PARTS = ("shared_core", "tests/services", "CHANGELOG.md")
+PARTS = ("shared_core", "tests/services", "tests/test_public_api.py", "CHANGELOG.md")
 
 
 class NoHistoryError(Exception):
-    """The history does not reach back to it; says what to do."""
+    """The history does not reach back to it; says why."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,22 @@ class Baseline:
         return folder
 
 
+def promised(folder: Path) -> dict[str, list[str]]:
+    """Return the public names of an extracted version, by module."""
+    for statement in ast.parse((folder / "tests" / "test_public_api.py").read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "NAMES":
+            return ast.literal_eval(statement.value)  # type: ignore[no-any-return]
+    raise AssertionError("tests/test_public_api.py has no NAMES")
+
+
 def baseline() -> Baseline:
     """Return it.
 
     Raises:
-        NoHistoryError: The clone is shallow.
+        NoHistoryError: This is no clone, or one that is shallow, or of a history that begins with this version.
     """
+    if not (ROOT / ".git").exists():
+        raise NoHistoryError("a plain folder, and no clone: the version before is not in it")
     tags = [
         tag for tag in _text("tag", "--list", "v*", "--merged", "HEAD").split() if re.fullmatch(r"v\d+\.\d+\.\d+", tag)
     ]
@@ -53,18 +64,14 @@ def baseline() -> Baseline:
         newest = max(before, key=lambda tag: tuple(int(number) for number in tag[1:].split(".")))
         return Baseline(newest, commits[newest])
     if _text("rev-parse", "--is-shallow-repository") == "true":
-        raise NoHistoryError("The clone is shallow, and the version before is not in it: git fetch --unshallow --tags")
+        raise NoHistoryError("a shallow clone, which the version before is not in: git fetch --unshallow --tags")
     changelog = module("changelog")
     for commit in _text("log", "--reverse", "--format=%H", "--", "CHANGELOG.md").split():
         if changelog.section(_text("show", f"{commit}:CHANGELOG.md"), changelog.UNRELEASED):
-            before_it = _text("rev-parse", f"{commit}^")
-            return Baseline(f"{before_it[:7]}, before anything was unreleased", before_it)
+            if not (parents := _text("log", "-1", "--format=%P", commit).split()):
+                raise NoHistoryError("a history that begins with this version")
+            return Baseline(f"{parents[0][:7]}, before anything was unreleased", parents[0])
     return Baseline("HEAD", head)
-
-
-def has_history() -> bool:
-    """Whether this is a clone, and no plain folder."""
-    return (ROOT / ".git").exists()
 
 
 def _text(*arguments: str) -> str:

@@ -33,7 +33,7 @@ def described(module):
     public = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", "").startswith("shared_core")
+        if not name.startswith("_") and (getattr(value, "__module__", None) or "").startswith("shared_core")
     ]
     found = {}
     for name in public:
