@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import changelog
-from repository import RefusalError, git
+from repository import RefusalError, git, succeeds
 
 _NUMBER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -66,6 +66,8 @@ def _ready(root: Path, version: str, branch: str) -> str:
     if on != branch:
         raise RefusalError(f"this is {on}, not {branch}: git checkout {branch}, or say BRANCH={on}.")
     _check_tree(root)
+    if not succeeds(root, "var", "GIT_COMMITTER_IDENT"):
+        raise RefusalError("git does not know who tags: git config user.name NAME; git config user.email ADDRESS.")
     _check_version(root, version)
     return _section(root, version)
 

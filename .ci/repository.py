@@ -1,5 +1,6 @@
 """Git, asked; and how the programs here refuse."""
 
+import functools
 import os
 import subprocess
 from pathlib import Path
@@ -27,7 +28,13 @@ def succeeds(folder: Path, *arguments: str) -> bool:
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # What git sets for its hooks leads into another repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if name not in _local()}
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@functools.cache
+def _local() -> frozenset[str]:
+    """Return the names of the variables that lead into another repository, as git sets them for its hooks."""
+    said = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
+    return frozenset(said.stdout.split())

@@ -24,12 +24,14 @@ SECRET_KEY = "of this suite alone, and in no other place"
 USE_TZ = True
 """
 FIRST = """
-import time
+import os, time
 from django.db import migrations, models
 
 def take_time(apps, schema_editor):
     print("first migration runs", flush=True)
     time.sleep(2)
+    while os.path.exists("hold"):
+        time.sleep(0.05)
 
 class Migration(migrations.Migration):
     operations = [
@@ -80,7 +82,10 @@ def connect(name):
 
 
 class Project:
-    """A service with two migrations; the first takes two seconds, the second builds an index concurrently."""
+    """A service with two migrations.
+
+    The first takes two seconds, and goes on while there is a file `hold`; the second builds an index concurrently.
+    """
 
     def __init__(self, folder, database):
         self.folder, self.processes = folder, []
@@ -182,9 +187,11 @@ def test_where_the_one_is_killed_another_does_it(project, database):
 
 
 def test_who_waits_too_long_says_for_whom_and_does_nothing(project):
+    project.write("hold", "")
     first = project.wait_for_first()
 
     _, errors, statuses = ends([project.start("--lock-timeout", "0.2")])
+    (project.folder / "hold").unlink()
 
     assert statuses == [1]
     assert re.search(r"Another process \(server process \d+\) has been migrating .* nothing was done here", errors[0])
@@ -193,6 +200,7 @@ def test_who_waits_too_long_says_for_whom_and_does_nothing(project):
 
 
 def test_ctrl_c_ends_the_waiting_and_a_migration_without_a_traceback(project, database):
+    project.write("hold", "")
     first = project.wait_for_first("--skip-checks")
     second = project.start("--skip-checks")
     waits = second.stderr.readline()

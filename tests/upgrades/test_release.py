@@ -36,8 +36,8 @@ def repository(tmp_path):
     return repository
 
 
-def release(repository, *arguments, tests="touch tested"):
-    return program("release.py", *arguments, "--root", ".", "--tests", tests, cwd=repository.folder)
+def release(repository, *arguments, tests="touch tested", **variables):
+    return program("release.py", *arguments, "--root", ".", "--tests", tests, cwd=repository.folder, **variables)
 
 
 def refuses(repository, done, *words):
@@ -135,3 +135,11 @@ def test_where_tests_leave_another_tree_than_they_saw(repository, tests):
 
     assert done.returncode == 2
     assert repository.git("tag") == "v0.1.0"
+
+
+def test_who_is_unknown_to_git_tags_nothing(repository):
+    unknown = {f"GIT_{person}_{what}": "" for person in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    done = release(repository, "0.2.0", **unknown)
+
+    refuses(repository, done, "git config user.name NAME")
