@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared_core.clients import ClientError, HTTPClient, ServerError, ServiceHTTPError
+from shared_core.clients import HTTPClient, ServiceHTTPError, ServiceTimeout
 from shared_core.context import new_request_id
 from shared_core.log_format import parse_line
 from tests.services.fleet import Fleet
@@ -105,7 +105,7 @@ class Story:
     def outage(self) -> Iterator[Check]:
         """user-service is killed and started again while tickets are opened, each repeated until it is there."""
         keys = [f"outage-{new_request_id()}" for _ in range(TICKETS_DURING_OUTAGE)]
-        answers: Counter[int] = Counter()
+        answers: Counter[int | str] = Counter()
         opened: dict[str, str] = {}
         end = time.monotonic() + _PATIENCE
 
@@ -116,9 +116,11 @@ class Story:
                         body = {"title": key, "requestor_id": self.user["id"]}
                         try:
                             response = tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retry_attempts=0)
-                        except (ServerError, ClientError) as error:
+                        except ServiceHTTPError as error:
                             answers[error.response.status_code] += 1
                             time.sleep(0.2)
+                        except ServiceTimeout:
+                            answers["no answer yet"] += 1  # on a slow machine
                         else:
                             answers[response.status_code] += 1
                             opened[key] = response.json()["id"]
@@ -140,7 +142,7 @@ class Story:
         yield Check("tickets opened, of those asked for", len(keys), len(opened))
         yield Check("each is there exactly once", {1}, {listed[key] for key in keys})
         yield Check("the outage was seen, as 503", True, answers[503] > 0)
-        yield Check("it never read as anything else", set(), set(answers) - {200, 201, 503})
+        yield Check("it never read as anything else", set(), set(answers) - {200, 201, 503, "no answer yet"})
         told = {key: len(self._notifications(opened[key])) for key in opened}
         yield Check("each was told of exactly once", {1}, set(told.values()))
 
