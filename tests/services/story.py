@@ -105,7 +105,7 @@ class Story:
     def outage(self) -> Iterator[Check]:
         """user-service is killed and started again while tickets are opened, each repeated until it is there."""
         keys = [f"outage-{new_request_id()}" for _ in range(TICKETS_DURING_OUTAGE)]
-        answers: Counter[int | str] = Counter()
+        answers: Counter[int] = Counter()
         opened: dict[str, str] = {}
         end = time.monotonic() + _PATIENCE
 
@@ -120,7 +120,7 @@ class Story:
                             answers[error.response.status_code] += 1
                             time.sleep(0.2)
                         except ServiceTimeout:
-                            answers["no answer yet"] += 1  # on a slow machine
+                            continue  # on a slow machine: no answer, and the key makes it safe to ask again
                         else:
                             answers[response.status_code] += 1
                             opened[key] = response.json()["id"]
@@ -142,7 +142,7 @@ class Story:
         yield Check("tickets opened, of those asked for", len(keys), len(opened))
         yield Check("each is there exactly once", {1}, {listed[key] for key in keys})
         yield Check("the outage was seen, as 503", True, answers[503] > 0)
-        yield Check("it never read as anything else", set(), set(answers) - {200, 201, 503, "no answer yet"})
+        yield Check("it never read as anything else", set(), set(answers) - {200, 201, 503})
         told = {key: len(self._notifications(opened[key])) for key in opened}
         yield Check("each was told of exactly once", {1}, set(told.values()))
 
