@@ -18,6 +18,7 @@ LOGGING["root"]["handlers"] = ["console", "queue"]
 
 BROKER = Path(os.environ.get("BROKER", "unused"))
 CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT = "tests.tiny_service.broker:Transport"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "data_folder_in": str(BROKER),
     "data_folder_out": str(BROKER),
