@@ -172,7 +172,7 @@ def _check_installed(bump: Bump, python: str) -> None:
         done = subprocess.run([python, "-c", code], cwd=bump.service, capture_output=True, text=True, check=False)
     except OSError as error:
         raise RefusalError(
-            f"{python} cannot be run ({error.strerror}): name the service's, as PYTHON=python3."
+            f"{python} cannot be run ({error.strerror}): name the service's, as SERVICE_PYTHON=python3."
         ) from None
     install = f"{python} -m pip install -e {bump.submodule}"
     if done.returncode:

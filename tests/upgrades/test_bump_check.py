@@ -1,9 +1,15 @@
 """A service whose pin moves is asked whether it is well, and its pull request told what is new."""
 
 import os
+import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
+import yaml
 
+from tests.upgrades import repositories
 from tests.upgrades.repositories import ROOT, Repository, program
 
 CHANGELOG = """# Changelog
@@ -211,3 +217,47 @@ class TestWhatCannotBegin:
 
     def test_a_python_that_is_none(self, service):
         refuses(check(service, "--python", "no-such-python"), "PYTHON")
+
+
+def test_the_workflow_for_services_writes_the_summary_and_fails_with_it(service, tmp_path):
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bump-check.yml").read_text())
+    steps = {step.get("name"): step.get("run") for step in workflow["jobs"]["bump-check"]["steps"]}
+    shared = Repository(service.folder / "services" / "shared")
+    for name in (".ci", "Makefile"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, shared.folder / name)
+    shared.commit("0.2.0, with its programs")
+    python = service.folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    path = f"{shared.folder}:{service.folder / 'src'}"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    environment = repositories.environment() | {
+        "BASE": "HEAD",
+        "GITHUB_ENV": str(tmp_path / "env"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "PYTHON": sys.executable,
+        "RUNNER_TEMP": str(tmp_path),
+        "SUBMODULE": workflow[True]["workflow_call"]["inputs"]["submodule"]["default"],  # YAML 1.1 reads "on" as true
+        "TESTS": "",
+        "VARIABLES": "USER_SERVICE_URL=http://user.test\nOTHER=2",
+    }
+
+    def run(name, **changes):
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[name]]
+        return subprocess.run(
+            command, cwd=service.folder, env=environment | changes, capture_output=True, text=True, check=False
+        )
+
+    assert run("Take over the service's variables").returncode == 0
+    well = run("Check")
+    told = (tmp_path / "summary").read_text()
+    bad = run("Check", TESTS="false")
+
+    assert (tmp_path / "env").read_text() == "USER_SERVICE_URL=http://user.test\nOTHER=2\n"
+    assert well.returncode == 0, well.stderr
+    assert told.startswith("## shared_core v0.1.0 (")
+    assert "look at `close()`" in told
+    assert bad.returncode != 0
+    assert "`false`" in (tmp_path / "summary").read_text().removeprefix(told)
+    assert "`false`" in (tmp_path / "bump-check.md").read_text()
