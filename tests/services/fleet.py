@@ -150,20 +150,12 @@ class Fleet:
         return iter(self._services.values())
 
     def _start(self) -> None:
-        if os.environ.get("DB_HOST"):
-            self._databases = {
-                name: os.environ.get(name, "") for name in ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")
-            }
-        else:
-            self._progress("starting PostgreSQL 16 and PgBouncer")
-            self.stack = Stack()
-            self.stack.start()
-            self._databases = self.stack.environment
+        self._databases = self._find_server()
         prefix = f"hdms_{secrets.token_hex(4)}"
         shared = {**plain_environment(), **self._databases, "DB_NAME": prefix}
         tokens = {caller: secrets.token_hex(16) for caller in ("gateway", *NAMES)}
         self._services = {name: Service(name, self._folder, shared, tokens) for name in NAMES}
-        urls = {f"{service.name.upper()}_SERVICE_URL": service.url for service in self}
+        urls = {f"{service.name.upper()}_SERVICE_URL": self._url(service) for service in self}
         for service in self:
             service.environment.update(urls)
         self._progress("creating four databases and running their migrations")
@@ -177,6 +169,20 @@ class Fleet:
             service.start()
         for service in self:
             service.wait_until_ready()
+
+    def _find_server(self) -> dict[str, str]:
+        """Return the DB_* variables of the server that stands, or of a stack that is started."""
+        if os.environ.get("DB_HOST"):
+            names = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")
+            return {name: os.environ.get(name, "") for name in names}
+        self._progress("starting PostgreSQL 16 and PgBouncer")
+        self.stack = Stack()
+        self.stack.start()
+        return self.stack.environment
+
+    def _url(self, service: Service) -> str:
+        """Return where the others find a service."""
+        return service.url
 
     def stop(self) -> None:
         """Stop the services, drop their databases, stop the stack."""

@@ -31,6 +31,7 @@ class Stack:
         self._programs = Path()
         self._keeper: Process | None = None
         self.folder = Path()
+        self.behind = 0  # the port by which PgBouncer goes to PostgreSQL; by default PostgreSQL's own
         self.postgres: Process | None = None
         self.pgbouncer: Process | None = None
 
@@ -91,7 +92,7 @@ class Stack:
         """Start PgBouncer; again, after it was killed, on the same port."""
         if self.pgbouncer is not None:
             self.pgbouncer.stop()
-        program, behind = servers.find_pgbouncer(), self._ports["postgres"]
+        program, behind = servers.find_pgbouncer(), self.behind or self._ports["postgres"]
         self.pgbouncer, self._ports["pgbouncer"] = servers.start(
             lambda port: servers.pgbouncer(program, self.folder, port, behind, self._password, self._pool_size),
             self._login,

@@ -1,0 +1,198 @@
+"""``make chaos``: the four services work under load while faults are done to them, and after each all is compared.
+
+Exit status: 0 where everything held, 1 where something did not or could not be started, 130 for Ctrl-C.
+"""
+
+import argparse
+import datetime as dt
+import logging.config
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from shared_core.logging_config import get_logging_config
+from tests.chaos import judge, report
+from tests.chaos.faults import ALL, SHORT, Fault, named
+from tests.chaos.fleet import Fleet, Usage, log_disk, usage
+from tests.chaos.ledger import Lag
+from tests.chaos.load import DEADLINE, Load
+from tests.chaos.proxy import Network
+from tests.chaos.report import Round
+from tests.services.fleet import FleetError
+from tests.stack import StackError
+
+RECOVERS_WITHIN = 30.0  # seconds
+_ENDS_WITHIN = 20.0  # seconds in which what nobody waits for any more has been served
+_LEAD = 0.5  # seconds of load before a fault
+# What workers may hold more of than before the first fault.
+_MORE = {"memory": 60.0, "files": 24, "threads": 6}
+_SERVER_CONNECTIONS = 4 * 20 + 8
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the faults, print the table, and return the status."""
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--faults", type=int, default=200, metavar="N", help="how many (200)")
+    parser.add_argument("--seconds", type=float, default=3600, metavar="N", help="begin no other after so many (3600)")
+    parser.add_argument("--callers", type=int, default=6, metavar="N", help="threads that call (6)")
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="of the order; by default another each time"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="faults that have this in their name")
+    parser.add_argument("--short", action="store_true", help="each of a few once, half a second long")
+    parser.add_argument("--folder", type=Path, default=Path("build/chaos"), help="for the table (build/chaos)")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    kinds = named(options.only) if options.only else ALL
+    if not kinds:
+        parser.error(f"no fault has {options.only!r} in its name; there are: {', '.join(f.name for f in ALL)}")
+    if options.short:
+        kinds = [fault for fault in kinds if fault.name in SHORT]
+    folder = Path(tempfile.mkdtemp(prefix="shared-core-chaos-"))
+    say = _progress(time.monotonic())
+    say(f"seed {seed}, logs in {folder}")
+    try:
+        rounds, facts = _run(options, kinds, seed, folder, say)
+    except StackError as error:
+        print(f"chaos: {error} (--seed {seed})", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nchaos: interrupted; everything is stopped.", file=sys.stderr)
+        return 130
+    report.write(options.folder, rounds, {"seed": seed, "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", **facts})
+    print(f"\n{report.table(rounds)}\n")
+    wrong = [f"{one.fault}: {line}" for one in rounds for line in one.violations]
+    print(f"{len(rounds)} faults, {len(wrong)} violations; {options.folder}/faults.md, --seed {seed}")
+    print("\n".join(wrong[:50]))
+    return 1 if wrong else 0
+
+
+def _run(
+    options: argparse.Namespace, kinds: list[Fault], seed: int, folder: Path, say: Callable[[str], None]
+) -> tuple[list[Round], dict[str, object]]:
+    (folder / "logs").mkdir()
+    config = get_logging_config("chaos", log_file=str(folder / "chaos.log"))
+    config["root"]["handlers"] = ["file"]
+    logging.config.dictConfig(config)
+    choice = random.Random(seed)
+    with log_disk(folder / "logs") as is_disk, Network() as network, Fleet(folder, network, progress=say) as fleet:
+        say(f"log disk: {'a tmpfs' if is_disk else 'none can be mounted, so file sizes are limited instead'}")
+        lag, load = Lag(), Load(fleet, options.callers, seed)
+        try:
+            chaos = _Chaos(fleet, load, lag, choice, 0.5 if options.short else 1.0)
+            chaos.warm_up(3 if options.short else 10)
+            say(f"as it was: {chaos.before}")
+            end, rounds = time.monotonic() + options.seconds, []
+            count = len(kinds) if options.short else options.faults
+            for number, fault in enumerate(_order(kinds, count, choice), 1):
+                if time.monotonic() > end:
+                    break
+                one = chaos.round(fault)
+                rounds.append(one)
+                wrong = f" VIOLATIONS {one.violations[:3]}" if one.violations else ""
+                say(f"{number:>3} of {count}: {fault.name}: again after {one.recovered:.1f} s, {one.errors}{wrong}")
+            say("tell whom nobody has told yet, and look once more")
+            rounds[-1].violations.extend(chaos.look(all_told=True))
+            say(f"as it is: {usage(fleet)}")
+            return rounds, {"disk": is_disk, "callers": options.callers, "deadline": DEADLINE}
+        finally:
+            load.stop()
+            lag.stop()
+
+
+def _order(kinds: list[Fault], count: int, choice: random.Random) -> list[Fault]:
+    """Return so many faults: each kind as often as the others, give or take one, in any order."""
+    order: list[Fault] = []
+    while len(order) < count:
+        order += choice.sample(kinds, len(kinds))
+    return order[:count]
+
+
+class _Chaos:
+    """The rounds: a fault under load, all works again, the load rests, all is compared."""
+
+    def __init__(self, fleet: Fleet, load: Load, lag: Lag, choice: random.Random, scale: float) -> None:
+        self._fleet, self._load, self._lag, self._choice, self._scale = fleet, load, lag, choice, scale
+        self.before: Usage | None = None
+
+    def warm_up(self, seconds: float) -> None:
+        """Let the load run, and note what the fleet holds then."""
+        self._load.start()
+        time.sleep(seconds)
+        self._rest()
+        self.before = usage(self._fleet)
+
+    def round(self, fault: Fault) -> Round:
+        """Do one fault, and look what has become of all."""
+        ledger = self._load.ledger
+        first, acknowledged = len(ledger.calls), ledger.acknowledged
+        self._load.start()
+        time.sleep(_LEAD)
+        with fault.do(self._fleet, self._choice):
+            time.sleep(fault.seconds * self._scale)
+        ended = time.monotonic()
+        said = self._recovers(ended)
+        recovered = time.monotonic() - ended
+        self._rest()
+        calls = ledger.calls[first:]
+        said += judge.late(calls, DEADLINE, self._lag)
+        said += self.look()
+        errors = dict(ledger.errors(first).most_common())
+        longest = max(call.seconds for call in calls)
+        return Round(fault.name, len(calls), ledger.acknowledged - acknowledged, errors, longest, recovered, said)
+
+    def look(self, *, all_told: bool = False) -> list[str]:
+        """Return what does not hold; the load must rest."""
+        assert self.before is not None
+        if all_told or self._pending():
+            self._tell()
+        found, ledger = judge.facts(self._fleet), self._load.ledger
+        said = judge.violations(ledger, found, all_told=all_told)
+        judge.settle(ledger, found)
+        ledger.lies.clear()
+        return said + judge.grown(self.before, usage(self._fleet), **_MORE, connections=_SERVER_CONNECTIONS)
+
+    def _recovers(self, ended: float) -> list[str]:
+        """Return once all four are ready and a ticket was opened; what is wrong where that does not come to pass."""
+        try:
+            self._fleet.wait_until_ready(RECOVERS_WITHIN)
+        except FleetError as error:
+            return [str(error)]
+        ledger, begin = self._load.ledger, len(self._load.ledger.calls)
+        while time.monotonic() < ended + RECOVERS_WITHIN:
+            if any(call.what == "open" and not call.error and call.began > ended for call in ledger.calls[begin:]):
+                return []
+            time.sleep(0.05)
+        return [f"no ticket could be opened for {RECOVERS_WITHIN:g} s after its end"]
+
+    def _rest(self) -> None:
+        self._load.pause()
+        self._fleet.wait_until_idle(_ENDS_WITHIN)
+
+    def _pending(self) -> int:
+        asked = "SELECT count(*) FROM tickets_ticket WHERE notified_at IS NULL AND NOT is_deleted"
+        return int(self._fleet.query("ticket", asked)[0][0])
+
+    def _tell(self) -> None:
+        """Run `notify_pending`, twice at once: nobody may be told twice."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda _: self._fleet["ticket"].manage("notify_pending"), range(2)))
+
+
+def _progress(started: float) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:6.1f} s] {text}", flush=True)
+
+    return say
+
+
+if __name__ == "__main__":
+    os.environ.pop("DB_HOST", None)  # a stack of its own: this one is killed
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""``make soak``: the highest steady load that this machine carries, for minutes, and whether anything grows.
+
+It adds callers until they get no more done, takes the number below that, and samples all workers while they call. Exit
+status: 0 where all is flat and no acknowledged write was lost, 1 where not, 130 for Ctrl-C.
+"""
+
+import argparse
+import dataclasses
+import datetime as dt
+import json
+import logging.config
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared_core.logging_config import get_logging_config
+from tests.chaos import judge
+from tests.chaos.fleet import Fleet, Usage, usage
+from tests.chaos.ledger import Lag
+from tests.chaos.load import DEADLINE, Load
+from tests.chaos.proxy import Network
+from tests.stack import StackError
+
+_EVERY = 5.0  # seconds between samples
+_STEPS = (2, 4, 8, 16, 32)  # callers
+_MORE = 1.05  # times the calls that twice the callers must get done to be worth it
+# What may be more at the end than in the middle, of each worker: warm caches, a pool's connection more or less.
+_FLAT = {"memory": 8.0, "files": 6, "threads": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """What was seen at one moment."""
+
+    second: float
+    calls: int
+    usage: Usage
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Soak, print the table, and return the status."""
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--minutes", type=float, default=10, metavar="N", help="for how long (10)")
+    parser.add_argument("--callers", type=int, default=0, metavar="N", help="so many, and none are tried out")
+    parser.add_argument("--folder", type=Path, default=Path("build/chaos"), help="for the figures (build/chaos)")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="shared-core-soak-"))
+    (folder / "logs").mkdir()
+    config = get_logging_config("soak", log_file=str(folder / "soak.log"))
+    config["root"]["handlers"] = ["file"]
+    config["root"]["level"] = "WARNING"
+    logging.config.dictConfig(config)
+    try:
+        with Network() as network, Fleet(folder, network, progress=_say) as fleet:
+            callers = options.callers or _highest(fleet)
+            samples, said = _soak(fleet, callers, options.minutes * 60)
+    except StackError as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nsoak: interrupted; everything is stopped.", file=sys.stderr)
+        return 130
+    text = _table(samples, callers)
+    print(f"\n{text}\n")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "soak.md").write_text(text + "\n")
+    facts = {
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        "callers": callers,
+        "minutes": options.minutes,
+        "said": said,
+    }
+    content = {**facts, "samples": [dataclasses.asdict(sample) for sample in samples]}
+    (options.folder / "soak.json").write_text(json.dumps(content, indent=1) + "\n")
+    print("\n".join(said) or "all is flat, and nothing was lost")
+    return 1 if said else 0
+
+
+def _highest(fleet: Fleet) -> int:
+    """Return the number of callers at which more of them get no more done."""
+    best, most = _STEPS[0], 0.0
+    for callers in _STEPS:
+        load = Load(fleet, callers, seed=callers)
+        load.start()
+        time.sleep(3)
+        before = len(load.ledger.calls)
+        time.sleep(6)
+        rate = (len(load.ledger.calls) - before) / 6
+        load.stop()
+        _say(f"{callers} callers: {rate:.0f} calls a second")
+        if rate < most * _MORE:
+            return best
+        best, most = callers, rate
+    return best
+
+
+def _soak(fleet: Fleet, callers: int, seconds: float) -> tuple[list[Sample], list[str]]:
+    """Return the samples, and what is wrong."""
+    lag, load = Lag(), Load(fleet, callers, seed=0)
+    load.start()
+    started, samples = time.monotonic(), []
+    try:
+        while (second := time.monotonic() - started) < seconds:
+            samples.append(Sample(round(second, 1), len(load.ledger.calls), usage(fleet)))
+            if len(samples) % 12 == 1:
+                _say(f"{second:.0f} s: {samples[-1].calls} calls, {samples[-1].usage}")
+            time.sleep(_EVERY)
+        load.pause()
+        fleet.wait_until_idle(20)
+        ledger = load.ledger
+        said = judge.violations(ledger, judge.facts(fleet), all_told=True)
+        said += judge.late(ledger.calls, DEADLINE, lag)
+        said += [f"{count} calls failed with {error}" for error, count in ledger.errors().items()]
+        return samples, said + grown(samples)
+    finally:
+        load.stop()
+        lag.stop()
+
+
+def grown(samples: list[Sample]) -> list[str]:
+    """Return what is more in the last quarter than in the second, in the median, beyond what warm caches explain."""
+    quarter = max(len(samples) // 4, 1)
+    middle, end = samples[quarter : 2 * quarter], samples[-quarter:]
+    said = []
+    for what, allowed in _FLAT.items():
+        for name in getattr(end[0].usage, what):
+            before, after = (_median(part, what, name) for part in (middle, end))
+            if after > before + allowed:
+                said.append(f"{name}: {what} {before:g} -> {after:g}")
+    for what in ("half_closed", "server_connections"):
+        before, after = (_median(part, what) for part in (middle, end))
+        if after > before + 8:
+            said.append(f"{what}: {before:g} -> {after:g}")
+    return said
+
+
+def _median(samples: list[Sample], what: str, name: str = "") -> float:
+    values = [getattr(sample.usage, what) for sample in samples]
+    return statistics.median(value[name] for value in values) if name else statistics.median(values)
+
+
+def _table(samples: list[Sample], callers: int) -> str:
+    lasted = samples[-1].second - samples[0].second
+    rate = (samples[-1].calls - samples[0].calls) / lasted
+    quarter = max(len(samples) // 4, 1)
+    parts = [samples[at * quarter : (at + 1) * quarter] for at in range(4)]
+    lines = [
+        f"{callers} callers, {rate:.0f} calls a second for {lasted / 60:.1f} minutes, {samples[-1].calls} calls.",
+        "",
+        "| median of the most that a worker has | first quarter | second | third | last |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for what, unit in (("memory", " MB"), ("files", ""), ("threads", "")):
+        for name in samples[0].usage.memory:
+            cells = " | ".join(f"{_median(part, what, name):.0f}{unit}" for part in parts)
+            lines.append(f"| {name}-service: {what} | {cells} |")
+    for what, title in (("server_connections", "connections of PostgreSQL"), ("half_closed", "half-closed sockets")):
+        lines.append(f"| {title} | {' | '.join(f'{_median(part, what):.0f}' for part in parts)} |")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(f"[soak] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.pop("DB_HOST", None)  # a stack of its own
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The short form of `make chaos`: a few faults of different kinds, on a fleet of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.chaos.faults import ALL, SHORT
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_faults_under_load_lose_nothing_and_are_recovered_from(tmp_path):
+    command = [sys.executable, "-m", "tests.chaos", "--short", "--callers", "3", "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads((tmp_path / "faults.json").read_text())["rounds"]
+    assert sorted(one["fault"] for one in seen) == sorted(SHORT)
+    assert all(one["acknowledged"] > 0 for one in seen)
+    assert [one["violations"] for one in seen if one["violations"]] == []
+    assert any(one["errors"] for one in seen)
+
+
+def test_the_short_form_is_of_faults_that_there_are():
+    assert set(SHORT) <= {fault.name for fault in ALL}
+    assert len({fault.name for fault in ALL}) == len(ALL) > 20
+
+
+def test_a_fault_that_there_is_not_is_an_error_with_a_list():
+    command = [sys.executable, "-m", "tests.chaos", "--only", "no such"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 2
+    assert "kill -9 PostgreSQL" in done.stderr
