@@ -2,7 +2,7 @@
 
 export PYTHON
 .PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
-.PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
+.PHONY: chaos soak fuzz bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,19 @@ bench-growth: venv-bench ## what grows: trees, purges, clients, fields, outages;
 bench-storm: venv-bench ## 10,000 processes and 100 servers in an outage, simulated; ARGS="--processes 500 --servers 5"
 	@$(BENCH).storm $(ARGS)
 
+chaos: venv ## 200 faults while four services work, half an hour; ARGS="--faults 20 --only freeze"
+	@.venv/bin/python -m tests.chaos $(ARGS)
+
+soak: venv ## ten minutes of the highest load that this machine carries; ARGS="--minutes 2"
+	@.venv/bin/python -m tests.chaos.soak $(ARGS)
+
+FUZZED = line log_line message url origin headers token jwt key database_url secret
+
+fuzz: ## parsers, by texts that grow into them, a minute each; ARGS="url --seconds 600" for one
+	@VENV=.venv-fuzz EXTRAS=dev,fuzz .ci/venv
+	@set -e; if [ -n "$(ARGS)" ]; then .venv-fuzz/bin/python -m tests.security.fuzz $(ARGS); \
+	    else for parser in $(FUZZED); do .venv-fuzz/bin/python -m tests.security.fuzz $$parser; done; fi
+
 lint: venv ## ruff, its formatter, mypy --strict
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -79,7 +92,7 @@ fleet: ## the four services in containers, on 127.0.0.1:8001 to 8004
 	@docker compose --profile fleet up --build --wait
 
 clean: ## remove .venv and what tools keep here
-	@rm -rf .venv .venv-lowest .venv-bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-lowest .venv-bench .venv-fuzz build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 venv:
 	@.ci/venv

@@ -120,14 +120,20 @@ def plain(value: Any, mask_keys: Collection[str]) -> Value:
         return mask_text(value)
     if value is None or isinstance(value, bool | float):
         return value
-    if type(value) is int and abs(value).bit_length() < _MAX_BITS:
+    if type(value) is int and value.bit_length() < _MAX_BITS:
         return value
     if isinstance(value, Mapping | list | tuple):
-        try:
-            return json.dumps(_masked(value, mask_keys), default=_as_masked_text, ensure_ascii=False)
-        except RecursionError:
-            return f"<{type(value).__name__}: nested too deep>"
+        return _as_json(value, mask_keys)
     return mask_text(_as_text(value))
+
+
+def _as_json(value: Any, mask_keys: Collection[str]) -> str:
+    try:
+        return json.dumps(_masked(value, mask_keys), default=_as_masked_text, ensure_ascii=False)
+    except RecursionError:
+        return f"<{type(value).__name__}: nested too deep>"
+    except Exception as error:  # noqa: BLE001  # another thread may be changing it, and the record must be written
+        return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
 
 
 def _masked(value: Any, mask_keys: Collection[str]) -> Any:
@@ -139,6 +145,8 @@ def _masked(value: Any, mask_keys: Collection[str]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_masked(inner, mask_keys) for inner in value]
+    if isinstance(value, int) and value.bit_length() >= _MAX_BITS:
+        return _as_text(value)
     return mask_text(value) if isinstance(value, str) else value
 
 

@@ -26,7 +26,9 @@ _NAMES = (
     r"passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization|credentials?|private[_-]?key|signing[_-]?key"
     r"|session[_-]?id|cookie|jwt|signature"
 )
-_QUOTED_OR_BARE = r"""(?:\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s&,;)\]}"']+)"""
+_QUOTED = r"""(?:\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"""
+# What is quoted may be a key itself, as in `token= "api_key": "…"`.
+_QUOTED_OR_BARE = rf"""(?:{_QUOTED}(?:\s*:\s*{_QUOTED})*|[^\s&,;)\]}}"']+)"""
 # Names are bounded, so that no text takes longer than its length deserves.
 _IN_TEXT: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # RFC 7519: three parts in base64url, the first of which is a JSON object.
@@ -45,8 +47,8 @@ _IN_TEXT: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     # password=…, "api_key": "…", DB_PASSWORD: …; a colon without quotes after what is nothing but a password only.
     (
         re.compile(
-            rf"""((?:\b|_)[\w.-]{{0,40}}(?:{_NAMES})[\w.-]{{0,40}}?(?:\s*=\s*|["']\s*:\s*))(?:Bearer\s+|Basic\s+)?{_QUOTED_OR_BARE}"""
-            rf"""|(\b[\w.-]{{0,40}}(?:passw(?:or)?d|passphrase|pwd)\s*:\s*)(?:Bearer\s+)?{_QUOTED_OR_BARE}""",
+            rf"""((?:{_NAMES})[\w.-]{{0,40}}?(?:\s*=\s*|["']\s*:\s*))(?:Bearer\s+|Basic\s+)?{_QUOTED_OR_BARE}"""
+            rf"""|((?:passw(?:or)?d|passphrase|pwd)\s*:\s*)(?:Bearer\s+)?{_QUOTED_OR_BARE}""",
             re.IGNORECASE,
         ),
         lambda found: f"{found[1] or found[2]}{MASK}",

@@ -256,6 +256,41 @@ def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_secret_of_the_fleet_or_of_a_caller_is_in_no_log_and_no_answer(fleet):
+    canary = f"c4n4ry-{uuid.uuid4().hex}"
+    secrets = {canary}
+    answers = []
+    for service in fleet:
+        secrets |= {*service.tokens.values(), *(service.environment[name] for name in ("SECRET_KEY", "DB_PASSWORD"))}
+        for path in ("users", "tickets", "notifications", "attachments", "../../ready/", "../../health/", "nothing"):
+            for token in (canary, service.tokens["gateway"]):
+                answers += send(service, path, token, canary)
+    secrets = {
+        secret.encode() for secret in secrets if len(secret) > 16
+    }  # "hdms", in a container, is the user's name too
+    files = [path for path in fleet["user"].log_file.parent.rglob("*") if path.is_file()]
+
+    assert len(secrets) > 5
+    assert {path.name for path in files} >= {
+        f"{name}{end}.log" for name in ("user", "file") for end in ("", ".console")
+    }
+    assert [answer for answer in answers if canary in answer] == []
+    assert [(path, secret) for path in files for secret in secrets if secret in path.read_bytes()] == []
+
+
+def send(service, path, token, canary):
+    """POST and GET with a secret in each place where callers put them, and return what was answered."""
+    headers = {"Authorization": f"Bearer {token}", "Cookie": f"sessionid={canary}", "X-Api-Key": canary}
+    body = json.dumps({"password": canary, "title": {"secret": canary}})
+    for method in ("GET", "POST"):
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        address = f"/api/v1/{path}?token={canary}&password={canary}"
+        connection.request(method, address, body, headers | {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        yield f"{answer.status} {answer.getheaders()} {answer.read()}"
+        connection.close()
+
+
 def test_their_settings_are_short_and_have_no_block_in_common():
     files = [path.read_text() for path in (ROOT / "tests" / "services").glob("*-service/src/core/settings/base.py")]
     lines = [[line for line in text.splitlines() if line] for text in files]

@@ -169,6 +169,13 @@ class Unprintable:
         raise RuntimeError("no")
 
 
+class Changing(dict):
+    """As where another thread adds a key meanwhile."""
+
+    def items(self):
+        raise RuntimeError("dictionary changed size during iteration")
+
+
 def test_nothing_that_is_logged_raises():
     assert fields(value=Unprintable()) == {"value": "<Unprintable: str() raised RuntimeError>"}
     assert parse_line(line("%d items", "three"))["message"] == "%d items"
@@ -177,6 +184,7 @@ def test_nothing_that_is_logged_raises():
     itself = []
     itself.append(itself)
     assert fields(value=itself) == {"value": "<list: nested too deep>"}
+    assert fields(value=[Changing()]) == {"value": "<list: reading it raised RuntimeError>"}
     assert parse_line(line(value={1: {2, 3}}))["fields"]["value"] == '{"1": "{2, 3}"}'
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,9 @@ STDIN = "-"
 
 _TELL_EVERY = 1_000_000  # bytes
 _ISIZE = 4  # bytes at the end of a .gz, which hold its size, RFC 1952
+
+# Bytes of a line; what is longer is read in pieces. A file that was cut while it was open is one line of NUL bytes.
+_LONGEST_LINE = 16 * 2**20
 
 # Seconds between two looks at the files that are followed.
 _LOOK_EVERY = 0.2
@@ -66,16 +70,23 @@ def _counted(lines: Iterable[bytes], advance: Callable[[int], object]) -> Iterat
 
 def _opened(name: str) -> contextlib.AbstractContextManager[Iterable[bytes]]:
     if name == STDIN:
-        return contextlib.nullcontext(sys.stdin.buffer)
-    if name.endswith(".gz"):
-        return contextlib.closing(_unzipped(name))
-    return Path(name).open("rb")
+        return contextlib.nullcontext(_lines_of(sys.stdin.buffer))
+    return contextlib.closing(_unzipped(name) if name.endswith(".gz") else _read(name))
+
+
+def _lines_of(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    return iter(partial(file.readline, _LONGEST_LINE), b"")
+
+
+def _read(name: str) -> Generator[bytes, None, None]:
+    with Path(name).open("rb") as file:
+        yield from _lines_of(file)
 
 
 def _unzipped(name: str) -> Generator[bytes, None, None]:
     try:
         with gzip.open(name) as file:
-            yield from file
+            yield from _lines_of(file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise OSError(errno.EIO, str(error), name) from error
 
@@ -105,12 +116,15 @@ class Followed:
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
         if os.fstat(file.fileno()).st_size < file.tell():  # cut short, as `> file` does
             file.seek(0)
-        *whole, self._rest = (self._rest + file.read()).split(b"\n")
+            self._rest = b""
         last = ""
-        for data in whole:
-            line = read_line(data, last)
-            last = line.time
-            yield line
+        while data := file.readline(_LONGEST_LINE):
+            self._rest += data
+            if self._rest.endswith(b"\n") or len(self._rest) >= _LONGEST_LINE:
+                line = read_line(self._rest.removesuffix(b"\n"), last)
+                self._rest = b""
+                last = line.time
+                yield line
 
     def _is_elsewhere(self) -> bool:
         try:

@@ -1,0 +1,154 @@
+"""Answers and lines that are small on the wire and large, deep or slow in memory."""
+
+import contextlib
+import gzip
+import logging
+import resource
+import subprocess
+import sys
+import time
+import tracemalloc
+import zlib
+
+import pytest
+
+from shared_core.clients import InvalidResponse, ResponseTooLarge, ServiceTimeout
+from shared_core.log_format import TextFormatter
+from shared_core.logs.lines import read_line
+from tests.clients.server import answer, raw
+
+MEGABYTE = 1_000_000
+DEEP = ["[" * 200_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000]
+HUGE = ["1" * 100_000, "-" + "9" * 50_000, '{"total": ' + "7" * 5000 + "}"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_bomb_costs_its_reader_no_more_than_the_limit(make, server, coding):
+    packed = gzip.compress(bytes(200 * MEGABYTE)) if coding == "gzip" else zlib.compress(bytes(200 * MEGABYTE))
+    server.script(answer(200, packed, Content_Encoding=coding))
+    client = make(server.url, token=False, max_response_bytes=MEGABYTE)
+    tracemalloc.start()
+
+    try:
+        with pytest.raises(ResponseTooLarge):
+            client.get("/")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(packed) < MEGABYTE
+    assert most < 8 * MEGABYTE
+
+
+def test_a_bomb_in_a_bomb_is_not_unpacked_twice(make, server):
+    inner = gzip.compress(bytes(100 * MEGABYTE))
+    server.script(answer(200, gzip.compress(inner), Content_Encoding="gzip"))
+
+    assert make(server.url, token=False).get("/").content == inner
+
+
+@pytest.mark.parametrize("coding", ["gzip, " * 50 + "gzip", ", ".join(["deflate", "gzip"] * 20)])
+def test_codings_upon_codings_are_an_error(make, server, coding):
+    server.script(answer(200, b"x", Content_Encoding=coding))
+
+    with pytest.raises(InvalidResponse):
+        make(server.url, token=False).get("/")
+
+
+@pytest.mark.parametrize("body", [*DEEP, *HUGE], ids=len)
+def test_json_that_cannot_be_read_is_an_error_of_the_service(make, server, body):
+    server.script(answer(200, body, Content_Type="application/json"))
+
+    with pytest.raises(InvalidResponse):
+        make(server.url, token=False).get_json("/")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X-Header: y\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nX-Header: " + b"y" * 10 * MEGABYTE,
+        b"HTTP/1.1 " + b"2" * MEGABYTE + b" OK\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * MEGABYTE,
+    ],
+    ids=["headers", "header", "status", "interim answers", "chunk size"],
+)
+def test_a_head_without_an_end_is_an_error_or_ends_with_the_deadline(make, server, head):
+    server.script(raw(head))
+    client = make(server.url, token=False, deadline=2)
+    tracemalloc.start()
+
+    try:
+        with pytest.raises(Exception) as raised:  # noqa: PT011  # which one is looked at below
+            client.get("/", retry_attempts=0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert raised.type.__module__ == "shared_core.clients.exceptions"
+    assert most < 8 * MEGABYTE
+
+
+def test_trailers_without_an_end_end_with_the_deadline(make, server):
+    def trailers(connection, request):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"X-Trailer: y\r\n" * 1000)
+        return False
+
+    server.script(trailers)
+    client = make(server.url, token=False, timeout=1, deadline=1)
+    began = time.monotonic()
+    tracemalloc.start()
+
+    try:
+        with pytest.raises(ServiceTimeout):
+            client.get("/")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert time.monotonic() - began < 5
+    assert most < 8 * MEGABYTE
+
+
+@pytest.mark.parametrize("line", [*DEEP, '{"level": ' + "[" * 100_000, '{"level":"INFO","time":' + "1" * 100_000])
+def test_a_line_of_a_log_that_is_a_bomb_is_read_as_text(line):
+    assert read_line(line.encode()).text
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], {"n": -(10**5000)}], ids=["bare", "in a list", "in a dict"])
+def test_a_number_too_long_to_be_written_loses_no_record(value):
+    record = logging.LogRecord("apps", logging.INFO, "a.py", 1, "Counted", (), None)
+    record.count = value
+
+    assert "Counted" in TextFormatter().format(record)
+
+
+@pytest.mark.parametrize("line", [b"no record\n" * 10_000, b"x" * 100_000], ids=["lines", "one line"])
+def test_a_gzipped_log_is_read_in_little_memory(tmp_path, line):
+    bomb = tmp_path / "bomb.log.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        for _ in range(20 if line.endswith(b"\n") else 5000):
+            file.write(line)
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (400 * MEGABYTE, 400 * MEGABYTE))
+
+    command = [sys.executable, "-m", "shared_core.logs", str(bomb), "--level", "ERROR"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited, timeout=60)
+
+    assert done.returncode in {0, 1}
+    assert "MemoryError" not in done.stderr
+
+
+def test_what_is_nested_too_deep_is_no_body_of_ours(make, server):
+    value: list = []
+    for _ in range(100_000):
+        value = [value]
+
+    with pytest.raises((ValueError, TypeError, RecursionError)):
+        make(server.url, token=False).post("/", json=value)
+    assert server.received == []
