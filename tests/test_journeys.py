@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from itertools import combinations, pairwise
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from shared_core.clients import HTTPClient, NotFound, ServerError, ServiceHTTPError
@@ -85,6 +86,29 @@ def test_a_deactivated_or_deleted_user_opens_no_ticket_and_a_restored_one_does(s
         statuses.append(status(open_ticket, story, user))
 
     assert statuses == [422, 201, 422]
+
+
+def test_a_comment_that_meets_the_deletion_of_its_ticket_is_refused(fleet, story, user):
+    ticket = open_ticket(story, user).json()["id"]
+    login = {name: fleet["ticket"].environment[f"DB_{name.upper()}"] for name in ("host", "port", "user", "password")}
+    database = fleet["ticket"].environment["DB_NAME"]
+    body = {"author_id": user["id"], "text": "too late"}
+    with (
+        psycopg.connect(**login, dbname=database, prepare_threshold=None) as connection,
+        story.client("ticket") as tickets,
+        ThreadPoolExecutor() as pool,
+    ):
+        connection.execute(
+            "UPDATE tickets_ticket SET is_deleted = true, deleted_at = now() WHERE id = %s", [uuid.UUID(ticket)]
+        )
+        commented = pool.submit(status, tickets.post, f"/api/v1/tickets/{ticket}/comments", json=body)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        ends = time.monotonic() + 4
+        while not connection.execute(waiting).fetchone()[0]:
+            assert time.monotonic() < ends
+        connection.commit()
+        assert commented.result() == 404
+        assert connection.execute("SELECT count(*) FROM tickets_comment WHERE text = 'too late'").fetchone()[0] == 0
 
 
 def test_notifications_are_tickets_alone(story):

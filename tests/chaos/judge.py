@@ -113,6 +113,7 @@ def _lost(ledger: Ledger, found: Facts) -> Iterator[str]:
                 yield f"{ticket.key}: {comment.text} was written, and is not there"
             elif comment.is_deleted and not comments[comment.text].is_deleted:
                 yield f"{ticket.key}: {comment.text} was deleted, and is live"
+    yield from (f"{c.text} was written, and is not there" for c in ledger.beside if c.text not in comments)
     yield from (f"user {pk}: created, and not there" for pk in ledger.users if pk not in found.users)
     for pk in ledger.attachments:
         if pk not in found.attachments or pk not in found.stored:

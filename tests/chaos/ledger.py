@@ -25,6 +25,7 @@ class Ticket:
     """A ticket that was asked for, by its key."""
 
     key: str
+    requestor: str = ""
     attachment: str | None = None
     pk: str = ""  # acknowledged, once it has one
     state: State = "unknown"
@@ -49,6 +50,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.tickets: list[Ticket] = []
+        self.beside: list[Comment] = []  # acknowledged, on tickets of others
         self.users: list[str] = []  # ids
         self.attachments: list[str] = []  # ids
         self.calls: list[Call] = []
@@ -67,8 +69,10 @@ class Ledger:
             self.lies.append(text)
 
     def errors(self, since: int = 0) -> Counter[str]:
-        """Return how often each error was raised, from the call of that number on."""
-        return Counter(call.error for call in self.calls[since:] if call.error)
+        """Return how often each error was raised, and with which status, from the call of that number on."""
+        return Counter(
+            f"{call.error} {call.status}" if call.status else call.error for call in self.calls[since:] if call.error
+        )
 
 
 class Lag:

@@ -43,22 +43,23 @@ class Load:
         """Let all begin, or go on."""
         self._may_go.set()
         for caller in self._callers:
-            if caller.ident is None:
-                caller.start()
+            caller.begin()
 
     def pause(self) -> None:
         """Return once nobody waits for an answer."""
         self._may_go.clear()
         for caller in self._callers:
-            caller.is_resting.wait()
+            while not caller.is_resting.wait(0.1):
+                if not caller.thread.is_alive():
+                    raise RuntimeError(f"{caller.thread.name} has died; what it died of is on stderr")
 
     def stop(self) -> None:
         """End all."""
         self._is_over.set()
         self._may_go.set()
         for caller in self._callers:
-            if caller.ident is not None:
-                caller.join()
+            if caller.thread.is_alive():
+                caller.thread.join()
         for client in self._clients.values():
             client.close()
 
@@ -68,18 +69,23 @@ class Load:
         return not self._is_over.is_set()
 
 
-class _Caller(threading.Thread):
-    """One that makes a call at a time."""
+class _Caller:
+    """One that makes a call at a time, in a thread of its own."""
 
     def __init__(self, load: Load, number: int, choice: random.Random, pace: float) -> None:
-        super().__init__(name=f"caller-{number}", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"caller-{number}", daemon=True)
         self._load, self._ledger, self._random, self._pace = load, load.ledger, choice, pace
         self._mine: list[Ticket] = []
         self._user = ""
         self._number, self._count = number, 0
         self.is_resting = threading.Event()
 
-    def run(self) -> None:
+    def begin(self) -> None:
+        """Start the thread, where it was not started before."""
+        if self.thread.ident is None:
+            self.thread.start()
+
+    def _run(self) -> None:
         while True:
             self.is_resting.set()
             if not self._load.wait_for_turn():
@@ -111,6 +117,8 @@ class _Caller(threading.Thread):
             steps += [(6, lambda: self._comment(one)), (4, lambda: self._read(one)), (2, lambda: self._delete(one))]
             if written := [c for c in one.comments if c.is_written and not c.is_deletion_asked]:
                 steps.append((1, lambda: self._delete_comment(self._random.choice(written))))
+        if others := self._ledger.tickets[-_KEPT:]:
+            steps.append((3, lambda: self._comment_on_anybodys(self._random.choice(others))))
         if dead:
             steps.append((2, lambda: self._restore(self._random.choice(dead))))
         weights, choices = zip(*steps, strict=True)
@@ -142,7 +150,7 @@ class _Caller(threading.Thread):
         return answer is not None
 
     def _open_new(self) -> bool:
-        ticket = Ticket(self._name("ticket"))
+        ticket = Ticket(self._name("ticket"), self._user)
         if self._random.random() < 0.1:
             path = f"/api/v1/attachments?name={ticket.key.replace(' ', '-')}"
             answer = self._call("upload", lambda: self._load["file"].post(path, data=b"x" * 5000).json())
@@ -155,7 +163,7 @@ class _Caller(threading.Thread):
         return self._open(ticket)
 
     def _open(self, ticket: Ticket) -> bool:
-        body = {"title": ticket.key, "requestor_id": self._user}
+        body = {"title": ticket.key, "requestor_id": ticket.requestor}
         if ticket.attachment:
             body["attachment_id"] = ticket.attachment
         answer = self._call(
@@ -173,6 +181,26 @@ class _Caller(threading.Thread):
         answer = self._call("comment", lambda: self._load["ticket"].post_json(path, body))
         if answer is not None:
             comment.is_written, comment.pk = True, answer["id"]
+        return answer is not None
+
+    def _comment_on_anybodys(self, ticket: Ticket) -> bool:
+        """Comment on a ticket that may be deleted at this moment: the comment goes along, or there is none."""
+        if not ticket.pk:
+            return True
+        comment = Comment(self._name("comment"))
+        body = {"author_id": self._user, "text": comment.text}
+        path = f"/api/v1/tickets/{ticket.pk}/comments"
+
+        def write() -> Any:
+            try:
+                return self._load["ticket"].post_json(path, body)
+            except NotFound:
+                return {}
+
+        answer = self._call("comment on anybody's", write, is_write=False)
+        if answer:
+            comment.is_written, comment.pk = True, answer["id"]
+            self._ledger.beside.append(comment)
         return answer is not None
 
     def _delete_comment(self, comment: Comment) -> bool:

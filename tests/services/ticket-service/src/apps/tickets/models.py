@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from shared_core.models import BaseModel
+from shared_core.models import ActiveParentConstraint, BaseModel
 
 
 class Ticket(BaseModel):
@@ -27,6 +27,10 @@ class Comment(BaseModel):
     ticket = models.ForeignKey(Ticket, models.CASCADE, related_name="comments")
     author_id = models.UUIDField()
     text = models.TextField()
+
+    class Meta:
+        # What is written while its ticket is being deleted goes along, or is refused.
+        constraints = [ActiveParentConstraint(fields=["ticket"], name="comment_ticket_active")]
 
     def __str__(self):
         return self.text[:50]

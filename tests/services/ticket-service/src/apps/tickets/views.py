@@ -2,7 +2,8 @@
 
 from core.http import invalid, page, read_form
 from django.core.exceptions import BadRequest
-from django.http import JsonResponse
+from django.db import IntegrityError
+from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -89,7 +90,11 @@ def comments(request, pk):
     form = read_form(CommentForm, request, instance=Comment(ticket=found))
     if not form.is_valid():
         return invalid(form)
-    return JsonResponse(show_comment(form.save()), status=201)
+    try:
+        comment = form.save()
+    except IntegrityError:
+        raise Http404("The ticket was deleted meanwhile.") from None
+    return JsonResponse(show_comment(comment), status=201)
 
 
 @require_http_methods(["DELETE"])
