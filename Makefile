@@ -2,7 +2,7 @@
 
 export PYTHON
 .PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
-.PHONY: chaos soak fuzz bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
+.PHONY: chaos soak chaos-publish fuzz bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ chaos: venv ## 200 faults while four services work, half an hour; ARGS="--faults
 
 soak: venv ## ten minutes of the highest load that this machine carries; ARGS="--minutes 2"
 	@.venv/bin/python -m tests.chaos.soak $(ARGS)
+
+chaos-publish: venv ## write docs/faults.md from build/chaos
+	@.venv/bin/python -m tests.chaos.publish
 
 FUZZED = line log_line message url origin headers token jwt key database_url secret
 

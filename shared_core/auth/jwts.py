@@ -87,11 +87,11 @@ class Verifier:
         """Return the ``sub`` of a token that holds.
 
         Raises:
-            InvalidTokenError: It does not: its signature, ``alg``, ``iss``, ``aud``, ``exp`` or ``nbf``.
+            InvalidTokenError: It does not: its signature, ``alg``, ``crit``, ``iss``, ``aud``, ``exp`` or ``nbf``.
         """
         jwt = self._jwt
         try:
-            claims = jwt.decode(
+            decoded = jwt.decode_complete(
                 token,
                 self._key_of(token).verifying(token),
                 algorithms=self._algorithms,
@@ -105,7 +105,9 @@ class Verifier:
             ) from None
         except (ValueError, TypeError, RecursionError):  # of JSON that is no token's
             raise InvalidTokenError("malformed") from None
-        issuer, service = claims["iss"], claims["sub"]
+        if "crit" in decoded["header"]:  # RFC 7515 §4.1.11: what the recipient has to understand, and does not
+            raise InvalidTokenError("its crit header names an extension that is not known")
+        issuer, service = decoded["payload"]["iss"], decoded["payload"]["sub"]
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidTokenError("issuer is not accepted")
         if not isinstance(service, str) or not service or (self._is_signed_by_each and service != issuer):
@@ -191,6 +193,8 @@ class Key:
         if self._algorithms[0] in _SECRET:
             if "-----BEGIN" in text:
                 raise ImproperlyConfigured('SERVICE_JWT_KEY is a PEM: write SERVICE_JWT_ALGORITHMS = ["RS256"].')
+            if text.lstrip().startswith("{"):
+                raise ImproperlyConfigured("SERVICE_JWT_KEY is a JWK: write it into a file, and Path(file).")
             self._check(text.encode())
             return text.encode()
         for algorithm in self._algorithms:

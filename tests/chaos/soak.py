@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared_core.logging_config import get_logging_config
-from tests.chaos import judge
+from tests.chaos import judge, report
 from tests.chaos.fleet import Fleet, Usage, usage
 from tests.chaos.ledger import Lag
 from tests.chaos.load import DEADLINE, Load
@@ -66,18 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nsoak: interrupted; everything is stopped.", file=sys.stderr)
         return 130
-    text = _table(samples, callers)
-    print(f"\n{text}\n")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "soak.md").write_text(text + "\n")
-    facts = {
+    soaked = {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         "callers": callers,
         "minutes": options.minutes,
         "said": said,
+        "samples": [dataclasses.asdict(sample) for sample in samples],
     }
-    content = {**facts, "samples": [dataclasses.asdict(sample) for sample in samples]}
-    (options.folder / "soak.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(f"\n{report.soak_table(soaked)}\n")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "soak.json").write_text(json.dumps(soaked, indent=1) + "\n")
     print("\n".join(said) or "all is flat, and nothing was lost")
     return 1 if said else 0
 
@@ -143,26 +141,6 @@ def grown(samples: list[Sample]) -> list[str]:
 def _median(samples: list[Sample], what: str, name: str = "") -> float:
     values = [getattr(sample.usage, what) for sample in samples]
     return statistics.median(value[name] for value in values) if name else statistics.median(values)
-
-
-def _table(samples: list[Sample], callers: int) -> str:
-    lasted = samples[-1].second - samples[0].second
-    rate = (samples[-1].calls - samples[0].calls) / lasted
-    quarter = max(len(samples) // 4, 1)
-    parts = [samples[at * quarter : (at + 1) * quarter] for at in range(4)]
-    lines = [
-        f"{callers} callers, {rate:.0f} calls a second for {lasted / 60:.1f} minutes, {samples[-1].calls} calls.",
-        "",
-        "| median of the most that a worker has | first quarter | second | third | last |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for what, unit in (("memory", " MB"), ("files", ""), ("threads", "")):
-        for name in samples[0].usage.memory:
-            cells = " | ".join(f"{_median(part, what, name):.0f}{unit}" for part in parts)
-            lines.append(f"| {name}-service: {what} | {cells} |")
-    for what, title in (("server_connections", "connections of PostgreSQL"), ("half_closed", "half-closed sockets")):
-        lines.append(f"| {title} | {' | '.join(f'{_median(part, what):.0f}' for part in parts)} |")
-    return "\n".join(lines)
 
 
 def _say(text: str) -> None:

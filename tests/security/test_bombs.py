@@ -40,6 +40,29 @@ def test_a_bomb_costs_its_reader_no_more_than_the_limit(make, server, coding):
     assert most < 8 * MEGABYTE
 
 
+def test_a_bomb_that_comes_with_a_redirect_costs_no_more_than_the_limit(make, server):
+    def there(connection, request):
+        packed = gzip.compress(bytes(200 * MEGABYTE))
+        head = (
+            f"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + packed)
+        return True
+
+    server.script(there, answer(200, b"here"))
+    client = make(server.url, token=False, max_response_bytes=MEGABYTE)
+    tracemalloc.start()
+
+    try:
+        with pytest.raises(ResponseTooLarge):
+            client.get("/", allow_redirects=True)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 8 * MEGABYTE
+
+
 def test_a_bomb_in_a_bomb_is_not_unpacked_twice(make, server):
     inner = gzip.compress(bytes(100 * MEGABYTE))
     server.script(answer(200, gzip.compress(inner), Content_Encoding="gzip"))
