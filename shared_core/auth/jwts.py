@@ -91,7 +91,7 @@ class Verifier:
         """
         jwt = self._jwt
         try:
-            decoded = jwt.decode_complete(
+            decoded = jwt.PyJWT().decode_complete(
                 token,
                 self._key_of(token).verifying(token),
                 algorithms=self._algorithms,

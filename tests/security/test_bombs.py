@@ -41,15 +41,8 @@ def test_a_bomb_costs_its_reader_no_more_than_the_limit(make, server, coding):
 
 
 def test_a_bomb_that_comes_with_a_redirect_costs_no_more_than_the_limit(make, server):
-    def there(connection, request):
-        packed = gzip.compress(bytes(200 * MEGABYTE))
-        head = (
-            f"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
-        )
-        connection.sendall(head.encode() + packed)
-        return True
-
-    server.script(there, answer(200, b"here"))
+    bomb = answer(302, gzip.compress(bytes(200 * MEGABYTE)), Location="/there", Content_Encoding="gzip")
+    server.script(bomb, answer(200, b"here"))
     client = make(server.url, token=False, max_response_bytes=MEGABYTE)
     tracemalloc.start()
 

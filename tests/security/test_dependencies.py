@@ -33,6 +33,13 @@ def test_the_table_has_each_dependency_of_services_with_its_bound():
     assert rows == bounds
 
 
+def test_what_it_names_is_there():
+    linked = re.findall(r"\]\(([^)#]+)", (ROOT / "SECURITY.md").read_text())
+
+    assert [path for path in linked if not (ROOT / path).exists()] == []
+    assert {path.name for path in Path(__file__).parent.glob("test_*.py")} <= {Path(path).name for path in linked}
+
+
 def test_a_token_whose_crit_header_nobody_knows_is_refused():  # CVE-2026-32597, PyJWT below 2.12
     for extension in ("x-policy", "b64", "exp"):
         token = jwt.encode(CLAIMS, SECRET, "HS256", headers={"crit": [extension], extension: True})
