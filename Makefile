@@ -2,7 +2,8 @@
 
 export PYTHON
 .PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
-.PHONY: chaos soak chaos-publish fuzz bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
+.PHONY: chaos soak chaos-publish fuzz
+.PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +21,8 @@ test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 # What says little of versions, and takes half the time.
 NO_VERSIONS = journeys stack log_hostile test_databases doctor scaffold architecture through_pooler first_service faq \
               testing_docs packaging figures
-LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py --ignore=tests/upgrades
+LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py --ignore=tests/upgrades \
+          --ignore=tests/chaos --ignore=tests/security/test_regular_expressions.py
 
 test-lowest: ## the suite, but for the longest parts, on the lowest versions that setup.cfg allows
 	@VENV=.venv-lowest CONSTRAINTS=.ci/lowest.txt .ci/venv
