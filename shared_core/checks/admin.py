@@ -23,4 +23,6 @@ def check_admin(**_: object) -> Iterator[CheckMessage]:
             is_ours = isinstance(shown, SoftDeleteAdmin)
             is_djangos = type(shown).get_queryset is ModelAdmin.get_queryset and not is_ours
             if is_djangos and isinstance(model._default_manager, SoftDeleteManager):
-                yield catalogue.ADMIN.found(f"{type(shown).__name__} of {model._meta.label}", obj=type(shown))
+                admin = type(shown).__name__
+                names = {"model": model.__name__, "admin": f"{model.__name__}Admin" if admin == "ModelAdmin" else admin}
+                yield catalogue.ADMIN.found(f"{admin} of {model._meta.label}", obj=type(shown), **names)

@@ -130,7 +130,8 @@ UPDATE_FIELDS = _warning(
 ADMIN = _warning(
     "107",
     "The admin cannot show deleted rows, nor restore one",
-    "Derive it from `shared_core.admin.SoftDeleteAdmin`, and not from ModelAdmin.",
+    "`class {admin}(SoftDeleteAdmin):`, of shared_core.admin; or, where it has no class of its own, "
+    "`admin.site.register({model}, SoftDeleteAdmin)`",
 )
 
 SECRET_KEY = _error(

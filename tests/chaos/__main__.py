@@ -28,6 +28,7 @@ from tests.services.fleet import FleetError
 from tests.stack import StackError
 
 RECOVERS_WITHIN = 30.0  # seconds
+_IS_BACK_WITHIN = 15.0  # seconds of load in which all threads find out that their connection is gone
 _ENDS_WITHIN = 20.0  # seconds in which what nobody waits for any more has been served
 _LEAD = 0.5  # seconds of load before a fault
 # What workers may hold more of than before the first fault.
@@ -140,6 +141,7 @@ class _Chaos:
         ended = time.monotonic()
         said = self._recovers(ended)
         recovered = time.monotonic() - ended
+        self._comes_back()
         self._rest()
         calls = ledger.calls[first:]
         said += judge.late(calls, DEADLINE, self._lag)
@@ -157,7 +159,17 @@ class _Chaos:
         said = judge.violations(ledger, found, all_told=all_told)
         judge.settle(ledger, found)
         ledger.lies.clear()
-        return said + judge.grown(self.before, usage(self._fleet), **_MORE, connections=_SERVER_CONNECTIONS)
+        return said + self._grown()
+
+    def _grown(self) -> list[str]:
+        assert self.before is not None
+        return judge.grown(self.before, usage(self._fleet), **_MORE, connections=_SERVER_CONNECTIONS)
+
+    def _comes_back(self) -> None:
+        # A connection that the pooler dropped stays half-closed until the next request of the thread that has it.
+        end = time.monotonic() + _IS_BACK_WITHIN
+        while self._grown() and time.monotonic() < end:
+            time.sleep(0.5)
 
     def _recovers(self, ended: float) -> list[str]:
         """Return once all four are ready and a ticket was opened; what is wrong where that does not come to pass."""
