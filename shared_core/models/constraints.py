@@ -9,13 +9,14 @@ What PostgreSQL knows already is written into migrations as Django's own classes
 index names cannot change without touching every index (no HOT updates): keep such indexes few.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import django
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import DatabaseError, connections, models
 from django.db.models import Q
 from django.db.models.constraints import BaseConstraint
 from django.db.models.expressions import BaseExpression, Combinable
@@ -69,21 +70,45 @@ class UniqueActiveConstraint(models.UniqueConstraint):
         exclude: Collection[str] | None = None,
         using: str = "default",
     ) -> None:
-        """Raise ValidationError where an active row has the values; a row that is itself deleted is not looked at."""
+        """Raise ValidationError where an active row has the values; a row that is itself deleted is not looked at.
+
+        Raises:
+            DatabaseError: The database could not be asked. Django's own class would say that the values are taken.
+        """
         if getattr(instance, "is_deleted", False):
             return
-        try:
-            super().validate(model, instance, exclude=set(exclude or ()) - {"is_deleted"}, using=using)
-        except ValidationError as error:
-            if self.fields and self._says_nothing_of_its_own():
-                # "User with this Email already exists.", at the field: what a user of `unique=True` knows.
-                raise instance.unique_error_message(model, self.fields) from error
-            raise
+        with _errors(using) as failed:
+            try:
+                super().validate(model, instance, exclude=set(exclude or ()) - {"is_deleted"}, using=using)
+            except ValidationError as error:
+                if failed:  # of which Q.check() says in the log alone
+                    raise failed[0] from None
+                if self.fields and self._says_nothing_of_its_own():
+                    # "User with this Email already exists.", at the field: what a user of `unique=True` knows.
+                    raise instance.unique_error_message(model, self.fields) from error
+                raise
 
     def _says_nothing_of_its_own(self) -> bool:
         return self.violation_error_code is None and (
             self.violation_error_message == self.default_violation_error_message
         )
+
+
+@contextlib.contextmanager
+def _errors(using: str) -> Iterator[list[DatabaseError]]:
+    """Keep what the database refuses in the block, also where the block goes on."""
+    connection, failed = connections[using], list[DatabaseError]()
+
+    def keep(execute: Callable[..., Any], *arguments: Any) -> Any:  # Any: as Django's own
+        try:
+            return execute(*arguments)
+        except DatabaseError as error:
+            failed.append(error)
+            raise
+
+    connection.ensure_connection()
+    with connection.execute_wrapper(keep):
+        yield failed
 
 
 class _DjangosIndex(models.Index):

@@ -1,7 +1,7 @@
 import pytest
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, models, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, models, transaction
 from django.db.models import Count, Q
 from django.test.utils import isolate_apps
 
@@ -54,6 +54,28 @@ class TestUniqueActiveConstraint:
         gone = Account.objects.create(email="a@b.org", is_deleted=True)
 
         gone.full_clean()
+
+    def test_an_outage_is_not_reported_as_a_value_that_is_taken(self):
+        def fail(execute, sql, params, many, context):
+            return (
+                execute("SELECT 1 FROM nothing", None, many, context)
+                if "SELECT" in sql
+                else execute(sql, params, many, context)
+            )
+
+        account = Account(email="a@b.org")
+        with connection.execute_wrapper(fail), pytest.raises(DatabaseError, match="nothing"):
+            account.validate_constraints()
+
+        account.validate_constraints()  # the transaction goes on
+
+    @pytest.mark.django_db(transaction=True)
+    def test_nor_is_a_database_that_cannot_be_reached(self, monkeypatch):
+        connection.close()
+        monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+
+        with pytest.raises(OperationalError):
+            Account(email="a@b.org").validate_constraints()
 
     def test_a_row_does_not_conflict_with_itself(self):
         account = Account.objects.create(email="a@b.org")
