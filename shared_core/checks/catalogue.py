@@ -130,7 +130,7 @@ UPDATE_FIELDS = _warning(
 ADMIN = _warning(
     "107",
     "The admin cannot show deleted rows, nor restore one",
-    "`class {admin}(SoftDeleteAdmin):`, of shared_core.admin; or, where it has no class of its own, "
+    "`class {admin}({bases}):`, with SoftDeleteAdmin of shared_core.admin; or, where it has no class of its own, "
     "`admin.site.register({model}, SoftDeleteAdmin)`",
 )
 

@@ -25,10 +25,11 @@ def machine() -> dict[str, Any]:  # Any: JSON
         "PgBouncer": _version([shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", "--version"]),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
     }
-    return {"machine": _machine(), "versions": versions}
+    return {"machine": hardware(), "versions": versions}
 
 
-def _machine() -> str:
+def hardware() -> str:
+    """Return its processors, memory and system in a line."""
     processor = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = re.search(r'^PRETTY_NAME="(.+)"$', _text("/etc/os-release"), re.MULTILINE)

@@ -13,10 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from shared_core.logging_config import get_logging_config
+from tests.benchmarks.machine import hardware
 from tests.chaos import judge, report
 from tests.chaos.faults import ALL, SHORT, Fault, named
 from tests.chaos.fleet import Fleet, Usage, log_disk, usage
@@ -28,9 +32,10 @@ from tests.services.fleet import FleetError
 from tests.stack import StackError
 
 RECOVERS_WITHIN = 30.0  # seconds
-_IS_BACK_WITHIN = 15.0  # seconds of load in which all threads find out that their connection is gone
+_QUIET = 1.0  # seconds of load without an error, after which all is well
 _ENDS_WITHIN = 20.0  # seconds in which what nobody waits for any more has been served
 _LEAD = 0.5  # seconds of load before a fault
+_TELLS_EVERY = 4  # rounds; `notify_pending` takes a second of a processor
 # What workers may hold more of than before the first fault.
 _MORE = {"memory": 60.0, "files": 24, "threads": 6}
 _SERVER_CONNECTIONS = 4 * 20 + 8
@@ -56,41 +61,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no fault has {options.only!r} in its name; there are: {', '.join(f.name for f in ALL)}")
     if options.short:
         kinds = [fault for fault in kinds if fault.name in SHORT]
-    folder = Path(tempfile.mkdtemp(prefix="shared-core-chaos-"))
-    say = _progress(time.monotonic())
-    say(f"seed {seed}, logs in {folder}")
+    rounds: list[Round] = []
+    facts: dict[str, Any] = {
+        "seed": seed,
+        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        "machine": hardware(),
+        "callers": options.callers,
+        "deadline": DEADLINE,
+        "allowed": _MORE,
+    }
     try:
-        rounds, facts = _run(options, kinds, seed, folder, say)
+        _run(options, kinds, rounds, facts)
     except StackError as error:
         print(f"chaos: {error} (--seed {seed})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nchaos: interrupted; everything is stopped.", file=sys.stderr)
         return 130
-    report.write(options.folder, rounds, {"seed": seed, "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", **facts})
-    print(f"\n{report.table(rounds)}\n")
+    finally:
+        if rounds:
+            report.write(options.folder, rounds, facts)
+            print(f"\n{report.table(rounds)}\n")
     wrong = [f"{one.fault}: {line}" for one in rounds for line in one.violations]
     print(f"{len(rounds)} faults, {len(wrong)} violations; {options.folder}/faults.md, --seed {seed}")
     print("\n".join(wrong[:50]))
     return 1 if wrong else 0
 
 
-def _run(
-    options: argparse.Namespace, kinds: list[Fault], seed: int, folder: Path, say: Callable[[str], None]
-) -> tuple[list[Round], dict[str, object]]:
+def _run(options: argparse.Namespace, kinds: list[Fault], rounds: list[Round], facts: dict[str, Any]) -> None:
+    """Do it, and add to ``rounds`` and ``facts`` what was seen."""
+    folder, say = Path(tempfile.mkdtemp(prefix="shared-core-chaos-")), _progress(time.monotonic())
+    say(f"seed {facts['seed']}, logs in {folder}")
     (folder / "logs").mkdir()
     config = get_logging_config("chaos", log_file=str(folder / "chaos.log"))
     config["root"]["handlers"] = ["file"]
     logging.config.dictConfig(config)
-    choice = random.Random(seed)
+    choice = random.Random(facts["seed"])
     with log_disk(folder / "logs") as is_disk, Network() as network, Fleet(folder, network, progress=say) as fleet:
         say(f"log disk: {'a tmpfs' if is_disk else 'none can be mounted, so file sizes are limited instead'}")
-        lag, load = Lag(), Load(fleet, options.callers, seed)
+        facts["disk"] = is_disk
+        lag, load = Lag(), Load(fleet, options.callers, facts["seed"])
         try:
             chaos = _Chaos(fleet, load, lag, choice, 0.5 if options.short else 1.0)
             chaos.warm_up(3 if options.short else 10)
             say(f"as it was: {chaos.before}")
-            end, rounds = time.monotonic() + options.seconds, []
+            end = time.monotonic() + options.seconds
             count = len(kinds) if options.short else options.faults
             for number, fault in enumerate(_order(kinds, count, choice), 1):
                 if time.monotonic() > end:
@@ -102,7 +117,6 @@ def _run(
             say("tell whom nobody has told yet, and look once more")
             rounds[-1].violations.extend(chaos.look(all_told=True))
             say(f"as it is: {usage(fleet)}")
-            return rounds, {"disk": is_disk, "callers": options.callers, "deadline": DEADLINE}
         finally:
             load.stop()
             lag.stop()
@@ -122,6 +136,9 @@ class _Chaos:
     def __init__(self, fleet: Fleet, load: Load, lag: Lag, choice: random.Random, scale: float) -> None:
         self._fleet, self._load, self._lag, self._choice, self._scale = fleet, load, lag, choice, scale
         self.before: Usage | None = None
+        self._rounds = 0
+        self._pool = ThreadPoolExecutor()
+        self._told: Future[None] | None = None
 
     def warm_up(self, seconds: float) -> None:
         """Let the load run, and note what the fleet holds then."""
@@ -134,21 +151,30 @@ class _Chaos:
         """Do one fault, and look what has become of all."""
         ledger = self._load.ledger
         first, acknowledged = len(ledger.calls), ledger.acknowledged
+        self._rounds += 1
         self._load.start()
         time.sleep(_LEAD)
+        if self._rounds % _TELLS_EVERY == 0:  # while it lasts, it is told whom nobody has told yet
+            self._told = self._pool.submit(self._tell)
         with fault.do(self._fleet, self._choice):
             time.sleep(fault.seconds * self._scale)
-        ended = time.monotonic()
-        said = self._recovers(ended)
-        recovered = time.monotonic() - ended
-        self._comes_back()
-        self._rest()
+        ended, said, recovered, settled = time.monotonic(), [], 0.0, 0.0
+        try:
+            self._recover(ended)
+            recovered = time.monotonic() - ended
+            self._settle(ended)
+            settled = time.monotonic() - ended - _QUIET
+            self._rest()
+            said += self.look()
+        except (FleetError, psycopg.Error) as error:
+            said.append(f"{type(error).__name__}: {error}")
         calls = ledger.calls[first:]
         said += judge.late(calls, DEADLINE, self._lag)
-        said += self.look()
         errors = dict(ledger.errors(first).most_common())
         longest = max(call.seconds for call in calls)
-        return Round(fault.name, len(calls), ledger.acknowledged - acknowledged, errors, longest, recovered, said)
+        return Round(
+            fault.name, len(calls), ledger.acknowledged - acknowledged, errors, longest, recovered, settled, said
+        )
 
     def look(self, *, all_told: bool = False) -> list[str]:
         """Return what does not hold; the load must rest."""
@@ -165,26 +191,35 @@ class _Chaos:
         assert self.before is not None
         return judge.grown(self.before, usage(self._fleet), **_MORE, connections=_SERVER_CONNECTIONS)
 
-    def _comes_back(self) -> None:
-        # A connection that the pooler dropped stays half-closed until the next request of the thread that has it.
-        end = time.monotonic() + _IS_BACK_WITHIN
-        while self._grown() and time.monotonic() < end:
-            time.sleep(0.5)
-
-    def _recovers(self, ended: float) -> list[str]:
-        """Return once all four are ready and a ticket was opened; what is wrong where that does not come to pass."""
-        try:
-            self._fleet.wait_until_ready(RECOVERS_WITHIN)
-        except FleetError as error:
-            return [str(error)]
+    def _recover(self, ended: float) -> None:
+        """Return once all four are ready and a ticket was opened."""
+        self._fleet.wait_until_ready(RECOVERS_WITHIN)
         ledger, begin = self._load.ledger, len(self._load.ledger.calls)
         while time.monotonic() < ended + RECOVERS_WITHIN:
             if any(call.what == "open" and not call.error and call.began > ended for call in ledger.calls[begin:]):
-                return []
+                return
             time.sleep(0.05)
-        return [f"no ticket could be opened for {RECOVERS_WITHIN:g} s after its end"]
+        raise FleetError(f"no ticket could be opened for {RECOVERS_WITHIN:g} s after its end")
+
+    def _settle(self, ended: float) -> None:
+        """Return once no call fails any more, and all is back where it was."""
+        # A connection that the pooler dropped stays half-closed until the next request of the thread that has it.
+        ledger = self._load.ledger
+        while True:
+            begin = len(ledger.calls)
+            time.sleep(_QUIET)
+            errors, grown = dict(ledger.errors(begin)), self._grown()
+            if not errors and not grown and len(ledger.calls) > begin:
+                return
+            if time.monotonic() > ended + RECOVERS_WITHIN:
+                raise FleetError(f"{RECOVERS_WITHIN:g} s after its end: {errors or grown or 'nobody is answered'}")
 
     def _rest(self) -> None:
+        """Return once nobody calls, and nothing is under way."""
+        if self._told:
+            # What it was told it told, or it failed, as the fault would have it.
+            self._told.exception(timeout=2 * RECOVERS_WITHIN)
+            self._told = None
         self._load.pause()
         self._fleet.wait_until_idle(_ENDS_WITHIN)
 

@@ -4,9 +4,12 @@ What a fault kills outright is started again at its end, as an orchestrator woul
 """
 
 import contextlib
+import datetime as dt
+import itertools
 import random
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,11 +18,11 @@ from pathlib import Path
 import psutil
 
 from tests.chaos.fleet import Fleet
-from tests.services.fleet import NAMES
+from tests.services.fleet import NAMES, FleetError
 
 Do = Callable[[Fleet, random.Random], Iterator[None]]
-_SKEWED = Path(__file__).parent / "skewed"
-_FROZEN = 2.5  # seconds: longer than an attempt, shorter than a call
+_FROZEN = 4.0  # seconds: longer than a caller may have to wait
+_turns: defaultdict[str, Iterator[str]] = defaultdict(lambda: itertools.cycle(NAMES))
 
 
 @dataclass(frozen=True)
@@ -74,23 +77,13 @@ def _kill_service(name: str) -> Do:
     return do
 
 
-def _restart(fleet: Fleet, name: str, **environment: str) -> None:
-    service = fleet[name]
-    service.stop()
-    for key in ("PYTHONPATH", "SKEW"):
-        service.environment.pop(key, None)
-    service.environment |= environment
-    service.start()
-    service.wait_until_ready()
-
-
 for _name in NAMES:
     _fault(f"kill -9 {_name}-service", 1.0)(_kill_service(_name))
 
 
 @_fault("kill -9 a gunicorn worker", 0.5)
 def _kill_worker(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-    choice.choice(fleet.workers(choice.choice(NAMES))).kill()
+    choice.choice(fleet.workers(next(_turns["kill"]))).kill()
     yield  # gunicorn starts another
 
 
@@ -113,7 +106,7 @@ def _freeze_pgbouncer(fleet: Fleet, choice: random.Random) -> Iterator[None]:
 
 @_fault("freeze a service", _FROZEN)
 def _freeze_service(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-    process = fleet[choice.choice(NAMES)].process
+    process = fleet[next(_turns["freeze"])].process
     assert process is not None
     master = psutil.Process(process.pid)
     with _frozen([master, *master.children()]):
@@ -122,7 +115,7 @@ def _freeze_service(fleet: Fleet, choice: random.Random) -> Iterator[None]:
 
 @_fault("freeze a gunicorn worker", _FROZEN)
 def _freeze_worker(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-    with _frozen([choice.choice(fleet.workers(choice.choice(NAMES)))]):
+    with _frozen([choice.choice(fleet.workers(next(_turns["freeze a worker"])))]):
         yield
 
 
@@ -141,7 +134,7 @@ def _frozen(processes: list[psutil.Process]) -> Iterator[None]:
 
 def _on_link(name: str, what: str) -> Do:
     def do(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-        link = fleet.links[name or choice.choice(NAMES)]
+        link = fleet.links[name or next(_turns[what])]
         if what == "cut":
             link.cut()
         elif what == "freeze":
@@ -184,21 +177,35 @@ def _fill_logs(fleet: Fleet, choice: random.Random) -> Iterator[None]:
 
 @_fault("skew a service's clock by days", 2.0)
 def _skew(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-    name = choice.choice(NAMES)
-    seconds = choice.choice([-2, -1, 1, 2]) * 86400
-    _restart(fleet, name, PYTHONPATH=str(_SKEWED), SKEW=str(seconds))
+    name = next(_turns["skew"])
+    skew = dt.timedelta(days=choice.choice([-2, -1, 1, 2]))
+    begin = fleet[name].log_file.stat().st_size
+    fleet.skew(name, int(skew.total_seconds()))
     try:
         yield
     finally:
-        _restart(fleet, name)
+        fleet.skew(name)
+    _must_be_seen(f"{dt.datetime.now(dt.UTC) + skew:%Y-%m-%d}", fleet[name].log_file, begin)
 
 
 @_fault("leave a service's workers no descriptor", 2.0)
 def _exhaust_files(fleet: Fleet, choice: random.Random) -> Iterator[None]:
+    name = next(_turns["descriptors"])
+    begin = fleet[name].console.stat().st_size
     with contextlib.ExitStack() as stack:
-        for worker in fleet.workers(choice.choice(NAMES)):
-            stack.enter_context(_limited(worker, resource.RLIMIT_NOFILE, worker.num_fds()))
+        for worker in fleet.workers(name):
+            # Below what is open: the next file or socket is refused, whatever its number would be.
+            stack.enter_context(_limited(worker, resource.RLIMIT_NOFILE, 3))
+        fleet.links[name].cut()  # or all would go on with the connections that they have
+        fleet.links[name].mend()
         yield
+    _must_be_seen("Too many open files", fleet[name].console, begin)
+
+
+def _must_be_seen(text: str, log: Path, begin: int) -> None:
+    """Make sure that the fault was one: it left a trace behind ``begin``, in bytes."""
+    if text.encode() not in log.read_bytes()[begin:]:
+        raise FleetError(f"the fault did nothing: {log} says nothing of {text!r}")
 
 
 @contextlib.contextmanager
@@ -214,7 +221,7 @@ def _limited(process: psutil.Process, what: int, most: int) -> Iterator[None]:
 
 @_fault("hold every server connection of a pool", _FROZEN)
 def _exhaust_pool(fleet: Fleet, choice: random.Random) -> Iterator[None]:
-    name = choice.choice(NAMES)
+    name = next(_turns["hold"])
     held = []
     try:
         end = time.monotonic() + 5

@@ -19,6 +19,7 @@ from tests.stack import Stack
 
 LOG_DISK = 256  # megabytes
 _POOL = 20
+_SKEWED = Path(__file__).parent / "skewed"
 
 
 class Fleet(fleet.Fleet):
@@ -46,8 +47,15 @@ class Fleet(fleet.Fleet):
         # Where it logs to is a disk of its own, which can be filled.
         service.log_file = self.logs / f"{service.name}.log"
         service.environment["LOG_FILE"] = str(service.log_file)
+        service.environment |= {"PYTHONPATH": str(_SKEWED), "SKEW": str(self.skew(service.name))}
         self.links[service.name] = self.network.link(service.name, service.port)
         return self.entrance(service.name)
+
+    def skew(self, name: str, seconds: int = 0) -> Path:
+        """Set a service's wall clock wrong by so much, while it runs; return where it looks that up."""
+        path = self.logs.parent / f"{name}.skew"
+        (new := path.with_suffix(".new")).write_text(str(seconds))
+        return new.replace(path)
 
     def entrance(self, name: str) -> str:
         """Return the URL by which a service is called."""
@@ -57,6 +65,12 @@ class Fleet(fleet.Fleet):
         """Ask the database of a service, round all links and the pooler."""
         with self.connect(service) as connection:
             return connection.execute(statement).fetchall()
+
+    def query_at_once(self, service: str, *statements: str) -> list[list[tuple]]:
+        """Ask it several things, of one moment."""
+        with self.connect(service) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return [connection.execute(statement).fetchall() for statement in statements]
 
     def connect(self, service: str, *, direct: bool = True) -> psycopg.Connection:
         """Connect to a service's database, round the pooler or through it."""

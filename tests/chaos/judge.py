@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.fleet import Fleet, Usage
-from tests.chaos.ledger import Call, Lag, Ledger, Ticket
+from tests.chaos.ledger import ATTACHED, Call, Lag, Ledger, Ticket
 
 LATE = 1.1  # times its deadline that a caller may wait
 
@@ -28,26 +28,33 @@ class Facts:
     tickets: list[Row]
     comments: list[Row]
     references: list[Row]
+    marked: frozenset[str]  # pks of tickets of which somebody was notified, as ticket-service has it
     notified: Counter[str]  # times, by the ticket's pk
     users: frozenset[str]
     attachments: frozenset[str]
-    stored: frozenset[str]
+    stored: frozenset[str]  # whole
 
 
 def facts(fleet: Fleet) -> Facts:
-    """Ask all databases, round the pooler."""
-    tickets = "SELECT id::text, idempotency_key, is_deleted FROM tickets_ticket"
-    comments = "SELECT id::text, text, is_deleted, ticket_id::text FROM tickets_comment"
-    references = "SELECT id::text, attachment_id::text, is_deleted, ticket_id::text FROM tickets_attachmentreference"
+    """Ask all databases, round the pooler, each at one moment."""
+    tickets, comments, references, marked = fleet.query_at_once(
+        "ticket",
+        "SELECT id::text, idempotency_key, is_deleted FROM tickets_ticket",
+        "SELECT id::text, text, is_deleted, ticket_id::text FROM tickets_comment",
+        "SELECT id::text, attachment_id::text, is_deleted, ticket_id::text FROM tickets_attachmentreference",
+        "SELECT id::text FROM tickets_ticket WHERE notified_at IS NOT NULL",
+    )
     notified = "SELECT ticket_id::text, count(*) FROM messaging_notification GROUP BY 1"
+    store = Path(fleet["file"].environment["FILE_STORAGE"])
     return Facts(
-        tickets=[Row(*row) for row in fleet.query("ticket", tickets)],
-        comments=[Row(*row) for row in fleet.query("ticket", comments)],
-        references=[Row(*row) for row in fleet.query("ticket", references)],
+        tickets=[Row(*row) for row in tickets],
+        comments=[Row(*row) for row in comments],
+        references=[Row(*row) for row in references],
+        marked=frozenset(pk for (pk,) in marked),
         notified=Counter(dict(fleet.query("communication", notified))),
         users=frozenset(pk for (pk,) in fleet.query("user", "SELECT id::text FROM users_user")),
         attachments=frozenset(pk for (pk,) in fleet.query("file", "SELECT id::text FROM attachments_attachment")),
-        stored=frozenset(path.name for path in Path(fleet["file"].environment["FILE_STORAGE"]).glob("*")),
+        stored=frozenset(path.name for path in store.glob("*") if path.stat().st_size == ATTACHED),
     )
 
 
@@ -58,6 +65,7 @@ def violations(ledger: Ledger, found: Facts, *, all_told: bool = False) -> list[
         *_lost(ledger, found),
         *_doubled(found),
         *_half(ledger, found),
+        *(f"ticket {pk}: marked as told, and nobody was notified" for pk in found.marked if not found.notified[pk]),
         *(_untold(found) if all_told else ()),
     ]
 
@@ -122,7 +130,7 @@ def _lost(ledger: Ledger, found: Facts) -> Iterator[str]:
 
 def _doubled(found: Facts) -> Iterator[str]:
     """Done twice."""
-    for rows in (found.tickets, found.comments):
+    for rows in (found.tickets, found.comments, found.references):
         counts = Counter(row.text for row in rows)
         yield from (f"{text}: there {count} times" for text, count in counts.items() if count > 1)
     yield from (f"ticket {pk}: notified {count} times" for pk, count in found.notified.items() if count > 1)

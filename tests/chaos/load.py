@@ -8,21 +8,27 @@ from typing import Any
 
 from shared_core.clients import HTTPClient, NotFound, ServiceError, ServiceHTTPError
 from tests.chaos.fleet import Fleet
-from tests.chaos.ledger import Call, Comment, Ledger, State, Ticket
+from tests.chaos.ledger import ATTACHED, Call, Comment, Ledger, State, Ticket
+from tests.services.fleet import FleetError
 
 DEADLINE = 3.0  # seconds that a caller gives a call, retries included
 TIMEOUT = 2.0  # and each attempt
 _KEPT = 40  # tickets that a caller goes on with
 _PAUSE = 0.1  # seconds, after an error
-_ONE_ATTEMPT = 0.2  # seconds; what took no longer was not sent again, as that would have waited
+_HANGS_AFTER = 2 * DEADLINE + 10.0  # seconds
 
 
 class Load:
     """So many callers, each a thread; they share the process's clients."""
 
-    def __init__(self, fleet: Fleet, callers: int, seed: int, *, pace: float = 0.0) -> None:
-        """Prepare it; each caller makes a pause of ``pace`` seconds between its calls."""
-        self.ledger = Ledger()
+    def __init__(
+        self, fleet: Fleet, callers: int, seed: int, *, pace: float = 0.0, ledger: Ledger | None = None
+    ) -> None:
+        """Prepare it; each caller makes a pause of ``pace`` seconds between its calls.
+
+        Loads on one fleet have one ledger, and each a seed of its own: what they make is named by it.
+        """
+        self.ledger = ledger or Ledger()
         self._clients = {
             name: HTTPClient(
                 fleet.entrance(name),
@@ -34,7 +40,9 @@ class Load:
             for name in ("user", "file", "ticket")
         }
         self._may_go, self._is_over = threading.Event(), threading.Event()
-        self._callers = [_Caller(self, number, random.Random(f"{seed} {number}"), pace) for number in range(callers)]
+        self._callers = [
+            _Caller(self, f"{seed}-{number}", random.Random(f"{seed} {number}"), pace) for number in range(callers)
+        ]
 
     def __getitem__(self, name: str) -> HTTPClient:
         return self._clients[name]
@@ -46,12 +54,19 @@ class Load:
             caller.begin()
 
     def pause(self) -> None:
-        """Return once nobody waits for an answer."""
+        """Return once nobody waits for an answer.
+
+        Raises:
+            FleetError: Somebody has died, or waits for ever.
+        """
         self._may_go.clear()
+        end = time.monotonic() + _HANGS_AFTER
         for caller in self._callers:
             while not caller.is_resting.wait(0.1):
                 if not caller.thread.is_alive():
-                    raise RuntimeError(f"{caller.thread.name} has died; what it died of is on stderr")
+                    raise FleetError(f"{caller.thread.name} has died; what it died of is on stderr")
+                if time.monotonic() > end:
+                    raise FleetError(f"{caller.thread.name} waits for an answer since {_HANGS_AFTER:g} s")
 
     def stop(self) -> None:
         """End all."""
@@ -72,12 +87,12 @@ class Load:
 class _Caller:
     """One that makes a call at a time, in a thread of its own."""
 
-    def __init__(self, load: Load, number: int, choice: random.Random, pace: float) -> None:
-        self.thread = threading.Thread(target=self._run, name=f"caller-{number}", daemon=True)
+    def __init__(self, load: Load, name: str, choice: random.Random, pace: float) -> None:
+        self.thread = threading.Thread(target=self._run, name=f"caller-{name}", daemon=True)
         self._load, self._ledger, self._random, self._pace = load, load.ledger, choice, pace
         self._mine: list[Ticket] = []
         self._user = ""
-        self._number, self._count = number, 0
+        self._own_name, self._count = name, 0
         self.is_resting = threading.Event()
 
     def begin(self) -> None:
@@ -116,7 +131,7 @@ class _Caller:
             one = self._random.choice(live)
             steps += [(6, lambda: self._comment(one)), (4, lambda: self._read(one)), (2, lambda: self._delete(one))]
             if written := [c for c in one.comments if c.is_written and not c.is_deletion_asked]:
-                steps.append((1, lambda: self._delete_comment(self._random.choice(written))))
+                steps.append((1, lambda: self._delete_comment(one, self._random.choice(written))))
         if others := self._ledger.tickets[-_KEPT:]:
             steps.append((3, lambda: self._comment_on_anybodys(self._random.choice(others))))
         if dead:
@@ -126,15 +141,27 @@ class _Caller:
 
     def _name(self, what: str) -> str:
         self._count += 1
-        return f"{what} {self._number}-{self._count}"
+        return f"{what} {self._own_name}-{self._count}"
 
-    def _call(self, what: str, call: Callable[[], Any], *, is_write: bool = True) -> Any:
-        """Return the answer, None where there was none; and note it."""
+    def _call(
+        self,
+        what: str,
+        call: Callable[[], Any],
+        *,
+        is_write: bool = True,
+        may_be: Callable[[ServiceHTTPError], bool] = lambda failed: False,
+    ) -> Any:
+        """Return the answer, None where there was none; and note it.
+
+        No fault makes a request wrong: a 4xx is a lie, but for what ``may_be``.
+        """
         began, error, status, answer = time.monotonic(), "", 0, None
         try:
             answer = call()
         except ServiceHTTPError as failed:
             error, status = type(failed).__name__, failed.response.status_code
+            if status < 500 and not may_be(failed):
+                self._ledger.lie(f"{what}: answered {status}, {failed.response.text[:200]}")
         except ServiceError as failed:
             error = type(failed).__name__
         self._ledger.add(Call(what, began, time.monotonic() - began, error, status), is_write=is_write)
@@ -153,7 +180,7 @@ class _Caller:
         ticket = Ticket(self._name("ticket"), self._user)
         if self._random.random() < 0.1:
             path = f"/api/v1/attachments?name={ticket.key.replace(' ', '-')}"
-            answer = self._call("upload", lambda: self._load["file"].post(path, data=b"x" * 5000).json())
+            answer = self._call("upload", lambda: self._load["file"].post(path, data=b"x" * ATTACHED).json())
             if answer is None:
                 return False
             ticket.attachment = answer["id"]
@@ -167,7 +194,9 @@ class _Caller:
         if ticket.attachment:
             body["attachment_id"] = ticket.attachment
         answer = self._call(
-            "open", lambda: self._load["ticket"].post("/api/v1/tickets", json=body, idempotency_key=ticket.key).json()
+            "open",
+            lambda: self._load["ticket"].post("/api/v1/tickets", json=body, idempotency_key=ticket.key).json(),
+            may_be=_is_being_answered,
         )
         if answer is not None:
             ticket.pk, ticket.state = answer["id"], "live"
@@ -178,7 +207,7 @@ class _Caller:
         ticket.comments.append(comment)
         body = {"author_id": self._user, "text": comment.text}
         path = f"/api/v1/tickets/{ticket.pk}/comments"
-        answer = self._call("comment", lambda: self._load["ticket"].post_json(path, body))
+        answer = self._call("comment", lambda: self._load["ticket"].post_json(path, body), may_be=_gone(ticket))
         if answer is not None:
             comment.is_written, comment.pk = True, answer["id"]
         return answer is not None
@@ -203,10 +232,11 @@ class _Caller:
             self._ledger.beside.append(comment)
         return answer is not None
 
-    def _delete_comment(self, comment: Comment) -> bool:
+    def _delete_comment(self, ticket: Ticket, comment: Comment) -> bool:
         comment.is_deletion_asked = True
         path = f"/api/v1/comments/{comment.pk}"
-        answer = self._call("delete comment", lambda: self._load["ticket"].delete(path))
+        call = lambda: self._load["ticket"].delete(path, retry_attempts=0)  # noqa: E731
+        answer = self._call("delete comment", call, may_be=_gone(ticket))
         comment.is_deleted = answer is not None
         return answer is not None
 
@@ -246,11 +276,25 @@ class _Caller:
     def _change(self, ticket: Ticket, what: str, state: State) -> bool:
         ticket.state = "unknown"
         client, path = self._load["ticket"], f"/api/v1/tickets/{ticket.pk}"
-        began = time.monotonic()
-        call = (lambda: client.delete(path)) if what == "delete" else (lambda: client.post(f"{path}/restore"))
-        answer = self._call(what, call)
+
+        def change() -> Any:
+            # Sent once: what was answered is the last word, and what was not may still be served.
+            if what == "delete":
+                return client.delete(path, retry_attempts=0)
+            return client.post(f"{path}/restore", retry_attempts=0)
+
+        answer = self._call(what, change, may_be=_gone(ticket))
         if answer is not None:
             ticket.state = state
-        # An attempt that was given up may still be served, and be the last word.
-        ticket.is_doubtful |= answer is None or time.monotonic() - began > _ONE_ATTEMPT
+        ticket.is_doubtful |= answer is None
         return answer is not None
+
+
+def _is_being_answered(failed: ServiceHTTPError) -> bool:
+    """A request with this key, which its caller gave up, is still being served."""
+    return failed.response.status_code == 409 and "being answered" in failed.response.text
+
+
+def _gone(ticket: Ticket) -> Callable[[ServiceHTTPError], bool]:
+    """A deletion may still be under way which nobody waits for any more."""
+    return lambda failed: ticket.is_doubtful and isinstance(failed, NotFound)

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.figures import compact
-from tests.benchmarks.machine import machine
 from tests.chaos import report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,7 +18,7 @@ def main() -> int:
     except FileNotFoundError as error:
         print(f"There is no {error.filename}: run make chaos and make soak.", file=sys.stderr)
         return 1
-    published = {"machine": machine()["machine"], "faults": faults, "soak": soak}
+    published = {"faults": faults, "soak": soak}
     if said := report.wrong(published):
         print("\n".join(said[:20]), file=sys.stderr)
         return 1

@@ -21,7 +21,7 @@ from pathlib import Path
 from shared_core.logging_config import get_logging_config
 from tests.chaos import judge, report
 from tests.chaos.fleet import Fleet, Usage, usage
-from tests.chaos.ledger import Lag
+from tests.chaos.ledger import Lag, Ledger
 from tests.chaos.load import DEADLINE, Load
 from tests.chaos.proxy import Network
 from tests.stack import StackError
@@ -58,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.config.dictConfig(config)
     try:
         with Network() as network, Fleet(folder, network, progress=_say) as fleet:
-            callers = options.callers or _highest(fleet)
-            samples, said = _soak(fleet, callers, options.minutes * 60)
+            ledger = Ledger()
+            callers = options.callers or _highest(fleet, ledger)
+            samples, said = _soak(fleet, callers, options.minutes * 60, ledger)
     except StackError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         "callers": callers,
         "minutes": options.minutes,
+        "allowed": _FLAT,
         "said": said,
         "samples": [dataclasses.asdict(sample) for sample in samples],
     }
@@ -80,16 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if said else 0
 
 
-def _highest(fleet: Fleet) -> int:
+def _highest(fleet: Fleet, ledger: Ledger) -> int:
     """Return the number of callers at which more of them get no more done."""
     best, most = _STEPS[0], 0.0
     for callers in _STEPS:
-        load = Load(fleet, callers, seed=callers)
+        load = Load(fleet, callers, seed=callers, ledger=ledger)
         load.start()
         time.sleep(3)
-        before = len(load.ledger.calls)
+        before = len(ledger.calls)
         time.sleep(6)
-        rate = (len(load.ledger.calls) - before) / 6
+        rate = sum(not call.error for call in ledger.calls[before:]) / 6
         load.stop()
         _say(f"{callers} callers: {rate:.0f} calls a second")
         if rate < most * _MORE:
@@ -98,23 +100,23 @@ def _highest(fleet: Fleet) -> int:
     return best
 
 
-def _soak(fleet: Fleet, callers: int, seconds: float) -> tuple[list[Sample], list[str]]:
+def _soak(fleet: Fleet, callers: int, seconds: float, ledger: Ledger) -> tuple[list[Sample], list[str]]:
     """Return the samples, and what is wrong."""
-    lag, load = Lag(), Load(fleet, callers, seed=0)
+    lag, load = Lag(), Load(fleet, callers, seed=0, ledger=ledger)
+    first = len(ledger.calls)
     load.start()
     started, samples = time.monotonic(), []
     try:
         while (second := time.monotonic() - started) < seconds:
-            samples.append(Sample(round(second, 1), len(load.ledger.calls), usage(fleet)))
+            samples.append(Sample(round(second, 1), len(ledger.calls) - first, usage(fleet)))
             if len(samples) % 12 == 1:
                 _say(f"{second:.0f} s: {samples[-1].calls} calls, {samples[-1].usage}")
             time.sleep(_EVERY)
         load.pause()
         fleet.wait_until_idle(20)
-        ledger = load.ledger
         said = judge.violations(ledger, judge.facts(fleet), all_told=True)
-        said += judge.late(ledger.calls, DEADLINE, lag)
-        said += [f"{count} calls failed with {error}" for error, count in ledger.errors().items()]
+        said += judge.late(ledger.calls[first:], DEADLINE, lag)
+        said += [f"{count} calls failed with {error}" for error, count in ledger.errors(first).items()]
         return samples, said + grown(samples)
     finally:
         load.stop()

@@ -34,6 +34,7 @@ def facts():
         tickets=[Row("p1", "t1", False), Row("p2", "t2", True)],
         comments=[Row("1", "c1", False, "p1"), Row("2", "c2", True, "p1"), Row("4", "c4", True, "p2")],
         references=[Row("r1", "a1", False, "p1")],
+        marked=frozenset({"p1", "p2"}),
         notified=Counter({"p1": 1, "p2": 1}),
         users=frozenset({"u1"}),
         attachments=frozenset({"a1"}),
@@ -70,6 +71,8 @@ def test_what_was_not_acknowledged_may_be_there(ledger, facts):
         ({"attachments": frozenset()}, "attachment a1: uploaded"),
         ({"stored": frozenset()}, "attachment a1: uploaded"),
         ({"notified": Counter({"p1": 2, "p2": 1})}, "ticket p1: notified 2 times"),
+        ({"notified": Counter({"p1": 1})}, "ticket p2: marked as told, and nobody was notified"),
+        ({"references": [Row("r1", "a1", False, "p1"), Row("r2", "a1", False, "p1")]}, "a1: there 2 times"),
     ],
 )
 def test_what_is_lost_or_done_twice_is_said(ledger, facts, changes, said):

@@ -3,6 +3,7 @@ import re
 import django
 import pytest
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
@@ -709,3 +710,45 @@ def test_an_admin_of_ours_shows_deleted_rows_and_djangos_own_is_found():
             assert list(check_admin()) == []
     finally:
         site.unregister(Book)  # all sites are looked at, as long as they live
+
+
+class Exports:
+    """A mixin, as other packages have them."""
+
+
+class ExportingAdmin(Exports, admin.ModelAdmin):
+    pass
+
+
+class MemberAdmin(UserAdmin):
+    pass
+
+
+class ExportingMemberAdmin(Exports, UserAdmin):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("shown", "options", "written"),
+    [
+        (None, {}, "BookAdmin(SoftDeleteAdmin)"),
+        (None, {"list_per_page": 5}, "BookAdmin(SoftDeleteAdmin)"),
+        (ExportingAdmin, {}, "ExportingAdmin(Exports, SoftDeleteAdmin)"),
+        (MemberAdmin, {}, "MemberAdmin(SoftDeleteAdmin, UserAdmin)"),
+        (ExportingMemberAdmin, {}, "ExportingMemberAdmin(SoftDeleteAdmin, Exports, UserAdmin)"),
+        (UserAdmin, {}, "BookAdmin(SoftDeleteAdmin, UserAdmin)"),  # it is Django's, and not to be changed
+    ],
+)
+def test_an_admins_other_bases_are_in_what_there_is_to_write(shown, options, written):
+    site = admin.AdminSite()
+    site.register(Book, shown, **options)
+    try:
+        (message,) = check_admin()
+    finally:
+        site.unregister(Book)
+    name, bases = re.fullmatch(r"(\w+)\((.+)\)", written).groups()
+    types = {one.__name__: one for one in (SoftDeleteAdmin, Exports, UserAdmin)}
+    made = type(name, tuple(types[base] for base in bases.split(", ")), {})
+
+    assert f"`class {written}:`" in message.hint
+    assert made.get_queryset is SoftDeleteAdmin.get_queryset  # which is why the order matters

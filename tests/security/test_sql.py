@@ -3,10 +3,9 @@
 import pytest
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from shared_core.databases import advisory_lock, local_settings
-from shared_core.models import ActiveIndex
 from tests.library.models import Author
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,12 +76,3 @@ def test_a_model_that_is_none_is_not_purged(label):
 def test_a_time_that_is_none_purges_nothing(moment):
     with pytest.raises(CommandError):
         call_command("purge_deleted", "--older-than", moment)
-
-
-def test_the_name_of_a_table_with_a_quote_in_it_is_quoted():
-    index = ActiveIndex(fields=["name"], name='odd"name')
-    with connection.schema_editor(collect_sql=True) as editor:
-        written = str(index.create_sql(Author, editor))
-
-    assert "DROP" not in written
-    assert "odd" in written

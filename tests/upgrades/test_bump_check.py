@@ -1,5 +1,6 @@
 """A service whose pin moves is asked whether it is well, and its pull request told what is new."""
 
+import json
 import os
 import shlex
 import shutil
@@ -219,45 +220,174 @@ class TestWhatCannotBegin:
         refuses(check(service, "--python", "no-such-python"), "PYTHON")
 
 
-def test_the_workflow_for_services_writes_the_summary_and_fails_with_it(service, tmp_path):
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bump-check.yml").read_text())
-    steps = {step.get("name"): step.get("run") for step in workflow["jobs"]["bump-check"]["steps"]}
-    shared = Repository(service.folder / "services" / "shared")
-    for name in (".ci", "Makefile"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, shared.folder / name)
-    shared.commit("0.2.0, with its programs")
-    python = service.folder / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    path = f"{shared.folder}:{service.folder / 'src'}"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.quote(sys.executable)} "$@"\n')
-    python.chmod(0o755)
-    environment = repositories.environment() | {
-        "BASE": "HEAD",
-        "GITHUB_ENV": str(tmp_path / "env"),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-        "PYTHON": sys.executable,
-        "RUNNER_TEMP": str(tmp_path),
-        "SUBMODULE": workflow[True]["workflow_call"]["inputs"]["submodule"]["default"],  # YAML 1.1 reads "on" as true
-        "TESTS": "",
-        "VARIABLES": "USER_SERVICE_URL=http://user.test\nOTHER=2",
-    }
+class Workflow:
+    """The workflow for services: its steps are run as GitHub does, with programs of ours in the place of others."""
 
-    def run(name, **changes):
-        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[name]]
+    def __init__(self, folder, service):
+        workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bump-check.yml").read_text())
+        self.inputs = workflow[True]["workflow_call"]["inputs"]  # YAML 1.1 reads "on" as true
+        self.job = workflow["jobs"]["bump-check"]
+        self.steps = {step.get("name") or step["uses"].partition("@")[0]: step for step in self.job["steps"]}
+        self.folder, self.service = folder, service
+        self.programs = folder / "programs"
+        self.programs.mkdir()
+        self.program("python", f'exec {shlex.quote(sys.executable)} "$@"')
+
+    def program(self, name, code):
+        path = self.programs / name
+        path.write_text(f"#!/bin/sh\n{code}\n")
+        path.chmod(0o755)
+
+    def run(self, name, **variables):
+        step = self.steps[name]
+        assert self.job["defaults"]["run"]["shell"] == "bash"
+        environment = repositories.environment() | {
+            "BASE": "HEAD",
+            "GITHUB_ENV": str(self.folder / "env"),
+            "GITHUB_REPOSITORY": "anna/tickets",
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(self.folder),
+            "SUBMODULE": self.inputs["submodule"]["default"],
+            "TESTS": "",
+        }
+        # What GitHub fills in is given by the test.
+        environment |= {name: value for name, value in step.get("env", {}).items() if "${{" not in value}
+        # As GitHub's "shell: bash" does.
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
         return subprocess.run(
-            command, cwd=service.folder, env=environment | changes, capture_output=True, text=True, check=False
+            command, cwd=self.service, env=environment | variables, capture_output=True, text=True, check=False
         )
 
-    assert run("Take over the service's variables").returncode == 0
-    well = run("Check")
-    told = (tmp_path / "summary").read_text()
-    bad = run("Check", TESTS="false")
+    def text(self, name):
+        path = self.folder / name
+        return path.read_text() if path.exists() else ""
 
-    assert (tmp_path / "env").read_text() == "USER_SERVICE_URL=http://user.test\nOTHER=2\n"
-    assert well.returncode == 0, well.stderr
-    assert told.startswith("## shared_core v0.1.0 (")
-    assert "look at `close()`" in told
-    assert bad.returncode != 0
-    assert "`false`" in (tmp_path / "summary").read_text().removeprefix(told)
-    assert "`false`" in (tmp_path / "bump-check.md").read_text()
+
+class TestTheWorkflowForServices:
+    @pytest.fixture
+    def workflow(self, service, tmp_path):
+        shared = Repository(service.folder / "services" / "shared")
+        shutil.copytree(ROOT / ".ci", shared.folder / ".ci")
+        shared.commit("0.2.0, with its programs")
+        python = service.folder / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        path = f"{shared.folder}:{service.folder / 'src'}"
+        python.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+        return Workflow(tmp_path, service.folder)
+
+    @pytest.fixture
+    def bare(self, tmp_path):
+        """The workflow, of a service that is not looked at."""
+        return Workflow(tmp_path, tmp_path)
+
+    def test_takes_over_the_services_variables(self, bare):
+        bare.run("Take over the service's variables", VARIABLES="USER_SERVICE_URL=http://user.test\nOTHER=2")
+
+        assert bare.text("env") == "USER_SERVICE_URL=http://user.test\nOTHER=2\n"
+
+    def test_writes_the_summary_and_fails_with_it(self, workflow):
+        well = workflow.run("Check")
+        told = workflow.text("summary")
+        bad = workflow.run("Check", TESTS="false")
+
+        assert well.returncode == 0, well.stderr
+        assert told.startswith("## shared_core v0.1.0 (")
+        assert "look at `close()`" in told
+        assert "makemigrations --check --dry-run …" in well.stdout
+        assert bad.returncode == 1
+        assert "`false`" in workflow.text("summary").removeprefix(told)
+        assert "`false`" in workflow.text("bump-check.md")
+
+    def test_writes_why_it_cannot_begin(self, workflow):
+        done = workflow.run("Check", BASE="origin/none")
+
+        assert done.returncode == 2
+        assert workflow.text("summary").startswith("## shared_core is not checked\n\n    bump-check: origin/none is no")
+        assert workflow.text("bump-check.md") == workflow.text("summary")
+
+    @pytest.mark.parametrize(
+        "tests", ["", "pytest -k 'a or b'", """sh -c "echo '$(touch made)' `touch made` $HOME" #*"""]
+    )
+    @pytest.mark.parametrize("base", ["", "origin/main", "origin/a$(touch${IFS}made)'b\"c"])
+    def test_hands_on_what_it_is_given_as_it_is(self, bare, tests, base):
+        bare.program("python", """printf '%s\\0' "$@" >given; echo told""")
+        done = bare.run("Check", TESTS=tests, BASE=base)
+
+        assert done.returncode == 0, done.stderr
+        wanted = ["services/shared/.ci/bump_check.py", str(bare.service)]
+        wanted += ["--base", base] if base else []
+        wanted += ["--tests", tests] if tests else []
+        assert bare.text("given").split("\0")[:-1] == wanted
+        assert not (bare.service / "made").exists()
+
+    def test_leaves_the_pull_request_no_token_to_find(self, bare):
+        given = bare.steps["actions/checkout"]["with"]
+
+        assert (given["persist-credentials"], given["fetch-depth"]) == (False, 0)  # nothing later fetches
+        assert "git fetch" not in "".join(step.get("run", "") for step in bare.job["steps"])
+
+    def test_says_nothing_below_a_pull_request_from_a_fork(self, bare):
+        assert "github.event.pull_request.head.repo.full_name == github.repository" in bare.steps[TELL]["if"]
+
+
+TELL = "Tell the pull request"
+# GitHub's program: its comments are files, and jq is its own part.
+GH = """
+echo "$@" >>asked
+for last; do :; done
+case "$*" in
+  *" --jq "*) jq -r "$last" comments.json ;;
+  *) cp "${last#body=@}" written ;;
+esac
+"""
+BOT = "github-actions[bot]"
+MARKER = "<!-- shared_core bump-check -->\n"
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is what GitHub's program has in it, and is not here")
+class TestItsComment:
+    @pytest.fixture
+    def tell(self, tmp_path):
+        workflow = Workflow(tmp_path, tmp_path)
+        workflow.program("gh", GH)
+
+        def tell(*comments):
+            """Run the step where these (who, what) are below the pull request; return the one call that writes."""
+            said = [
+                {"id": number, "user": {"login": who}, "body": what} for number, (who, what) in enumerate(comments, 1)
+            ]
+            (tmp_path / "comments.json").write_text(json.dumps(said))
+            done = workflow.run(TELL, NUMBER="7", GH_TOKEN="a")
+            assert done.returncode == 0, done.stderr
+            asked, wrote = workflow.text("asked").splitlines()
+            assert asked.startswith("api --paginate repos/anna/tickets/issues/7/comments --jq ")
+            return wrote.partition(" --field ")[0]
+
+        return tell
+
+    @pytest.mark.parametrize(
+        "comments",
+        [[], [(BOT, "Another workflow's")], [("mallory", f"{MARKER}mine")], [(BOT, f"It is found by {MARKER}")]],
+        ids=["none", "another workflow's", "another's", "about it"],
+    )
+    def test_is_made_where_there_is_none_of_ours(self, tell, tmp_path, comments):
+        (tmp_path / "bump-check.md").write_text("## It is well\n")
+
+        assert tell(*comments) == "api --silent repos/anna/tickets/issues/7/comments"
+        assert (tmp_path / "written").read_text() == f"{MARKER}## It is well\n"
+
+    def test_is_written_anew_where_there_is_one(self, tell, tmp_path):
+        (tmp_path / "bump-check.md").write_text("## It is not\n")
+        comments = [("anna", "Hm"), (BOT, f"{MARKER}## It is well\n"), (BOT, "Another workflow's")]
+
+        assert tell(*comments) == "api --silent --method PATCH repos/anna/tickets/issues/comments/2"
+        assert (tmp_path / "written").read_text() == f"{MARKER}## It is not\n"
+
+    def test_says_so_where_the_check_was_not_run(self, tell, tmp_path):
+        tell((BOT, f"{MARKER}## It is well\n"))
+
+        assert (tmp_path / "written").read_text() == (
+            f"{MARKER}## shared_core is not checked\n\nThe job's log says why.\n"
+        )
