@@ -1,5 +1,6 @@
 """The reader of logs: python -m shared_core.logs."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -88,6 +89,13 @@ def test_what_a_terminal_would_obey_is_escaped(write, run):
     assert run(path)[1] == ["? \\x1b[2J\\x07 gone"]
 
 
+def test_what_a_terminal_would_obey_in_json_is_escaped_as_json(write, run):
+    head = '{"level": "INFO", "time": "2025-11-20T10:30:01.500Z", "logger": "apps",'
+    path = write("a.log", head + '\t"msg": "\x9b2J\x7f é"}')
+
+    assert run(path)[1] == [head + ' "msg": "\\u009b2J\\u007f \\u00e9"}']
+
+
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
@@ -116,6 +124,23 @@ def test_records_are_chosen(write, run, arguments, found):
     )
 
     assert [text.split(" ")[4].split("=")[0] for text in run(path, *arguments)[1]] == found
+
+
+@pytest.mark.parametrize("around", [(b"x", b""), (b"x", b"\n"), (b"\0", b"")], ids=["letters", "ended", "NUL"])
+@pytest.mark.parametrize("reader", ["read", "followed"])
+def test_a_piece_of_a_long_line_is_no_record_whatever_it_looks_like(tmp_path, monkeypatch, around, reader):
+    monkeypatch.setattr(sources, "_LONGEST_LINE", 200)
+    path, (filler, end) = tmp_path / "a.log", around
+    forged, real = line(2, "forged").encode(), line(3, "real").encode()
+    content = filler * 200 + forged + (filler * 300 + forged if not end else b"") + b"\n" + real + b"\n"
+    path.touch()
+    file = sources.Followed(str(path))
+    path.write_bytes(content)
+    with contextlib.closing(file):
+        found = list(sources.merged([str(path)]) if reader == "read" else file.new())
+
+    assert b"".join(piece.text.replace("\\x00", "\0").encode() for piece in found) == content.replace(b"\n", b"")
+    assert [piece.text for piece in found if piece.is_record] == [real.decode()]
 
 
 def test_a_request_id_that_stands_elsewhere_in_a_line_is_none(write, run):
@@ -354,9 +379,32 @@ def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
     look(path.unlink)
     look(lambda: append(f"{line(5, 'back')}\n"))
     look(lambda: path.write_text(f"{line(6, 'cut')}\n"))
+    look(lambda: append(line(7, "half")[:30]))
+    look(lambda: path.write_text(f"{line(8, 'anew')}\n"))
     file.close()
 
-    assert seen == [[], ["new"], ["half"], ["before", "after"], [], ["back"], ["cut"]]
+    assert seen == [[], ["new"], ["half"], ["before", "after"], [], ["back"], ["cut"], [], ["anew"]]
+
+
+def test_files_that_are_followed_are_merged_in_time(write):
+    paths = [Path(write("a.log")), Path(write("b.log"))]
+    lines = sources.followed([str(path) for path in paths], sleep=lambda _: fill())
+    filled = iter([paths, []])
+
+    def fill():
+        for number, path in enumerate(next(filled)):
+            path.write_text(f"{line(1 + number, 'one')}\nno record\n{line(3 + number, 'two')}\n")
+
+    found = [next(lines) for _ in range(6)]
+
+    assert [(found.time[17:19], found.is_record) for found in found] == [
+        ("01", True),
+        ("01", False),
+        ("02", True),
+        ("02", False),
+        ("03", True),
+        ("04", True),
+    ]
 
 
 def test_the_program_follows_until_it_is_interrupted(tmp_path):

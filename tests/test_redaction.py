@@ -75,6 +75,32 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ0aWNrZXQifQ.c2lnbmF0dXJl"
         ("a" * 60 + "_password=s3cret", "a" * 60 + "_password=***"),
         ("password=one, password=two", "password=***, password=***"),
         ("HTTPClient(token='s3cret', timeout=5)", "HTTPClient(token=***, timeout=5)"),
+        ('Authorization: "s3cret" sent', "Authorization: *** sent"),
+        ("Cookie:  'sid=s3cret', n=1", "Cookie:  ***, n=1"),
+        (r"X-Api-Key: \"s3cret\"", "X-Api-Key: ***"),
+        ('Cookie: a="b"; sid=s3cret', "Cookie: ***"),
+        ('Authorization: Digest user="a", response="s3cret"', "Authorization: ***"),
+        ('Cookie: \n"api_key": "s3cret"', 'Cookie: \n"api_key": ***'),
+        ('{"sent": "Authorization: s3cret", "n": 1}', '{"sent": "Authorization: ***", "n": 1}'),
+        ("API_TOKEN: s3cret on", "API_TOKEN: *** on"),
+        ("SECRET_KEY: s3cret", "SECRET_KEY: ***"),
+        ("X-Auth-Token: s3cret", "X-Auth-Token: ***"),
+        ("password='s3cret and cut\nnext", "password=***\nnext"),
+        ('password="s3cret', "password=***"),
+        (r'{"body": "{\"password\": \"s3cret\", \"n\": 1}"}', r'{"body": "{\"password\": ***, \"n\": 1}"}'),
+        (r'"{\"token\": \"s3\\\"cret\"}"', r'"{\"token\": ***}"'),
+        ("dsn=s3cret auth=s3cret", "dsn=*** auth=***"),
+        ('{"passwords": ["s3cret", "s3]cret"], "n": 1}', '{"passwords": ***, "n": 1}'),
+        ('{"token": {"value": "s3cret"}}', '{"token": ***}'),
+        ('{"token": {"a": {"b": 1}, "c": "s3cret"}}\nnext', '{"token": ***\nnext'),
+        ('token="api_key" = "s3cret"', "token=***"),
+        ('token=api_key="s3cret" on', "token=*** on"),
+        ("token=password: s3cret on", "token=*** on"),
+        ('token="api_key"\n: on', "token=***\n: on"),
+        ("token=s3cretsecret= ", "token=***"),
+        ("token=s3cretsecret==&page=2", "token=***&page=2"),
+        ('token=Bearer "api_key": "s3cret"', "token=***"),
+        ("'api_token' => 's3cret'", "'api_token' => ***"),
     ],
 )
 def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text, shown):
@@ -90,6 +116,9 @@ def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text, shown):
         "the password is too short",
         "see https://example.org/@anna and mailto:anna@example.org",
         "keyboard=qwerty monkey=yes",
+        "Idempotency-Key: 7 token: none",
+        "shared_core.auth.service_tokens: none is set",
+        "password=, token=",
         "eyJust a word",
         "GET http://user-service:8000/api/v1/users/42",
         "",
@@ -107,6 +136,12 @@ def test_a_long_text_does_not_take_long():
         "token=" * 30_000,
         'secret="' + "\\" * 200_000,
         "eyJ" * 60_000,
+        *(
+            pump * 30_000
+            for pump in ("token=[", "token={'", "token='\\\n", 'token=\\"', "token=a ", "a_token:\n", "a-")
+        ),
+        "token=" + " " * 200_000,
+        "token=" + "\\" * 200_000 + '"',
     ):
         mask_text(text)
 

@@ -10,7 +10,7 @@ SERVICE_JWT_LEEWAY      seconds that clocks may differ, 10
 
 import json
 import os
-from base64 import urlsafe_b64decode
+from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,16 +172,20 @@ class Key:
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._read[0]:
                 return
-            text = path.read_text().strip()
+            text = path.read_text("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
-        self._read = seen, self._set(text) if text.startswith("{") else {None: self._prepared(text)}
+        # A secret may begin with a bracket too, and is told from a JWKS by what it holds.
+        is_set = _is_jwk(text) or (text.startswith("{") and self._algorithms[0] not in _SECRET)
+        self._read = seen, self._set(text) if is_set else {None: self._prepared(text)}
 
     def _set(self, text: str) -> dict[str | None, Any]:
         try:
             keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
-        except (ValueError, self._jwt.PyJWTError) as error:
-            raise ImproperlyConfigured(f"SERVICE_JWT_KEY: the file is no JWKS: {type(error).__name__}.") from None
+        except (ValueError, TypeError, AttributeError, self._jwt.PyJWTError) as error:  # of JSON of another shape
+            raise ImproperlyConfigured(
+                f'SERVICE_JWT_KEY: the file is no JWKS ({type(error).__name__}): write {{"keys": […]}} around its keys.'
+            ) from None
         fitting = [key for key in keys if key.key_type in _kinds(self._algorithms)]
         if not fitting:
             raise ImproperlyConfigured("SERVICE_JWT_KEY: the JWKS has no key for SERVICE_JWT_ALGORITHMS.")
@@ -193,10 +197,17 @@ class Key:
         if self._algorithms[0] in _SECRET:
             if "-----BEGIN" in text:
                 raise ImproperlyConfigured('SERVICE_JWT_KEY is a PEM: write SERVICE_JWT_ALGORITHMS = ["RS256"].')
-            if text.lstrip().startswith("{"):
-                raise ImproperlyConfigured("SERVICE_JWT_KEY is a JWK: write it into a file, and Path(file).")
+            if _is_jwk(text):
+                raise ImproperlyConfigured(_NO_TEXT)
+            if _is_der(text):
+                raise ImproperlyConfigured(
+                    "SERVICE_JWT_KEY is a PEM without its first and last lines: write them too, and "
+                    'SERVICE_JWT_ALGORITHMS = ["RS256"].'
+                )
             self._check(text.encode())
             return text.encode()
+        if _is_jwk(text):
+            raise ImproperlyConfigured(_NO_TEXT)
         for algorithm in self._algorithms:
             try:
                 key = self._jwt.get_algorithm_by_name(algorithm).prepare_key(text)
@@ -216,6 +227,36 @@ class Key:
             raise ImproperlyConfigured(
                 "SERVICE_JWT_KEY is a private key: it belongs to who signs; write its public key."
             )
+
+
+_NO_TEXT = 'SERVICE_JWT_KEY is a JWK: write {"keys": [it]} into a file, and Path(file).'
+# RFC 8410 §3 and RFC 3279 §2.3: what the names of RSA, EC, Ed25519 and Ed448 keys are in DER.
+_DER_NAMES = tuple(map(bytes.fromhex, ("06092a864886f70d010101", "06072a8648ce3d0201", "06032b6570", "06032b6571")))
+
+
+def _is_jwk(text: str) -> bool:
+    """Say whether ``text`` is a JWK, a JWKS or a list of these: no secret, for it may be public."""
+    try:
+        said = json.loads(text.strip().removeprefix("\ufeff"))
+    except ValueError:
+        return False
+    except RecursionError:
+        return True  # whatever it is, nobody has drawn it by lot
+    return any(isinstance(one, dict) and not one.keys().isdisjoint({"kty", "keys"}) for one in _each(said))
+
+
+def _each(said: object) -> list[object]:
+    return said if isinstance(said, list) else [said]
+
+
+def _is_der(text: str) -> bool:
+    """Say whether ``text`` is the base64 that a PEM holds: DER, a SEQUENCE, with the name of a kind of key in it."""
+    compact = "".join(text.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
+    try:
+        data = b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except ValueError:
+        return False
+    return data.startswith(b"\x30") and any(name in data for name in _DER_NAMES)
 
 
 def _kinds(algorithms: Sequence[str]) -> set[str]:

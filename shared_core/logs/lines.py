@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from shared_core.log_format import parse_line
@@ -49,21 +50,30 @@ def read(raw: Iterable[bytes], wanted: bytes = b"") -> Iterator[Line]:
     """Yield the lines that contain ``wanted``; with none, all of them.
 
     Args:
-        raw: The lines of one log, in the order of their time.
+        raw: The lines of one log, in the order of their time; a long one in pieces, of which the last ends it.
         wanted: What a line must contain: looked for before anything is parsed, for that takes ten times as long.
     """
-    time = ""
+    time, ends = "", True
     for data in raw:
+        goes_on, ends = not ends, data.endswith(b"\n")
         if wanted not in data:
             continue
-        line = read_line(data, time)
+        line = read_line(data, time, goes_on=goes_on)
         time = line.time
         yield line
 
 
-def read_line(data: bytes, time: str = "") -> Line:
-    """Return what one line says; ``time`` is that of the line before it."""
+def read_line(data: bytes, time: str = "", *, goes_on: bool = False) -> Line:
+    """Return what one line says.
+
+    Args:
+        data: The line, or a piece of it.
+        time: That of the line before it.
+        goes_on: It is a further piece of a line, which is no record, whatever it looks like.
+    """
     text = data.decode("utf-8", "replace").rstrip("\r\n")
+    if goes_on:
+        return Line(_printable(text), time, is_record=False)
     if (prefix := _COMPOSE.match(text)) is not None:
         text = text[prefix.end() :]
     if (head := _TEXT.match(text)) is not None:
@@ -77,15 +87,22 @@ def _json(text: str) -> Line | None:
     try:
         said = json.loads(text)
         level, time, logger, message = (said[name] for name in ("level", "time", "logger", "msg"))
+        shown = text if text.isprintable() else json.dumps(said)
     except (ValueError, KeyError, RecursionError):
         return None
     if not all(isinstance(part, str) for part in (level, time, logger, message)) or not _TIME.fullmatch(time):
         return None
-    return Line(text, f"{time[:10]} {time[11:19]},{time[20:23]}", level, logger)
+    return Line(shown, f"{time[:10]} {time[11:19]},{time[20:23]}", level, logger)
 
 
 def _printable(text: str) -> str:
     """Return ``text`` with what a terminal would obey written as it is escaped."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(map(_shown, text))
+
+
+# Kept: a million NUL bytes are then one text, and not a million.
+@lru_cache(maxsize=1024)
+def _shown(char: str) -> str:
+    return char if char.isprintable() or char == "\t" else char.encode("unicode_escape").decode()

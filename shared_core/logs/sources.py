@@ -22,7 +22,7 @@ _TELL_EVERY = 1_000_000  # bytes
 _ISIZE = 4  # bytes at the end of a .gz, which hold its size, RFC 1952
 
 # Bytes of a line; what is longer is read in pieces. A file that was cut while it was open is one line of NUL bytes.
-_LONGEST_LINE = 16 * 2**20
+_LONGEST_LINE = 2**20
 
 # Seconds between two looks at the files that are followed.
 _LOOK_EVERY = 0.2
@@ -97,7 +97,7 @@ class Followed:
     def __init__(self, name: str) -> None:
         self._path = Path(name)
         self._file: BinaryIO | None = None
-        self._rest = b""
+        self._rest, self._goes_on = b"", False
         with contextlib.suppress(FileNotFoundError):
             self._file = self._path.open("rb")
             self._file.seek(0, os.SEEK_END)
@@ -116,13 +116,14 @@ class Followed:
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
         if os.fstat(file.fileno()).st_size < file.tell():  # cut short, as `> file` does
             file.seek(0)
-            self._rest = b""
+            self._rest, self._goes_on = b"", False
         last = ""
         while data := file.readline(_LONGEST_LINE):
             self._rest += data
-            if self._rest.endswith(b"\n") or len(self._rest) >= _LONGEST_LINE:
-                line = read_line(self._rest.removesuffix(b"\n"), last)
-                self._rest = b""
+            ends = self._rest.endswith(b"\n")
+            if ends or len(self._rest) >= _LONGEST_LINE:
+                line = read_line(self._rest, last, goes_on=self._goes_on)
+                self._rest, self._goes_on = b"", not ends
                 last = line.time
                 yield line
 
@@ -140,7 +141,7 @@ class Followed:
         """Close the file."""
         if self._file is not None:
             self._file.close()
-        self._file, self._rest = None, b""
+        self._file, self._rest, self._goes_on = None, b"", False
 
 
 def followed(names: Sequence[str], sleep: Callable[[float], object] = time.sleep) -> Iterator[Line]:
@@ -148,7 +149,8 @@ def followed(names: Sequence[str], sleep: Callable[[float], object] = time.sleep
     files = [Followed(name) for name in names]
     try:
         while True:
-            yield from sorted((line for file in files for line in file.new()), key=operator.attrgetter("time"))
+            # Merged and not sorted: of what was written one line a file is held.
+            yield from heapq.merge(*(file.new() for file in files), key=operator.attrgetter("time"))
             sleep(_LOOK_EVERY)
     finally:
         for file in files:

@@ -1,13 +1,14 @@
 """JWTs that hold, and every way in which one does not; the signer is our own client's, or PyJWT."""
 
 import json
+import re
 import time
 from base64 import urlsafe_b64encode
 from types import SimpleNamespace
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.exceptions import ImproperlyConfigured
 
@@ -132,6 +133,41 @@ def test_a_public_key_is_never_taken_for_a_secret():
         verifier(RSA.public, ["HS256"])
 
 
+def test_a_public_key_without_its_first_and_last_lines_is_no_secret():
+    for one in (RSA, EC, pair(ed25519.Ed25519PrivateKey.generate())):
+        body = one.public.strip().splitlines()[1:-1]
+        for text in ("\n".join(body), "".join(body), "".join(body).rstrip("="), f" {' '.join(body)}\n"):
+            with pytest.raises(ImproperlyConfigured, match="is a PEM without its first and last lines"):
+                verifier(text)
+
+
+@pytest.mark.parametrize("around", ["{}", "\ufeff{}", "[{}]", ' {{"keys": [{}]}}'])
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+def test_a_jwk_as_a_text_is_told_to_stand_in_a_file(around, algorithm):
+    public = json.dumps(json.loads(jwks(RSA))["keys"][0])
+
+    with pytest.raises(ImproperlyConfigured, match=re.escape('is a JWK: write {"keys": [it]} into a file')):
+        verifier(around.format(public), [algorithm])
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        '{"a secret of more than 32 bytes: kty, keys',
+        '{"a": "secret of more than 32 bytes"}',
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]",
+        "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+        "12345678901234567890123456789012",
+    ],
+)
+def test_a_secret_may_look_like_json_or_base64(tmp_path, secret):
+    path = tmp_path / "key"
+    path.write_text(secret)
+
+    assert verifier(secret).service_of(signed(secret)) == "ticket"
+    assert verifier(path).service_of(signed(secret)) == "ticket"
+
+
 NO_TOKENS = ["", "a", "a.b.c", "....", "eyJ.eyJ.x", "e30.e30.x", "é.é.é", "٣.٣.٣", f"{encoded([])}.{encoded([])}.x"]
 
 
@@ -188,6 +224,23 @@ class TestAFile:
         assert checked.service_of(signed(OTHER_RSA.private, "RS256")) == "ticket"  # the only one needs no id
         with pytest.raises(InvalidTokenError, match="signed by somebody else"):
             checked.service_of(by_first)
+
+    def test_a_jwks_may_begin_with_a_byte_order_mark(self, tmp_path):
+        path = tmp_path / "jwks.json"
+        path.write_text(jwks(RSA), "utf-8-sig")
+
+        assert verifier(path, ["RS256"]).service_of(signed(RSA.private, "RS256")) == "ticket"
+        with pytest.raises(ImproperlyConfigured, match="has no key for SERVICE_JWT_ALGORITHMS"):
+            verifier(path, ["HS256"])
+
+    @pytest.mark.parametrize("around", ["{}", "[{}]", '[{{"keys": [{}]}}]', '{{"keys": {}}}'])
+    @pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+    def test_keys_that_do_not_stand_in_a_jwks_are_told_how(self, tmp_path, around, algorithm):
+        path = tmp_path / "jwks.json"
+        path.write_text(around.format(json.dumps(json.loads(jwks(RSA))["keys"][0])))
+
+        with pytest.raises(ImproperlyConfigured, match=re.escape('write {"keys": […]} around its keys')):
+            verifier(path, [algorithm])
 
     def test_a_pem_or_a_secret_may_stand_in_a_file(self, tmp_path):
         path = tmp_path / "key"

@@ -9,12 +9,14 @@ import sys
 import time
 import tracemalloc
 import zlib
+from itertools import islice
 
 import pytest
 
 from shared_core.clients import InvalidResponse, ResponseTooLarge, ServiceTimeout
 from shared_core.log_format import TextFormatter
 from shared_core.logs.lines import read_line
+from shared_core.logs.sources import followed
 from tests.clients.server import answer, raw
 
 MEGABYTE = 1_000_000
@@ -143,21 +145,54 @@ def test_a_number_too_long_to_be_written_loses_no_record(value):
     assert "Counted" in TextFormatter().format(record)
 
 
-@pytest.mark.parametrize("line", [b"no record\n" * 10_000, b"x" * 100_000], ids=["lines", "one line"])
-def test_a_gzipped_log_is_read_in_little_memory(tmp_path, line):
-    bomb = tmp_path / "bomb.log.gz"
-    with gzip.open(bomb, "wb", compresslevel=1) as file:
-        for _ in range(20 if line.endswith(b"\n") else 5000):
-            file.write(line)
+LINES = {
+    "many lines": (b"no record\n" * 10_000, 20),
+    "one line": (b"x" * 100_000, 500),
+    "a file that was cut while it was open": (bytes(100_000), 200),
+}
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_AS, (400 * MEGABYTE, 400 * MEGABYTE))
 
-    command = [sys.executable, "-m", "shared_core.logs", str(bomb), "--level", "ERROR"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited, timeout=60)
+def limited():
+    resource.setrlimit(resource.RLIMIT_AS, (200 * MEGABYTE, 200 * MEGABYTE))
 
-    assert done.returncode in {0, 1}
-    assert "MemoryError" not in done.stderr
+
+@pytest.mark.parametrize("asked", [["--level", "ERROR"], []], ids=["filtered", "all"])
+@pytest.mark.parametrize("source", ["file", "gzip", "stdin"])
+@pytest.mark.parametrize("content", LINES)
+def test_a_log_is_read_in_little_memory(tmp_path, content, source, asked):
+    piece, count = LINES[content]
+    bomb, shown = tmp_path / ("bomb.log.gz" if source == "gzip" else "bomb.log"), tmp_path / "shown"
+    with gzip.open(bomb, "wb", compresslevel=1) if source == "gzip" else bomb.open("wb") as file:
+        for _ in range(count):
+            file.write(piece)
+
+    command = [sys.executable, "-m", "shared_core.logs", "-" if source == "stdin" else str(bomb), *asked]
+    with bomb.open("rb") as stdin, shown.open("wb") as stdout:
+        done = subprocess.run(
+            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False, preexec_fn=limited, timeout=60
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (shown.stat().st_size == 0) is bool(asked)
+
+
+@pytest.mark.parametrize("content", LINES)
+def test_a_log_is_followed_in_little_memory(tmp_path, content):
+    piece, _ = LINES[content]
+    path = tmp_path / "bomb.log"
+    path.touch()
+    following = followed([str(path)], sleep=lambda _: None if path.stat().st_size else path.write_bytes(piece * 200))
+    tracemalloc.start()
+
+    try:
+        next(following)
+        read = sum(len(line.text) for line in islice(following, 10))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert read > 0
+    assert most < 60 * MEGABYTE
 
 
 def test_what_is_nested_too_deep_is_no_body_of_ours(make, server):
