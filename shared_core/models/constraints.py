@@ -106,7 +106,7 @@ def _errors(using: str) -> Iterator[list[DatabaseError]]:
             failed.append(error)
             raise
 
-    connection.ensure_connection()
+    connection.cursor().close()  # checks the connection, and makes a new one, out here; no query of ours
     with connection.execute_wrapper(keep):
         yield failed
 

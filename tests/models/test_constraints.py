@@ -83,6 +83,18 @@ class TestUniqueActiveConstraint:
         with pytest.raises(OperationalError):
             Account(email="a@b.org").validate_constraints()
 
+    @pytest.mark.postgresql
+    @pytest.mark.django_db(transaction=True)
+    def test_nor_is_a_connection_that_was_lost_before(self):
+        account = Account(email="a@b.org")
+        Account.objects.exists()
+        connection.connection.close()  # as an outage does; Django finds out by what it asks next
+
+        with pytest.raises(OperationalError):
+            account.validate_constraints()
+
+        connection.close()
+
     def test_a_row_does_not_conflict_with_itself(self):
         account = Account.objects.create(email="a@b.org")
 
