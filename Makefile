@@ -65,7 +65,7 @@ bench-growth: venv-bench ## what grows: trees, purges, clients, fields, outages;
 bench-storm: venv-bench ## 10,000 processes and 100 servers in an outage, simulated; ARGS="--processes 500 --servers 5"
 	@$(BENCH).storm $(ARGS)
 
-chaos: venv ## 200 faults while four services work, half an hour; ARGS="--faults 20 --only freeze"
+chaos: venv ## 200 faults while four services work, 40 minutes; ARGS="--faults 20 --only freeze"
 	@.venv/bin/python -m tests.chaos $(ARGS)
 
 soak: venv ## ten minutes of the highest load that this machine carries; ARGS="--minutes 2"

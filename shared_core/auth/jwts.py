@@ -242,11 +242,8 @@ def _is_jwk(text: str) -> bool:
         return False
     except RecursionError:
         return True  # whatever it is, nobody has drawn it by lot
-    return any(isinstance(one, dict) and not one.keys().isdisjoint({"kty", "keys"}) for one in _each(said))
-
-
-def _each(said: object) -> list[object]:
-    return said if isinstance(said, list) else [said]
+    each = said if isinstance(said, list) else [said]
+    return any(isinstance(one, dict) and not one.keys().isdisjoint({"kty", "keys"}) for one in each)
 
 
 def _is_der(text: str) -> bool:

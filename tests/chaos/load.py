@@ -1,5 +1,6 @@
 """Callers, as a gateway has them: they open tickets, comment, delete, restore and read, and note what they are told."""
 
+import functools
 import random
 import threading
 import time
@@ -235,7 +236,7 @@ class _Caller:
     def _delete_comment(self, ticket: Ticket, comment: Comment) -> bool:
         comment.is_deletion_asked = True
         path = f"/api/v1/comments/{comment.pk}"
-        call = lambda: self._load["ticket"].delete(path, retry_attempts=0)  # noqa: E731
+        call = functools.partial(self._load["ticket"].delete, path, retry_attempts=0)
         answer = self._call("delete comment", call, may_be=_gone(ticket))
         comment.is_deleted = answer is not None
         return answer is not None

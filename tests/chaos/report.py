@@ -124,7 +124,7 @@ breaker, 10 s, is in both. *Not tried* are calls that a breaker refused at once 
 
 Measured on {date}, on {machine}. {count} faults, {callers} callers, `--seed {seed}`; {disk}.
 
-To repeat it: `make chaos`, half an hour on a machine that does nothing else; `make chaos-publish` writes this page.
+To repeat it: `make chaos`, 40 minutes on a machine that does nothing else; `make chaos-publish` writes this page.
 
 {faults}
 
