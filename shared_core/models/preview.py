@@ -189,7 +189,8 @@ class _Walk:
         if new:
             branch = self.branch(relation, GOES)
             if shown := [row[0] for row in sorted(new)[: FIRST - len(branch.first)]]:
-                branch.first += rows_of(relation.child, self.using).filter(AnyOf(F(family.key.name), shown))
+                firsts = rows_of(relation.child, self.using).filter(AnyOf(F(family.key.name), shown))
+                branch.first += sorted(firsts, key=lambda row: row.pk)
             self.homes.setdefault(family, branch)
             self.look(family, new)
         return new
