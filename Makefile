@@ -1,6 +1,8 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
+# Where it is set, each of the suite's many processes would compile anew what pytest rewrites.
+export PYTHONDONTWRITEBYTECODE =
 .PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
 .PHONY: chaos soak chaos-publish fuzz
 .PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
