@@ -1,8 +1,6 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-# Where it is set, each of the suite's many processes would compile anew what pytest rewrites.
-export PYTHONDONTWRITEBYTECODE =
 .PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
 .PHONY: chaos soak chaos-publish fuzz
 .PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
@@ -15,6 +13,9 @@ demo: venv ## four services on the shared core, one story; KEEP=1 leaves them ru
 
 # Much of the suite waits. Each worker has a database of its own, and a file's tests stay together.
 IN_PARALLEL = -n 3 --dist loadfile
+
+# Where it is set, each of the suite's many processes would compile anew what pytest rewrites.
+test test-lowest: export PYTHONDONTWRITEBYTECODE =
 
 test: export SCREENSHOTS ?= build/screenshots
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part

@@ -9,9 +9,10 @@ The walk is the deletion's own. A relation is one branch, however deep its rows 
 three queries a level, whatever the number of rows.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 from django.db import models
@@ -121,13 +122,13 @@ def _database_cascades(model: Model) -> bool:
 
 
 def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one
-    branches: dict[Model, Branch] = {}
+    rows = defaultdict[Model, list[Any]](list)
     for instance in instances:
-        branch = branches.setdefault(type(instance), Branch(type(instance), fate))
-        branch.count += 1
-        if len(branch.first) < FIRST:
-            branch.first.append(instance)
-    return list(branches.values())
+        rows[type(instance)].append(instance)
+    return [
+        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk))
+        for model, some in rows.items()
+    ]
 
 
 def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branch:
