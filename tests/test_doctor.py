@@ -13,8 +13,8 @@ import pytest
 
 from shared_core.doctor.lines import Line, told
 from shared_core.doctor.surroundings import VARIABLES, shown
-from tests.services.fleet import free_port
 from tests.services.generated import Generated, database, other_service, shared_core
+from tests.stack.servers import free_port
 from tests.terminal import on_a_terminal
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"

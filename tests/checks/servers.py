@@ -1,7 +1,9 @@
 """A PgBouncer beside a stack's, of another kind; clients that are not Django's."""
 
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -12,8 +14,7 @@ from tests.stack import servers
 def another_pgbouncer(stack, pool_size=20, **settings):
     """Yield the port of one before the same PostgreSQL; ``settings`` stand in its ini, over those of the stack."""
     login = stack.environment
-    folder = stack.folder / f"pgbouncer-{servers.free_port()}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=stack.folder))
     servers.give_to_ordinary_user(folder)
 
     def make(port):

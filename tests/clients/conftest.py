@@ -81,14 +81,6 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture
 def deaf() -> Iterator[tuple[list[str], int]]:
     """Four addresses, and a port on each, that never say whether they take a connection: their queues are full."""
     hosts = [f"127.0.0.{last}" for last in range(2, 6)]

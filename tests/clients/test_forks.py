@@ -14,6 +14,7 @@ import pytest
 from shared_core.clients import HTTPClient
 from tests.clients.conftest import CERTIFICATE
 from tests.clients.server import answer
+from tests.stack.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).with_name("programs")
@@ -97,11 +98,12 @@ def answers(url):
     return True
 
 
-def test_workers_of_gunicorn_that_preloads_have_connections_of_their_own(server, free_port):
+def test_workers_of_gunicorn_that_preloads_have_connections_of_their_own(server):
     server.script(echo)
-    url = f"http://127.0.0.1:{free_port}"
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     gunicorn = python(
-        "-m", "gunicorn", "--preload", "--workers=2", f"--bind=127.0.0.1:{free_port}",
+        "-m", "gunicorn", "--preload", "--workers=2", f"--bind=127.0.0.1:{port}",
         "--log-level=error", "tests.clients.programs.preloaded", UPSTREAM=server.url,
     )  # fmt: skip
     try:

@@ -11,7 +11,6 @@ where the caller is killed.
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from psycopg import sql
 from shared_core.clients import HTTPClient, ServiceError
 from tests.stack import Stack, StackError
 from tests.stack.process import Process
+from tests.stack.servers import free_port
 
 NAMES = ("user", "file", "communication", "ticket")
 # Who may call each of them. Behind the gateway are people.
@@ -218,10 +218,3 @@ class Fleet:
 def plain_environment() -> dict[str, str]:
     """Return what a program needs of this process's environment, and nothing that a service would take for its own."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

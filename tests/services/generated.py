@@ -17,8 +17,9 @@ import psycopg
 from psycopg import sql
 
 from shared_core.clients import HTTPClient, ServiceError
-from tests.services.fleet import free_port, plain_environment
+from tests.services.fleet import plain_environment
 from tests.stack.process import Process
+from tests.stack.servers import free_port
 
 TOKEN = "gateway-of-the-suite-0123456789"
 OWNER = "01990000-0000-7000-8000-000000000001"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shared_core.clients import HTTPClient, ServiceError
 from shared_core.scaffold import ScaffoldError, start_service
-from tests.services.fleet import free_port
+from tests.stack.servers import free_port
 
 _ROOT = Path(__file__).parents[2]
 _NAME = "ticket"

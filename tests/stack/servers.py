@@ -4,9 +4,11 @@ Neither runs as root, so root starts them as an ordinary user. That user may not
 environment with PostgreSQL's programs can be: then they are copied beside the data.
 """
 
+import contextlib
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +26,9 @@ from tests.stack.process import Process, StackError
 USER = "hdms"
 _ORDINARY_USER = "nobody"
 _ANSWERS_WITHIN = 20.0  # seconds
+# Below those that systems give to connections (from 32768 on Linux, from 49152 elsewhere), which take a port that was
+# free before its server asks for it.
+_PORTS = range(15_000, 32_000)
 
 NO_PGBOUNCER = (
     "PgBouncer is not installed. Install the package pgbouncer (apt-get install pgbouncer, dnf install pgbouncer, "
@@ -38,10 +43,11 @@ def ordinary_user() -> str | None:
 
 def free_port() -> int:
     """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(_PORTS)  # not that of random, which tests seed: each worker would be told the same
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def run(command: list[str], *, user: str | None = None, **options: Any) -> str:  # Any: passed on to subprocess
