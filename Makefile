@@ -38,11 +38,11 @@ matrix: ## test-lowest on each Python with each Django, and a table; ONLY="3.12-
 	    $(if $(BOUND),--bound $(BOUND)) -- $(or $(ARGS),$(LONGEST) $(IN_PARALLEL))
 
 bump-check: ## what a pull request that moves a service's pin needs; SERVICE=path, BASE=origin/main
-	@$(or $(PYTHON),python3) .ci/bump_check.py "$(SERVICE)" $(if $(BASE),--base "$(BASE)") \
-	    $(if $(SERVICE_PYTHON),--python "$(SERVICE_PYTHON)") $(if $(TESTS),--tests "$(TESTS)")
+	@$(or $(PYTHON),python3) .ci/bump_check.py "$$SERVICE" $${BASE:+--base "$$BASE"} \
+	    $${SERVICE_PYTHON:+--python "$$SERVICE_PYTHON"} $${TESTS:+--tests "$$TESTS"}
 
 release: ## tag a version, where all is ready for it; VERSION=0.2.0
-	@$(or $(PYTHON),python3) .ci/release.py "$(VERSION)" $(if $(BRANCH),--branch "$(BRANCH)")
+	@$(or $(PYTHON),python3) .ci/release.py "$$VERSION" $${BRANCH:+--branch "$$BRANCH"}
 
 BENCH = .venv-bench/bin/python -m tests.benchmarks
 

@@ -402,8 +402,8 @@ class TestCalling:
             users.get("/", token=False)
         server.close()
 
-        assert 0.15 < caught.value.history[0].elapsed < 1
-        assert time.monotonic() - began < 3
+        assert 0.15 < caught.value.history[0].elapsed < 5
+        assert time.monotonic() - began < 10  # all of the answer takes 50
         assert (users.default_timeout, users.default_deadline) == (5, 15)
 
     def test_a_post_is_repeated_with_a_key(self, users):

@@ -32,9 +32,9 @@ def lines_of(server, logger, number):
 
 
 def keep_busy(server):
-    """Keep the only worker busy for a second; return the connection that waits for its answer."""
+    """Keep the only worker busy for two seconds; return the connection that waits for its answer."""
     busy = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    busy.request("GET", "/?number=1&seconds=1", headers={"Connection": "close"})
+    busy.request("GET", "/?number=1&seconds=2", headers={"Connection": "close"})
     lines_of(server, "apps.tiny", 2)
     return busy
 

@@ -66,7 +66,7 @@ for number in range(10):
 print(time.monotonic() - started)
 """
     started = time.monotonic()
-    records, _ = run(tmp_path, code + "assert time.monotonic() - started < 1\n", before=SLOW)
+    records, _ = run(tmp_path, code + "assert time.monotonic() - started < 1.8\n", before=SLOW)
 
     assert [record["message"] for record in records] == [f"Ticket {number}" for number in range(10)]
     assert time.monotonic() - started > 2

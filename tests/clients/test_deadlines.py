@@ -47,7 +47,7 @@ def test_what_is_left_is_sent_on(server, calls):
 
     serve(view, x_request_deadline="2.5")
 
-    assert 2.0 < sent(server)[0] <= 2.4
+    assert 1.0 < sent(server)[0] <= 2.4
 
 
 def test_the_callers_own_deadline_is_sent_on(server, calls):

@@ -164,11 +164,11 @@ def test_looking_up_a_name_is_not_counted_as_the_services_time(server, monkeypat
     look_up = socket.getaddrinfo
 
     def slowly(*args, **kwargs):
-        real_time.sleep(0.5)
+        real_time.sleep(1)
         return look_up(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", slowly)
-    with HTTPClient(server.url, token=False, timeout=0.4) as client:
+    with HTTPClient(server.url, token=False, timeout=0.9) as client:
         response = client.get("/x", retry_attempts=0)
 
     assert response.status_code == 200
@@ -187,12 +187,12 @@ def test_a_pair_is_for_connecting_and_for_all_that_follows(server, deaf):
 def test_an_attempt_has_one_timeout_whatever_it_is_redirected_to(server, deaf, where):
     hosts, port = deaf
     target = f"http://{hosts[0]}:{port}/" if where == "deaf" else "/elsewhere"
-    server.script(late(1.0, redirect(target)), dripping(HEAD, b"x" * 40, pause=0.1))
+    server.script(late(2.0, redirect(target)), dripping(HEAD, b"x" * 40, pause=0.1))
     began = real_time.monotonic()
-    with HTTPClient(server.url, token=False, timeout=1.5) as client, pytest.raises(ServiceTimeout):
+    with HTTPClient(server.url, token=False, timeout=2.5) as client, pytest.raises(ServiceTimeout):
         client.get("/x", retry_attempts=0)
 
-    assert real_time.monotonic() - began < 2.2
+    assert real_time.monotonic() - began < 4.3  # two timeouts end after 4.5
 
 
 def test_a_connection_that_is_closed_after_the_answer_is_read_to_its_end(secure):
@@ -218,8 +218,8 @@ def test_the_deadline_ends_an_attempt_that_drips(server):
 
 
 def test_a_stream_may_last_longer_than_the_timeout_while_each_read_is_in_time(server):
-    server.script(slow_chunks(8, 0.1))
-    with HTTPClient(server.url, token=False, timeout=0.4) as client:
+    server.script(slow_chunks(8, 0.2))
+    with HTTPClient(server.url, token=False, timeout=1.2) as client:
         body = b"".join(client.get("/x", stream=True).iter_content(1))
 
     assert body == b"x" * 8
@@ -246,10 +246,10 @@ def test_a_stream_ends_with_the_deadline_however_steadily_it_comes(server):
 
 def test_the_readers_own_time_does_not_count_against_a_stream(server):
     server.script(answer(200, b"x" * 200_000))
-    with HTTPClient(server.url, token=False, timeout=0.3) as client:
+    with HTTPClient(server.url, token=False, timeout=0.9) as client:
         parts = client.get("/x", stream=True).iter_content(100_000)
         first = next(parts)
-        real_time.sleep(0.5)
+        real_time.sleep(1)
         rest = b"".join(parts)
 
     assert len(first + rest) == 200_000

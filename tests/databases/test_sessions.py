@@ -132,8 +132,8 @@ def elsewhere(key, ready=None):
 
 def test_one_holds_the_lock_and_others_wait_for_it():
     with elsewhere("report") as leave:
-        threading.Timer(0.3, leave.set).start()
         started = time.monotonic()
+        threading.Timer(0.3, leave.set).start()
         with advisory_lock("report", timeout=10):
             waited = time.monotonic() - started
 

@@ -167,21 +167,27 @@ class TestAdvisoryLock:
 class TestCallInsideATransaction:
     """A transaction keeps its server connection while another service is waited for: the pool is soon empty."""
 
-    def serve(self, using, *, inside):
+    def serve(self, using, *, inside, within):
+        """Return whether eight requests were in their call at one time."""
+        calling = threading.Barrier(8)
+
         def request():
             with transaction.atomic(using=using) if inside else contextlib.nullcontext():
                 execute(using, "SELECT 1")
-                time.sleep(0.3)  # the call
+                try:
+                    calling.wait(within)
+                except threading.BrokenBarrierError:
+                    return False
+                return True
 
-        started = time.monotonic()
-        assert in_threads(8, request) == [None] * 8
-        return time.monotonic() - started
+        (together,) = set(in_threads(8, request))
+        return together
 
     def test_djangos_own(self, alias):
         using = alias("plain", ours=False)
 
-        assert self.serve(using, inside=True) > 1.1  # eight in turns of two
-        assert self.serve(using, inside=False) < 1.1
+        assert self.serve(using, inside=True, within=0.5) is False  # two have the pool's connections, six wait
+        assert self.serve(using, inside=False, within=20) is True
 
     def test_ours(self, alias, settings):
         settings.SHARED_CORE_HTTP_IN_ATOMIC = "raise"

@@ -115,7 +115,7 @@ def test_many_who_ask_at_once_have_it_run_once():
 def test_one_that_hangs_has_failed_in_time_then_at_once_and_passes_when_it_is_over(said):
     over, runs = threading.Event(), []
 
-    @readiness_check("search", timeout=0.3)
+    @readiness_check("search", timeout=1)
     def check():
         runs.append(1)
         over.wait(30)
@@ -124,15 +124,15 @@ def test_one_that_hangs_has_failed_in_time_then_at_once_and_passes_when_it_is_ov
     for _ in range(3):
         started = time.monotonic()
         reason = failed("search")["search"]
-        seen.append((reason, time.monotonic() - started < 0.2))
+        seen.append((reason, time.monotonic() - started < 0.9))
     over.set()
     registered["search"].begin().ended.wait(20)
     after = failed("search")
 
     assert seen == [
-        ("no answer within 0.3 s", False),
-        ("no answer within 0.3 s", True),
-        ("no answer within 0.3 s", True),
+        ("no answer within 1 s", False),
+        ("no answer within 1 s", True),
+        ("no answer within 1 s", True),
     ]
     assert after == {}
     assert len(runs) <= 3  # the one that hung, and those that were asked once it was over

@@ -80,7 +80,7 @@ def test_checks_that_hang_hang_side_by_side(client):
         over.set()
 
     assert response.json() == {"status": "unavailable", "failed": ["one", "two", "three"]}
-    assert waited < 2
+    assert waited < 2.8  # one after the other they take 3
 
 
 @ready_at

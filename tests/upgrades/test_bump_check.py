@@ -141,6 +141,19 @@ def test_a_missing_migration_fails_and_shows_what_was_said(service):
     assert "test` | ok |" in done.stdout
 
 
+def test_make_hands_on_what_it_is_given_as_it_is(tmp_path):
+    given = {"SERVICE": "/a service/it's", "BASE": 'origin/"b"', "TESTS": """pytest -k 'a or b' "c" `d` #e"""}
+    python = tmp_path / "python"
+    python.write_text("""#!/bin/sh\nprintf '%s\\0' "$@"\n""")
+    python.chmod(0o755)
+    command = ["make", "--no-print-directory", "bump-check", f"PYTHON={python}"]
+    command += [f"{name}={value}" for name, value in given.items()]
+    done = subprocess.run(command, cwd=ROOT, env=repositories.environment(), capture_output=True, text=True, check=True)
+
+    wanted = [given["SERVICE"], "--base", given["BASE"], "--tests", given["TESTS"]]
+    assert done.stdout.split("\0")[:-1] == [".ci/bump_check.py", *wanted]
+
+
 @pytest.mark.parametrize(
     ("tests", "words"), [("false", "FAILED"), ("no-such-program -x", "cannot be run"), ("true", "ok")]
 )
@@ -343,6 +356,7 @@ case "$*" in
 esac
 """
 BOT = "github-actions[bot]"
+REST = "\n(The rest is in the summary of the job.)\n"
 MARKER = "<!-- shared_core bump-check -->\n"
 
 
@@ -384,6 +398,17 @@ class TestItsComment:
 
         assert tell(*comments) == "api --silent --method PATCH repos/anna/tickets/issues/comments/2"
         assert (tmp_path / "written").read_text() == f"{MARKER}## It is not\n"
+
+    def test_ends_with_the_last_line_that_github_takes(self, tell, tmp_path):
+        (tmp_path / "bump-check.md").write_text(summary := "## It is not\n" + "A line of a long output: ää.\n" * 4000)
+        tell()
+        written = (tmp_path / "written").read_text()
+
+        head, end = written[: -len(REST)], written[-len(REST) :]
+        assert end == REST
+        assert f"{MARKER}{summary}".startswith(head)
+        assert head.endswith("\n")
+        assert 50_000 < len(written) < 65_536
 
     def test_says_so_where_the_check_was_not_run(self, tell, tmp_path):
         tell((BOT, f"{MARKER}## It is well\n"))
