@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="each of a few once, half a second long")
     parser.add_argument("--folder", type=Path, default=Path("build/chaos"), help="for the table (build/chaos)")
     options = parser.parse_args(arguments)
+    if name := next((name for name in ("faults", "seconds", "callers") if not getattr(options, name) >= 1), None):
+        parser.error(f"--{name}: at least 1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = random.randrange(10**6) if options.seed is None else options.seed
     kinds = named(options.only) if options.only else ALL

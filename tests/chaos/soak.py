@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", type=int, default=0, metavar="N", help="so many, and none are tried out")
     parser.add_argument("--folder", type=Path, default=Path("build/chaos"), help="for the figures (build/chaos)")
     options = parser.parse_args(arguments)
+    if not options.minutes >= 1:
+        parser.error("--minutes: at least 1, so that a quarter of the samples can be beside another")
+    if options.callers < 0:
+        parser.error("--callers: at least 1, or 0 to try them out")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="shared-core-soak-"))
     (folder / "logs").mkdir()

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.chaos import __main__ as chaos
+from tests.chaos import soak
 from tests.chaos.faults import ALL, SHORT
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,3 +45,14 @@ def test_a_fault_that_there_is_not_is_an_error_with_a_list():
 
     assert done.returncode == 2
     assert "kill -9 PostgreSQL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "option", "value"),
+    [(chaos, "--faults", "0"), (chaos, "--callers", "-1"), (chaos, "--seconds", "nan"), (soak, "--minutes", "0.2")],
+)
+def test_a_run_that_would_show_nothing_is_refused(capsys, program, option, value):
+    with pytest.raises(SystemExit, match="2"):
+        program.main([option, value])
+
+    assert f"error: {option}: at least 1" in capsys.readouterr().err

@@ -8,7 +8,6 @@ import contextlib
 import gc
 import re
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
