@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -106,20 +106,25 @@ class Browser:
 
     def press(self, text: str) -> None:
         """Press the button or the link that reads so, and wait for the page that follows."""
-        page = self.one("html")
         path = f"//a[normalize-space()='{text}'] | //button[normalize-space()='{text}'] | //input[@value='{text}']"
         shown = [one for one in self.driver.find_elements(By.XPATH, path) if one.is_displayed()]
         assert shown, f"{text!r} is not on the page:\n{self.text()}"
-        shown[0].click()
-        WebDriverWait(self.driver, WAITS).until(expected_conditions.staleness_of(page))
+        self._leave_by(shown[0])
 
     def act(self, action: str) -> None:
         """Mark all rows of a list, and run an action on them."""
         self.one("#action-toggle").click()
         Select(self.one("select[name=action]")).select_by_visible_text(action)
-        page = self.one("html")
-        self.one("button[name=index]").click()
-        WebDriverWait(self.driver, WAITS).until(expected_conditions.staleness_of(page))
+        self._leave_by(self.one("button[name=index]"))
+
+    def _leave_by(self, element) -> None:
+        """Click, and wait for the whole of the page that follows."""
+        self.driver.execute_script("window.isLeft = true")
+        element.click()
+        # Of a page that is going, the driver may say anything.
+        WebDriverWait(self.driver, WAITS, ignored_exceptions=[WebDriverException]).until(
+            lambda driver: driver.execute_script("return !window.isLeft && document.readyState === 'complete'")
+        )
 
     def one(self, selector: str):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
