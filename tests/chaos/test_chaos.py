@@ -49,7 +49,13 @@ def test_a_fault_that_there_is_not_is_an_error_with_a_list():
 
 @pytest.mark.parametrize(
     ("program", "option", "value"),
-    [(chaos, "--faults", "0"), (chaos, "--callers", "-1"), (chaos, "--seconds", "nan"), (soak, "--minutes", "0.2")],
+    [
+        (chaos, "--faults", "0"),
+        (chaos, "--callers", "-1"),
+        (chaos, "--seconds", "nan"),
+        (soak, "--minutes", "0.2"),
+        (soak, "--callers", "-1"),
+    ],
 )
 def test_a_run_that_would_show_nothing_is_refused(capsys, program, option, value):
     with pytest.raises(SystemExit, match="2"):

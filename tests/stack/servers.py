@@ -4,7 +4,7 @@ Neither runs as root, so root starts them as an ordinary user. That user may not
 environment with PostgreSQL's programs can be: then they are copied beside the data.
 """
 
-import contextlib
+import errno
 import os
 import pwd
 import re
@@ -45,9 +45,14 @@ def free_port() -> int:
     """Return a loopback port that nobody listens on now."""
     while True:
         port = secrets.choice(_PORTS)  # not that of random, which tests seed: each worker would be told the same
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
 
 
 def run(command: list[str], *, user: str | None = None, **options: Any) -> str:  # Any: passed on to subprocess
