@@ -86,9 +86,10 @@ fuzz: ## parsers, by texts that grow into them, a minute each; ARGS="url --secon
 	@set -e; if [ -n "$(ARGS)" ]; then .venv-fuzz/bin/python -m tests.security.fuzz $(ARGS); \
 	    else for parser in $(FUZZED); do .venv-fuzz/bin/python -m tests.security.fuzz $$parser; done; fi
 
-lint: venv ## ruff, its formatter, mypy --strict
+lint: venv ## ruff, its formatter, mypy --strict, zizmor on the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/zizmor --offline --quiet .github shared_core/service_template/.github
 	@DB_HOST=unused DB_NAME=unused DB_USER=unused DB_PASSWORD=unused .venv/bin/mypy
 
 format: venv ## write what the linters can mend

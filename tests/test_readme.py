@@ -103,6 +103,16 @@ def test_the_first_example_does_what_its_comments_say(db, users):
     assert len(route.calls) == 2 + 4  # 3 retries
 
 
+def test_ci_runs_the_commands_of_the_first_screen_as_they_are_written():
+    screen = README[README.index("See it work") : README.index("It needs Python")]
+    commands = re.findall(r"^    (.+)$", screen, re.MULTILINE) + re.findall(r"`((?:docker|make) [^`]+)`", screen)
+    assert len(commands) >= 4
+
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    # Leaves its servers running, for a person to look at.
+    assert set(commands) - set(lines) == {"make demo KEEP=1"}
+
+
 def test_a_services_settings_are_what_it_needs(monkeypatch):
     for name, value in {
         "ENVIRONMENT": "development",

@@ -1,5 +1,6 @@
 """A service whose pin moves is asked whether it is well, and its pull request told what is new."""
 
+import itertools
 import json
 import os
 import shlex
@@ -239,8 +240,9 @@ class Workflow:
     def __init__(self, folder, service):
         workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bump-check.yml").read_text())
         self.inputs = workflow[True]["workflow_call"]["inputs"]  # YAML 1.1 reads "on" as true
-        self.job = workflow["jobs"]["bump-check"]
-        self.steps = {step.get("name") or step["uses"].partition("@")[0]: step for step in self.job["steps"]}
+        self.jobs = workflow["jobs"]
+        steps = [step for job in self.jobs.values() for step in job["steps"]]
+        self.steps = {step.get("name") or step["uses"].partition("@")[0]: step for step in steps}
         self.folder, self.service = folder, service
         self.programs = folder / "programs"
         self.programs.mkdir()
@@ -253,10 +255,11 @@ class Workflow:
 
     def run(self, name, **variables):
         step = self.steps[name]
-        assert self.job["defaults"]["run"]["shell"] == "bash"
+        assert all(job["defaults"]["run"]["shell"] == "bash" for job in self.jobs.values())
         environment = repositories.environment() | {
             "BASE": "HEAD",
             "GITHUB_ENV": str(self.folder / "env"),
+            "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_REPOSITORY": "anna/tickets",
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
             "PATH": f"{self.programs}:{os.environ['PATH']}",
@@ -335,17 +338,28 @@ class TestTheWorkflowForServices:
         assert bare.text("given").split("\0")[:-1] == wanted
         assert not (bare.service / "made").exists()
 
-    def test_leaves_the_pull_request_no_token_to_find(self, bare):
-        given = bare.steps["actions/checkout"]["with"]
+    def test_the_job_that_runs_a_pull_request_may_only_read(self, bare):
+        job = bare.jobs["bump-check"]
+        checkout = bare.steps["actions/checkout"]["with"]
 
-        assert (given["persist-credentials"], given["fetch-depth"]) == (False, 0)  # nothing later fetches
-        assert "git fetch" not in "".join(step.get("run", "") for step in bare.job["steps"])
+        assert job["permissions"] == {"contents": "read"}
+        assert "github.token" not in json.dumps([step for step in job["steps"] if "run" in step])
+        assert (checkout["persist-credentials"], checkout["fetch-depth"]) == (False, 0)  # nothing later fetches
+        assert "git fetch" not in "".join(step.get("run", "") for step in job["steps"])
 
-    def test_says_nothing_below_a_pull_request_from_a_fork(self, bare):
-        assert "github.event.pull_request.head.repo.full_name == github.repository" in bare.steps[TELL]["if"]
+    def test_the_job_that_may_write_runs_nothing_of_a_pull_request(self, bare):
+        job = bare.jobs["comment"]
+
+        assert job["permissions"] == {"pull-requests": "write"}
+        assert [step["name"] for step in job["steps"]] == [COMMENT]  # no checkout, no action, no artifact
+        assert "${{" not in job["steps"][0]["run"]
+
+    def test_a_pull_request_from_a_fork_gets_no_comment(self, bare):
+        assert "github.event.pull_request.head.repo.full_name == github.repository" in bare.jobs["comment"]["if"]
 
 
-TELL = "Tell the pull request"
+COMMENT = "Comment on the pull request"
+HAND_OVER = "Hand the summary over"
 # GitHub's program: its comments are files, and jq is its own part.
 GH = """
 echo "$@" >>asked
@@ -358,6 +372,17 @@ esac
 BOT = "github-actions[bot]"
 REST = "\n(The rest is in the summary of the job.)\n"
 MARKER = "<!-- shared_core bump-check -->\n"
+
+
+def output(text, name):
+    """Return an output of a step as GitHub reads GITHUB_OUTPUT; empty where the step wrote none."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        key, _, delimiter = line.partition("<<")
+        value = list(itertools.takewhile(lambda line, end=delimiter: line != end, lines))
+        if key == name:
+            return "\n".join(value)
+    return ""
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is what GitHub's program has in it, and is not here")
@@ -373,7 +398,9 @@ class TestItsComment:
                 {"id": number, "user": {"login": who}, "body": what} for number, (who, what) in enumerate(comments, 1)
             ]
             (tmp_path / "comments.json").write_text(json.dumps(said))
-            done = workflow.run(TELL, NUMBER="7", GH_TOKEN="a")
+            handed = workflow.run(HAND_OVER)
+            assert handed.returncode == 0, handed.stderr
+            done = workflow.run(COMMENT, NUMBER="7", GH_TOKEN="a", SUMMARY=output(workflow.text("output"), "summary"))
             assert done.returncode == 0, done.stderr
             asked, wrote = workflow.text("asked").splitlines()
             assert asked.startswith("api --paginate repos/anna/tickets/issues/7/comments --jq ")
@@ -409,6 +436,17 @@ class TestItsComment:
         assert f"{MARKER}{summary}".startswith(head)
         assert head.endswith("\n")
         assert 50_000 < len(written) < 65_536
+
+    @pytest.mark.parametrize(
+        "summary",
+        ["## $(touch made) `touch made` '\"; touch made #", "EOF\nsummary<<EOF\nother=1", "@/etc/passwd", "%s %d \\n"],
+    )
+    def test_takes_a_summary_for_text(self, tell, tmp_path, summary):
+        (tmp_path / "bump-check.md").write_text(f"{summary}\n")
+        tell()
+
+        assert (tmp_path / "written").read_text() == f"{MARKER}{summary}\n"
+        assert not (tmp_path / "made").exists()
 
     def test_says_so_where_the_check_was_not_run(self, tell, tmp_path):
         tell((BOT, f"{MARKER}## It is well\n"))
