@@ -16,8 +16,12 @@ from shared_core.clients.arguments import check_seconds
 from shared_core.clients.exceptions import TokenError
 from shared_core.clients.urls import origin_of
 
-# What a token lives where nobody says how long, in seconds.
+# Seconds: a token's lifetime if its provider gives none, and how long a token is kept at most.
 DEFAULT_LIFETIME = 300.0
+_MAX_LIFETIME = 86_400.0
+
+# A lifetime that a token service sends as a text.
+_SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 
 # What a header can carry after "Bearer ": no space, no line break (RFC 6750 §2.1 asks for less than this).
 SENDABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -76,7 +80,9 @@ class ClientCredentials:
             lifetime, kind = answer.get("expires_in"), answer.get("token_type", "Bearer")
             # RFC 6749 §7.1: a client does not use a token of a type that it does not know.
             token = answer["access_token"] if kind.lower() == "bearer" else None
-            return grant_of((token, DEFAULT_LIFETIME if lifetime is None else float(lifetime)))
+            if isinstance(lifetime, str) and _SECONDS.fullmatch(lifetime):
+                lifetime = float(lifetime)
+            return grant_of((token, DEFAULT_LIFETIME if lifetime is None else lifetime))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             # From None: their texts may quote the answer.
             raise TokenError("the token service's answer holds no bearer token", url=self.token_url) from None
@@ -156,8 +162,15 @@ def forward_user() -> ForwardUser:
 
 
 def grant_of(given: object) -> Grant:
-    """Read what a provider gave: a token, or a token and its seconds."""
+    """Read what a provider gave: a token, or a token and its seconds.
+
+    Raises:
+        TypeError: The seconds are not a number.
+        ValueError: There is no token that a header can carry, or the seconds are not above 0.
+    """
     token, seconds = given if isinstance(given, tuple) else (given, DEFAULT_LIFETIME)
     if not isinstance(token, str) or not SENDABLE.fullmatch(token):
         raise ValueError("what the provider gave is no token")
+    if isinstance(seconds, int | float):
+        seconds = min(seconds, _MAX_LIFETIME)
     return Grant(token, check_seconds("the token's lifetime", seconds))

@@ -59,7 +59,7 @@ class ServiceError(requests.RequestException):
         elapsed: Seconds that the whole call took.
         response: The last answer, or None where none came.
         history: One `Attempt` an attempt, oldest first.
-        retry_after: Seconds that the last answer asked to wait, or None.
+        retry_after: Seconds that the last answer asked to wait, at most 86,400, or None.
         request_id: Id of the request being served when the call was made, or None.
 
     It pickles; the copy has no ``request``, and its response has none.
