@@ -34,7 +34,7 @@ class CircuitBreaker:
         ValueError: A value is out of range.
     """
 
-    failures: int = 5  # calls in a row that end with 5xx, no connection or a timeout
+    failures: int = 5  # calls in a row that end with 502, 503, 504, no connection or a timeout
     rest: float = 10.0  # seconds before a call is tried again
 
     def __post_init__(self) -> None:
@@ -70,11 +70,11 @@ class OriginStats:
 
 
 class Verdict(Enum):
-    """What a call says of the service."""
+    """What a call shows about the service."""
 
-    UP = "it answered, be it with 4xx"
-    DOWN = "5xx, no connection, or a timeout of the client's own"
-    UNKNOWN = "the call ended for a reason of the caller's"
+    UP = "it answered, for example with 404 or 500"
+    DOWN = "it answered 502, 503 or 504, did not connect, broke off before an answer, or took longer than the timeout"
+    UNKNOWN = "the call ended for a reason of the caller's, for example its deadline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ Each error is also the `requests` exception that a caller of `requests` would ex
     │   │   ├── NotFound                                           404
     │   │   ├── Conflict                                           409
     │   │   └── RateLimited                                        429
-    │   └── ServerError                                            5xx: an outage, never "not found"
+    │   └── ServerError                                            5xx: the service failed, never "not found"
     ├── TooManyRedirects              requests.TooManyRedirects
     ├── ResponseTooLarge                                           more bytes than the client reads
     ├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
@@ -158,7 +158,7 @@ class RateLimited(ClientError):  # noqa: N818  not an error of either side
 
 
 class ServerError(ServiceHTTPError):
-    """The service failed (5xx): an outage, which says nothing about what was asked for."""
+    """The service failed (5xx), which says nothing about what was asked for."""
 
 
 class TooManyRedirects(ServiceError, requests.TooManyRedirects):  # noqa: N818  requests' word
