@@ -11,6 +11,7 @@ attempt ──▶ response below 400 ──▶ returned
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import inf
 
 import requests
 
@@ -101,7 +102,9 @@ class Call:
         circuit, now = self.plan.circuit, self.plan.clock.monotonic
         if circuit is None:
             return self._run()
-        lease = circuit.enter(now())
+        # A deadline shorter than an attempt may take can cut it short, which shows nothing about the service.
+        left = self._left()
+        lease = circuit.enter(now(), inf if left >= self.plan.timeout.total else left)
         if not isinstance(lease, Lease):
             raise self.report.error(Failure(CircuitOpen, f"not tried: it failed, rests {lease:.1f} s"), wait=lease)
         self.is_probe = lease.is_probe

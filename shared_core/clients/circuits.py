@@ -1,14 +1,14 @@
-"""Is a call worth making now, and is a retry? What the calls of this process to one origin have met decides.
+"""Circuit breakers and retry budgets: whether a call is sent, and whether it may be retried.
 
 closed ── `failures` failed calls in a row ──▶ open ── after `rest` seconds ──▶ half-open: one call is the probe
    ▲                                            ▲                                  │              │
    │                                            └────────── it fails ──────────────┘              │
    └──────────────────────────────────────────────────────── it succeeds ─────────────────────────┘
 
-A retry spends one of the budget's `reserve`, and each call earns `ratio` of one back: under an outage the service sees
-little more than one request a call, and not four.
+A retry spends one of the budget's `reserve`. Each call earns `ratio` of one back. In an outage, the service therefore
+receives little more than one request a call, instead of four.
 
-The state is kept per origin and rule, for all clients of the process; a forked child begins anew.
+The state is kept per origin and rule, for all clients of the process. A forked child starts with none.
 """
 
 import os
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Literal
 
 from shared_core.clients.arguments import check_count, check_seconds
@@ -35,7 +36,7 @@ class CircuitBreaker:
     """
 
     failures: int = 5  # calls in a row that end with 502, 503, 504, no connection or a timeout
-    rest: float = 10.0  # seconds before a call is tried again
+    rest: float = 10.0  # seconds before a probe; a probe without a result holds off others as long
 
     def __post_init__(self) -> None:
         check_count("failures", self.failures, minimum=1)
@@ -79,51 +80,72 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The permission to make one call, to be given back with its verdict."""
+    """The permission to make one call, returned with the call's verdict."""
 
-    era: int
-    is_probe: bool
+    generation: int
+    is_probe: bool = False
+    began: float = 0.0  # of a probe: when, by the caller's clock
+    seconds: float = inf  # of a probe: how long the call may take, where that is less than the client's timeout
 
 
 class Circuit:
-    """The state of a breaker at one origin."""
+    """The state of a breaker at one origin.
+
+    One probe at a time is sent. A probe holds off other calls until it ends, and at most for `rest`: its thread may
+    have died. A call whose deadline is shorter than the client's timeout may be the probe too. If that deadline cuts
+    the probe short, the service may still be up. So a short probe holds off only calls with at most twice its time.
+    """
 
     def __init__(self, rule: CircuitBreaker) -> None:
         self._rule = rule
         self._lock = threading.Lock()  # never held while anything is sent
         self._failures = 0
         self._opened: float | None = None  # when, by the caller's clock
-        self._probing = False
-        self._era = 0  # counts openings and closings: a call that began in another era says nothing of this one
+        self._probe: Lease | None = None
+        # Counts openings and closings: a call of an earlier generation shows nothing about this one.
+        self._generation = 0
+        self._lease = Lease(0)  # the same for all calls of a generation but its probes
 
-    def enter(self, now: float) -> Lease | float:
-        """Return a lease, or the seconds after which to ask again."""
+    def enter(self, now: float, seconds: float = inf) -> Lease | float:
+        """Return a lease, or the seconds after which to ask again.
+
+        Args:
+            now: The time, by the caller's clock.
+            seconds: How long the call may take, where that is less than the client's timeout.
+        """
         with self._lock:
             if self._opened is None:
-                return Lease(self._era, is_probe=False)
-            wait = self._opened + self._rule.rest - now
+                return self._lease
+            rest, probe = self._rule.rest, self._probe
+            wait = self._opened + rest - now
             if wait > 0:
                 return wait
-            if self._probing:
-                return self._rule.rest  # as long as it takes where the probe fails
-            self._probing = True
-            return Lease(self._era, is_probe=True)
+            if probe is not None and now < probe.began + rest and seconds <= 2 * probe.seconds:
+                return rest  # as long as it takes if the probe fails
+            self._probe = Lease(self._generation, is_probe=True, began=now, seconds=seconds)
+            return self._probe
 
     def leave(self, lease: Lease, verdict: Verdict, now: float) -> None:
         """Take ``lease`` back."""
         with self._lock:
-            if lease.era != self._era:
+            if lease.generation != self._generation:
                 return
-            if lease.is_probe:
-                self._probing = False
             if verdict is Verdict.UP:
                 self._failures = 0
                 if lease.is_probe:
-                    self._opened, self._era = None, self._era + 1
+                    self._turn(opened=None)
             elif verdict is Verdict.DOWN:
                 self._failures += 1
                 if self._failures >= self._rule.failures:  # a probe is one more
-                    self._opened, self._era = now, self._era + 1
+                    self._turn(opened=now)
+            # A short probe goes on holding off its like: they would be cut short as well, one after the other.
+            elif lease is self._probe and lease.seconds == inf:
+                self._probe = None
+
+    def _turn(self, *, opened: float | None) -> None:
+        self._opened, self._probe = opened, None
+        self._generation += 1
+        self._lease = Lease(self._generation)
 
     def state(self, now: float) -> tuple[Literal["closed", "open", "half-open"], int, float]:
         """Return the state, the failures in a row, and the seconds until a probe may go."""

@@ -1,11 +1,18 @@
 """One caller's input, deadline or choice of hosts must not take a service away from the other callers."""
 
 import contextlib
+import heapq
+import io
+import itertools
+import threading
+from math import inf
 
 import pytest
+import requests
+from requests.adapters import BaseAdapter
 
-from shared_core.clients import CircuitBreaker, RetryBudget, ServiceError
-from shared_core.clients.circuits import Verdict
+from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError
+from shared_core.clients.circuits import Circuit, Lease, Verdict
 from tests.clients.server import answer, broken_off, dripping, hang_up, raw, redirect, silent
 
 RULE = CircuitBreaker(failures=5, rest=10)
@@ -128,3 +135,215 @@ def test_a_probe_that_is_answered_with_500_closes_the_circuit(make, server, time
         client.get("/x")
 
     assert client.stats()[server.url].circuit == "closed"
+
+
+# Probes, by a simulated clock.
+
+
+def opened(at=0.0):
+    """Return a circuit that opened at ``at``."""
+    circuit = Circuit(RULE)
+    for _ in range(RULE.failures):
+        circuit.leave(circuit.enter(at), Verdict.DOWN, at)
+    return circuit
+
+
+def flood(*callers, answers_in, until=200.0):
+    """Let callers ask a service that is well again, and return when the circuit closes and who was refused by then.
+
+    Args:
+        callers: Of each kind, the seconds between two calls and the deadline of each; inf for none.
+        answers_in: How long the service takes; the client's timeout is 5 s.
+        until: When it ends at the latest.
+    """
+    circuit, refused, number = opened(), [0] * len(callers), itertools.count()
+    coming = [(10.0 + kind * 0.01, next(number), kind, None) for kind in range(len(callers))]
+    at_once, most = 0, 0
+    while coming:
+        now, _, kind, lease = heapq.heappop(coming)
+        every, deadline = callers[kind]
+        if lease is not None:
+            at_once -= 1
+            verdict = Verdict.UP if answers_in <= deadline else Verdict.UNKNOWN
+            circuit.leave(lease, verdict if answers_in <= 5 else Verdict.DOWN, now)
+            if circuit.state(now)[0] == "closed":
+                return now, refused, most
+            continue
+        if now > until:
+            continue
+        heapq.heappush(coming, (now + every, next(number), kind, None))
+        entered = circuit.enter(now, deadline)
+        if isinstance(entered, Lease):
+            at_once += 1
+            most = max(most, at_once)
+            heapq.heappush(coming, (now + min(answers_in, deadline, 5.0), next(number), kind, entered))
+        else:
+            refused[kind] += 1
+    return None, refused, most
+
+
+def test_callers_with_short_deadlines_do_not_keep_the_probe_from_others():
+    closed, (_, refused), _ = flood((0.01, 0.1), (0.5, inf), answers_in=0.5)
+
+    assert closed == pytest.approx(10.51)
+    assert refused <= 1  # while the probe is under way
+
+
+@pytest.mark.parametrize("deadlines", [[0.006, 0.012, 0.024, 0.04], [0.006 * 1.1**step for step in range(20)]])
+def test_nor_does_it_help_to_choose_deadlines_that_grow(deadlines):
+    closed, refused, most = flood(*((0.01, each) for each in deadlines), (0.5, 0.2), answers_in=0.05)
+
+    assert closed < 10 + 1
+    assert refused[-1] <= 1
+    assert most <= 6
+
+
+@pytest.mark.parametrize("every", [0.003, 0.5, 3.0])
+def test_a_fleet_with_short_deadlines_only_has_its_service_back(every):
+    closed, refused, _ = flood((every, 0.1), answers_in=0.05)
+
+    assert closed == pytest.approx(10.05)
+    assert sum(refused) <= 0.05 / every
+
+
+def test_a_service_that_no_deadline_is_long_enough_for_is_not_flooded_with_probes():
+    closed, _, most = flood((0.01, 0.1), (0.01, 0.3), (0.01, 2.0), answers_in=3.0)
+
+    assert closed is None
+    assert most <= 3
+
+
+def test_a_short_probe_that_is_cut_short_leaves_the_circuit_as_it_was():
+    circuit = opened()
+    circuit.leave(circuit.enter(10.0, 0.1), Verdict.UNKNOWN, 10.1)
+
+    assert circuit.state(10.1) == ("half-open", 5, 0.0)
+    assert circuit.enter(10.1, 0.2) == 10.0
+    assert circuit.enter(10.1, 0.3).is_probe
+    assert circuit.enter(10.1).is_probe
+
+
+@pytest.mark.parametrize(("verdict", "state"), [(Verdict.UP, "closed"), (Verdict.DOWN, "open")])
+def test_a_short_probe_that_is_answered_decides(verdict, state):
+    circuit = opened()
+    circuit.leave(circuit.enter(10.0, 0.1), verdict, 10.05)
+
+    assert circuit.state(10.05)[0] == state
+
+
+def test_a_probe_that_never_ends_holds_off_others_for_the_rest_only():
+    circuit = opened()
+    circuit.enter(10.0)
+
+    assert circuit.enter(19.9) == 10.0
+    late = circuit.enter(20.0)
+    assert late.is_probe
+    circuit.leave(late, Verdict.UP, 20.1)
+    assert circuit.state(20.1)[0] == "closed"
+
+
+def test_a_probe_that_ends_after_the_next_one_began_takes_nothing_from_it():
+    circuit = opened()
+    slow = circuit.enter(10.0)
+    circuit.enter(20.0)
+    circuit.leave(slow, Verdict.UNKNOWN, 21.0)
+
+    assert circuit.enter(21.0) == 10.0
+
+
+class Slow(BaseAdapter):
+    """A transport to a service that answers in half a second; ``meanwhile`` is done while it is waited for."""
+
+    def __init__(self, time):
+        super().__init__()
+        self.time, self.status, self.meanwhile = time, 503, None
+
+    def send(self, request, *, timeout, **_):
+        if self.meanwhile is not None and timeout[1] < 0.5:
+            self.meanwhile()
+            self.time.value += timeout[1]
+            raise requests.ReadTimeout
+        response = requests.Response()
+        response.status_code, response.raw = self.status, io.BytesIO(b"{}")
+        return response
+
+    def close(self):
+        pass
+
+
+def test_a_client_lets_a_caller_with_time_through_while_one_without_is_the_probe(make, time):
+    slow = Slow(time)
+    client = make("http://user", token=False, transport=slow)
+    for _ in range(5):
+        with pytest.raises(ServiceError):
+            client.get("/x", retry_attempts=0)
+    time.value, slow.status = time.value + 10, 200
+    answers = []
+    slow.meanwhile = lambda: answers.append(client.get("/x"))
+    with pytest.raises(DeadlineExceeded):
+        client.get("/x", deadline=0.1)
+
+    assert [response.status_code for response in answers] == [200]
+    assert client.stats()["http://user"].circuit == "closed"
+
+
+class Killed(BaseException):
+    """As greenlet.GreenletExit."""
+
+
+@pytest.mark.parametrize("error", [Killed, GeneratorExit, SystemExit, MemoryError, RuntimeError])
+def test_a_probe_whose_thread_is_stopped_gives_its_place_back(make, time, error):
+    slow = Slow(time)
+    client = make("http://user", token=False, transport=slow)
+    for _ in range(5):
+        with pytest.raises(ServiceError):
+            client.get("/x", retry_attempts=0)
+    time.value, slow.status = time.value + 10, 200
+
+    def stop():
+        raise error
+
+    with pytest.raises(error):
+        client.get("/x", hooks={"response": lambda *_, **__: stop()})
+
+    assert client.get("/x").status_code == 200
+
+
+def test_a_stream_that_is_neither_read_nor_closed_closes_the_circuit(make, server, time):
+    client = make(server.url, token=False)
+    server.script(answer(503))
+    for _ in range(5):
+        with pytest.raises(ServiceError):
+            client.get("/x", retry_attempts=0)
+    time.value += 10
+    server.script(answer(200, b"x" * 100))
+    streamed = client.get("/x", stream=True)
+
+    assert client.get("/x").status_code == 200
+    streamed.close()
+
+
+def test_a_probe_of_a_thread_that_never_comes_back_is_replaced(make, time):
+    slow, stuck, go = Slow(time), threading.Event(), threading.Event()
+    client = make("http://user", token=False, transport=slow)
+    for _ in range(5):
+        with pytest.raises(ServiceError):
+            client.get("/x", retry_attempts=0)
+    time.value, slow.status = time.value + 10, 200
+
+    def hang(*_, **__):
+        stuck.set()
+        go.wait(10)
+
+    thread = threading.Thread(target=client.get, args=("/x",), kwargs={"hooks": {"response": hang}})
+    thread.start()
+    try:
+        stuck.wait(5)
+        with pytest.raises(CircuitOpen):
+            client.get("/x")
+        time.value += 10
+
+        assert client.get("/x").status_code == 200
+    finally:
+        go.set()
+        thread.join()
