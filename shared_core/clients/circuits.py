@@ -11,19 +11,24 @@ receives little more than one request a call, instead of four.
 The state is kept per origin and rule, for all clients of the process. A forked child starts with none.
 """
 
+import heapq
 import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import Literal
+from operator import itemgetter
+from typing import Literal, Protocol
 
 from shared_core.clients.arguments import check_count, check_seconds
 from shared_core.clients.urls import Origin
 
-# Origins whose state is kept at once, for clients that call any; the one that was met first makes room.
+# The state of so many origins is kept. Users may choose the hosts that a client calls, so this bounds memory.
 _MAX_ORIGINS = 1024
+
+# Seconds without a call after which a failure or a spent budget may be forgotten.
+_KEPT = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,7 @@ class Circuit:
     """
 
     def __init__(self, rule: CircuitBreaker) -> None:
+        self.used = -inf  # when the last call asked for it; kept by the ledger
         self._rule = rule
         self._lock = threading.Lock()  # never held while anything is sent
         self._failures = 0
@@ -147,6 +153,12 @@ class Circuit:
         self._generation += 1
         self._lease = Lease(self._generation)
 
+    def is_spare(self, now: float) -> bool:
+        """Whether a new circuit can take its place: nothing failed, or no call was made for a long time."""
+        if self._opened is None and not self._failures:
+            return True
+        return now - self.used > max(_KEPT, 10 * self._rule.rest)
+
     def state(self, now: float) -> tuple[Literal["closed", "open", "half-open"], int, float]:
         """Return the state, the failures in a row, and the seconds until a probe may go."""
         with self._lock:
@@ -160,6 +172,7 @@ class Purse:
     """What is left of a budget at one origin."""
 
     def __init__(self, rule: RetryBudget) -> None:
+        self.used = -inf  # when the last call asked for it; kept by the ledger
         self._rule = rule
         self._lock = threading.Lock()
         self._left = rule.reserve
@@ -182,6 +195,45 @@ class Purse:
         """Retries that can be paid for."""
         return self._left
 
+    def is_spare(self, now: float) -> bool:
+        """Whether a new one can take its place: nothing is spent, or no call was made for a long time."""
+        return self._left >= self._rule.reserve or now - self.used > _KEPT
+
+
+class _State(Protocol):
+    used: float
+
+    def is_spare(self, now: float) -> bool: ...
+
+
+class _States[K, S: _State](dict[K, S]):
+    """The states of at most `_MAX_ORIGINS` origins; reading one takes no lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._full_until = -inf
+
+    def add(self, key: K, new: S, now: float) -> S:
+        """Return what is kept under ``key``, which is ``new`` if nothing was.
+
+        If there is no room and nothing is spare, ``new`` is returned but not kept: what protects other calls stays.
+        """
+        with self._lock:
+            if len(self) >= _MAX_ORIGINS and now >= self._full_until:
+                # Searching all of them takes long: remove several at once, and search at most once a second.
+                spare = [(state.used, key) for key, state in self.items() if state.is_spare(now)]
+                for _, unused in heapq.nsmallest(_MAX_ORIGINS // 8, spare, key=itemgetter(0)):
+                    del self[unused]
+                if not spare:
+                    self._full_until = now + 1.0
+            return self.setdefault(key, new) if len(self) < _MAX_ORIGINS else self.get(key, new)
+
+    def listed(self) -> list[tuple[K, S]]:
+        """Return what is kept, as it is now."""
+        with self._lock:
+            return list(self.items())
+
 
 class Ledger:
     """What is known of each origin: the process has one, and a service that stands in for another one of its own."""
@@ -191,22 +243,24 @@ class Ledger:
 
     def forget(self) -> None:
         """Begin anew."""
-        self._lock = threading.Lock()
-        self._circuits: dict[tuple[Origin, CircuitBreaker], Circuit] = {}
-        self._purses: dict[tuple[Origin, RetryBudget], Purse] = {}
+        self._circuits: _States[tuple[Origin, CircuitBreaker], Circuit] = _States()
+        self._purses: _States[tuple[Origin, RetryBudget], Purse] = _States()
 
-    def circuit(self, origin: Origin, rule: CircuitBreaker) -> Circuit:
+    def circuit(self, origin: Origin, rule: CircuitBreaker, now: float) -> Circuit:
         """Return the state of ``rule`` at ``origin``."""
-        return self._circuits.get((origin, rule)) or self._add(self._circuits, (origin, rule), Circuit(rule))
+        circuit = self._circuits.get((origin, rule)) or self._circuits.add((origin, rule), Circuit(rule), now)
+        circuit.used = now
+        return circuit
 
-    def purse(self, origin: Origin, rule: RetryBudget) -> Purse:
+    def purse(self, origin: Origin, rule: RetryBudget, now: float) -> Purse:
         """Return what is left of ``rule`` at ``origin``."""
-        return self._purses.get((origin, rule)) or self._add(self._purses, (origin, rule), Purse(rule))
+        purse = self._purses.get((origin, rule)) or self._purses.add((origin, rule), Purse(rule), now)
+        purse.used = now
+        return purse
 
     def stats(self, now: float) -> Mapping[str, OriginStats]:
         """Return what is known of each origin; where clients' rules differ, the circuit that refuses longest."""
-        with self._lock:
-            circuits, purses = list(self._circuits.items()), list(self._purses.items())
+        circuits, purses = self._circuits.listed(), self._purses.listed()
         left: dict[str, float] = {}
         for (origin, _), purse in purses:
             left[str(origin)] = min(purse.left, left.get(str(origin), purse.left))
@@ -218,12 +272,6 @@ class Ledger:
             if known is None or known.circuit == "off" or (wait, failures) > (known.retry_after, known.failures):
                 found[name] = OriginStats(state, failures, wait, left.get(name))
         return found
-
-    def _add[K, V](self, states: dict[K, V], key: K, new: V) -> V:
-        with self._lock:
-            if len(states) >= _MAX_ORIGINS:
-                del states[next(iter(states))]
-            return states.setdefault(key, new)
 
 
 # What this process has met.

@@ -220,6 +220,7 @@ class HTTPClient(Verbs):
         )
         stand_in = standins.find(self.service, target)
         clock, book = (stand_in.clock, stand_in.ledger) if stand_in else (self._clock, ledger)
+        started = clock.monotonic()
         plan = Plan(
             adapter=stand_in.adapter if stand_in else self._adapter,
             request=request,
@@ -244,10 +245,10 @@ class HTTPClient(Verbs):
             repeatable=repeatable or method in IDEMPOTENT_METHODS or IDEMPOTENCY_KEY in request.headers,
             expected=expected,
             clock=clock,
-            circuit=book.circuit(origin, self._breaker)
+            circuit=book.circuit(origin, self._breaker, started)
             if self._breaker is not None and conf.is_on("SHARED_CORE_CIRCUIT_BREAKER")
             else None,
-            purse=book.purse(origin, self._budget)
+            purse=book.purse(origin, self._budget, started)
             if self._budget is not None and conf.is_on("SHARED_CORE_RETRY_BUDGET")
             else None,
             on_event=self._on_event,

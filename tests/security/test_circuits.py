@@ -12,7 +12,8 @@ import requests
 from requests.adapters import BaseAdapter
 
 from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError
-from shared_core.clients.circuits import Circuit, Lease, Verdict
+from shared_core.clients.circuits import Circuit, Lease, Ledger, Verdict, ledger
+from shared_core.clients.urls import origin_of
 from tests.clients.server import answer, broken_off, dripping, hang_up, raw, redirect, silent
 
 RULE = CircuitBreaker(failures=5, rest=10)
@@ -347,3 +348,99 @@ def test_a_probe_of_a_thread_that_never_comes_back_is_replaced(make, time):
     finally:
         go.set()
         thread.join()
+
+
+# Hosts that users choose.
+
+
+def origin(number):
+    return origin_of(f"http://host{number}.example")
+
+
+def fail(circuit, now, times=RULE.failures):
+    for _ in range(times):
+        circuit.leave(circuit.enter(now), Verdict.DOWN, now)
+
+
+SERVICE = origin_of("http://user-service")
+
+
+@pytest.mark.parametrize("is_failing", [False, True], ids=["hosts that answer", "hosts that do not"])
+@pytest.mark.parametrize("now", [0.0, 9.0, 50.0])
+def test_no_number_of_hosts_pushes_an_open_circuit_out(now, is_failing):
+    book = Ledger()
+    fail(book.circuit(SERVICE, RULE, 0.0), 0.0)
+    for number in range(3000):
+        circuit = book.circuit(origin(number), RULE, now)
+        if is_failing:
+            fail(circuit, now)
+
+    assert book.circuit(SERVICE, RULE, now).state(now)[0] != "closed"
+    assert len(book._circuits) <= 1024
+
+
+def test_no_number_of_hosts_resets_a_count_of_failures():
+    book = Ledger()
+    fail(book.circuit(SERVICE, RULE, 0.0), 0.0, times=4)
+    for number in range(3000):
+        fail(book.circuit(origin(number), RULE, 1.0), 1.0, times=1)
+    fail(book.circuit(SERVICE, RULE, 1.0), 1.0, times=1)
+
+    assert book.circuit(SERVICE, RULE, 1.0).state(1.0)[0] == "open"
+
+
+@pytest.mark.parametrize("is_failing", [False, True], ids=["hosts that answer", "hosts that do not"])
+def test_no_number_of_hosts_refills_a_budget(is_failing):
+    book = Ledger()
+    while book.purse(SERVICE, BUDGET, 0.0).spend():
+        pass
+    for number in range(3000):
+        purse = book.purse(origin(number), BUDGET, 1.0)
+        if is_failing:
+            purse.spend()
+
+    assert not book.purse(SERVICE, BUDGET, 1.0).spend()
+    assert len(book._purses) <= 1024
+
+
+def test_what_was_used_last_is_kept_longest():
+    book = Ledger()
+    kept = book.circuit(SERVICE, RULE, 0.0)
+    for number in range(5000):
+        book.circuit(origin(number), RULE, float(number))
+        assert book.circuit(SERVICE, RULE, float(number)) is kept
+
+
+def test_room_is_made_of_what_nobody_called_for_long():
+    book = Ledger()
+    for number in range(1024):
+        fail(book.circuit(origin(number), RULE, 0.0), 0.0)
+        book.purse(origin(number), BUDGET, 0.0).spend()
+
+    for now, is_kept in [(1.0, False), (601.0, True)]:
+        assert (book.circuit(SERVICE, RULE, now) is book.circuit(SERVICE, RULE, now)) is is_kept
+        assert (book.purse(SERVICE, BUDGET, now) is book.purse(SERVICE, BUDGET, now)) is is_kept
+
+
+def test_a_long_rest_is_kept_for_longer():
+    book, rule = Ledger(), CircuitBreaker(failures=1, rest=3600)
+    for number in range(1024):
+        fail(book.circuit(origin(number), rule, 0.0), 0.0, times=1)
+    book.circuit(SERVICE, rule, 3000.0)
+
+    assert book.circuit(origin(0), rule, 3000.0).enter(3000.0) == 600.0
+
+
+def test_a_client_keeps_a_circuit_open_whatever_hosts_it_is_told_to_call(make, server, time, recorder):
+    client = make(server.url, token=False)
+    server.script(answer(503))
+    for _ in range(5):
+        with pytest.raises(ServiceError):
+            client.get("/x", retry_attempts=0)
+    anywhere = make(token=False, transport=recorder)
+    for number in range(1100):
+        anywhere.get(f"http://host{number}.example/hook")
+
+    with pytest.raises(CircuitOpen):
+        client.get("/x")
+    assert len(ledger._circuits) <= 1024
