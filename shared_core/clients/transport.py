@@ -37,7 +37,7 @@ from shared_core.clients.exceptions import (
 )
 from shared_core.clients.limits import Limit
 from shared_core.clients.quick import QuickBody
-from shared_core.clients.wire import NotConnectedError
+from shared_core.clients.wire import BodyError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -50,7 +50,7 @@ _PIECE = 65_536
 _PACKED_PIECE = 2048
 
 # What stops an exchange; requests' own errors are OSErrors.
-_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError)
+_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
 
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
 _TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
@@ -124,6 +124,8 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = text or type(reason).__name__
+    if isinstance(exc, BodyError):
+        return Failure(ServiceConnectionError, f"the request's body cannot be read: {text}", cause)
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
         return Failure(ServiceConnectionError, text, cause, nothing_sent=True, verdict=Verdict.DOWN)
@@ -200,7 +202,7 @@ def _read_whole(response: requests.Response, max_bytes: int | None) -> bytes | N
 def _cause(exc: Exception) -> Exception:
     """Unwrap what requests and urllib3 wrapped around the failure: their texts quote the URL with its query."""
     while True:
-        if isinstance(exc, NotConnectedError) and isinstance(exc.__cause__, Exception):
+        if isinstance(exc, NotConnectedError | BodyError) and isinstance(exc.__cause__, Exception):
             exc = exc.__cause__
         elif isinstance(exc, MaxRetryError) and exc.reason is not None:
             exc = exc.reason

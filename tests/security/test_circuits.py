@@ -5,10 +5,12 @@ import heapq
 import io
 import itertools
 import threading
+import time as real_time
 from math import inf
 
 import pytest
 import requests
+from django.http import UnreadablePostError
 from requests.adapters import BaseAdapter
 
 from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError
@@ -110,6 +112,43 @@ def test_a_handshake_that_breaks_shows_that_the_service_is_down(make, server):
         client.get("/x", retry_attempts=0)
 
     assert client.stats()[url].failures == 1
+
+
+class Upload:
+    """The body of the request being served, whose sender hangs up after so many seconds."""
+
+    def __init__(self, error, seconds=0.0):
+        self.error, self.seconds, self.pieces = error, seconds, [b"a piece"]
+
+    def read(self, _=-1):
+        if self.pieces:
+            return self.pieces.pop()
+        real_time.sleep(self.seconds)
+        if self.error is None:
+            return b""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [UnreadablePostError("gone"), ConnectionResetError(), BrokenPipeError(), TimeoutError()]
+)
+@pytest.mark.parametrize("kind", ["file", "generator"])
+def test_an_upload_that_its_sender_breaks_off_opens_no_circuit(make, server, error, kind):
+    client = make(server.url, token=False, breaker=CircuitBreaker(failures=1))
+    upload = Upload(error)
+    with pytest.raises(ServiceError, match="body cannot be read"):
+        client.put("/x", data=upload if kind == "file" else iter(upload.read, b""), retry_attempts=0)
+
+    assert client.stats()[server.url].failures == 0
+
+
+def test_a_slow_upload_opens_no_circuit(make, server):
+    client = make(server.url, token=False, timeout=0.2, breaker=CircuitBreaker(failures=1))
+
+    assert client.put("/x", data=iter(Upload(None, 0.5).read, b"")).status_code == 200
+    with pytest.raises(DeadlineExceeded):
+        client.put("/x", data=(real_time.sleep(0.1) or b"x" for _ in range(50)), deadline=0.5)
+    assert client.stats()[server.url].circuit == "closed"
 
 
 @pytest.mark.parametrize("status", [500, 501])
