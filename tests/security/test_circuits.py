@@ -13,7 +13,7 @@ import requests
 from django.http import UnreadablePostError
 from requests.adapters import BaseAdapter
 
-from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError
+from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError, UnsafeURL
 from shared_core.clients.circuits import Circuit, Lease, Ledger, Verdict, ledger
 from shared_core.clients.urls import origin_of
 from tests.clients.server import answer, broken_off, dripping, hang_up, raw, redirect, silent
@@ -448,6 +448,14 @@ def test_what_was_used_last_is_kept_longest():
     for number in range(5000):
         book.circuit(origin(number), RULE, float(number))
         assert book.circuit(SERVICE, RULE, float(number)) is kept
+
+
+@pytest.mark.parametrize("host", ["a" * 254, "a." * 200, "é" * 254, "[fe80::1%25" + "a" * 300 + "]"])
+def test_a_name_that_no_host_can_have_is_kept_nowhere(make, recorder, host):
+    with pytest.raises(UnsafeURL):
+        make(token=False, transport=recorder).get(f"http://{host}/")
+
+    assert ledger.stats(0) == {}
 
 
 def test_room_is_made_of_what_nobody_called_for_long():
