@@ -68,7 +68,7 @@ def test_a_service_is_known_by_its_name_or_its_address(users, client):
 
 def test_another_service_is_not_answered_for(users):
     with pytest.raises(ServiceConnectionError):
-        HTTPClient("http://127.0.0.1:9", service="ticket").get("/x", retry_attempts=0)
+        HTTPClient("http://127.0.0.1:9", service="ticket").get("/x", retries=0)
 
     assert users.calls == []
 
@@ -81,7 +81,7 @@ def test_a_client_that_was_made_before_is_answered_too_and_no_longer_after():
 
     assert status == 204
     with pytest.raises(ServiceConnectionError):
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
 
 def test_it_keeps_what_it_was_sent(users):
@@ -222,7 +222,7 @@ def test_what_a_fake_service_does_opens_no_circuit_for_the_real_one():
         users.on("GET", "/x").reply(503)
         for _ in range(5):
             with pytest.raises(ServerError):
-                client.get("/x", retry_attempts=0)
+                client.get("/x", retries=0)
         with pytest.raises(CircuitOpen):
             client.get("/x")
         state = client.stats()["http://user-service.invalid:8000"].circuit

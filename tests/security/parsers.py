@@ -17,11 +17,11 @@ from shared_core import context
 from shared_core.auth.callers import Refusal, caller_of
 from shared_core.clients import UnsafeURL
 from shared_core.clients.retry import retry_after
-from shared_core.clients.urls import is_plain, join, origin_of
 from shared_core.databases import get_database_config
 from shared_core.idempotency.requests import BadKeyError, key_of
 from shared_core.log_format import TextFormatter, parse_line
 from shared_core.logs.lines import read_line
+from shared_core.origins import is_plain, join, origin_of
 from shared_core.redaction import mask_text, redact_url
 
 BASE = "http://user-service:8000/api"

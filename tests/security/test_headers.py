@@ -167,7 +167,7 @@ def test_a_content_length_that_does_not_fit_costs_no_memory_and_no_exception_of_
     client = make(server.url, token=False, timeout=2)
 
     try:
-        content = client.get("/x", retry_attempts=0).content
+        content = client.get("/x", retries=0).content
     except ServiceError:
         return
     assert content == b"whole"
