@@ -55,6 +55,22 @@ def test_a_caller_is_known_and_told_once(page, settings):
     assert page["notify"](RequestFactory().post("/")).status_code == 401
 
 
+@pytest.mark.django_db
+def test_a_caller_of_ones_own_outlives_a_persons_token(page, settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"gateway": [TOKEN]}
+
+    def ask(person_id, token):
+        headers = {"X-Service-Authorization": f"Bearer {TOKEN}", "Authorization": token, "Idempotency-Key": "a-key"}
+        request = RequestFactory().post("/", headers=headers)
+        request.person_id = person_id
+        return page["open_account"](request)
+
+    answers = [ask("ann", "Bearer first"), ask("ann", "Bearer renewed"), ask("eve", "Bearer first")]
+
+    assert [answer.content for answer in answers] == [b'{"for": "ann"}', b'{"for": "ann"}', b'{"for": "eve"}']
+    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True, False]
+
+
 def test_a_check_is_asked(page, tmp_path):
     assert registered["storage"].begin().wait().failed == {}
     page["STORAGE"] = tmp_path / "gone"

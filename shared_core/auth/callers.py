@@ -87,6 +87,13 @@ def caller_of(request: HttpRequest) -> str | Refusal:
         return Refusal(401, str(error), gave_token=True)
 
 
+def authorization_of_person(request: HttpRequest) -> str:
+    """Return the Authorization of ``request``, where it is not the token by which `admit` found the calling service."""
+    given = request.META.get
+    is_services_own = isinstance(getattr(request, _CALLER, None), str) and not given("HTTP_X_SERVICE_AUTHORIZATION")
+    return "" if is_services_own else given("HTTP_AUTHORIZATION") or ""
+
+
 def admit(request: HttpRequest, services: frozenset[str]) -> str | Refusal:
     """Return who has sent ``request``, where it is one of ``services`` (none: any that is known); else why not.
 
