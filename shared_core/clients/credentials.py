@@ -117,8 +117,8 @@ class ServiceToken:
             raise ValueError("lifetime must be at least 1 second")
         if self.algorithm.lower() == "none":
             raise ValueError("algorithm must be one that signs")
-        if self.algorithm.startswith("HS") and len(self.key.encode()) < 32:
-            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if self.algorithm.startswith("HS"):
+            self._check_secret()
         try:
             self.mint()
         except ImportError as exc:
@@ -126,6 +126,14 @@ class ServiceToken:
         except Exception as exc:  # noqa: BLE001  # PyJWT's and cryptography's own, and TypeError
             # From None: the original may show the key.
             raise ValueError(f"key and algorithm {self.algorithm} do not fit: {type(exc).__name__}") from None
+
+    def _check_secret(self) -> None:
+        from shared_core.auth.keys import is_key  # noqa: PLC0415  # a service that only calls does without the rest of it
+
+        if len(self.key.encode()) < 32:
+            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if is_key(self.key.encode()):
+            raise ValueError("key is a public or private key, a part of one or an encoding of one, and no secret")
 
     def mint(self) -> Grant:
         """Sign a new token."""
