@@ -19,7 +19,7 @@ _OPENSSH = re.compile(rb"\x00\x00\x00[\x07-\x40](?:ssh-|ecdsa-|sk-)|openssh-key-
 
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{32,}", re.ASCII)  # of base64, base64url or hexadecimal digits
 _BETWEEN = re.compile(r"\\[nrt]|[^A-Za-z0-9+/_-]", re.ASCII)  # line breaks, also written as \n, colons and the like
-_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)", re.ASCII)
+_HEX = re.compile(r"(?:0x)?([0-9a-fA-F]+)", re.ASCII)
 _MOST_TIMES = 3  # encoded: what is inside a PEM is base64 already
 
 _SEQUENCE = 0x30
@@ -63,8 +63,9 @@ def _readings(data: bytes, times: int) -> Iterator[bytes]:
 
 
 def _decoded(word: str) -> bytes:
-    if digits := _HEX.fullmatch(word):
-        return bytes.fromhex(digits[1])
+    with suppress(ValueError):  # of half a byte
+        if digits := _HEX.fullmatch(word):
+            return bytes.fromhex(digits[1])
     word = word.replace("-", "+").replace("_", "/")
     with suppress(ValueError):
         return b64decode(word + "=" * (-len(word) % 4), validate=True)
