@@ -15,8 +15,9 @@ TOKEN = "ticket-token-0123456789"
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path, monkeypatch):
     """What the page's code defines, run as one module."""
+    monkeypatch.setenv("TICKET_JWT_KEY", "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6")
     before = dict(registered)
     names = {"STORAGE": tmp_path, "total_of_all_tickets": lambda: execute("default", "SHOW statement_timeout")}
     for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):

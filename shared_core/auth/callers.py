@@ -38,24 +38,24 @@ class Refusal:
         return answer
 
 
-class _Known:
+class Known:
     """What the settings accept, prepared at first use."""
 
     def __init__(self) -> None:
         tokens, jwts = conf.get("SERVICE_ACCEPTED_TOKENS"), JWTSettings.read()
-        self._tokens = AcceptedTokens({} if tokens is None else tokens)
-        self._verifier = None if jwts is None else Verifier(jwts)
+        self.tokens = AcceptedTokens({} if tokens is None else tokens)
+        self.verifier = None if jwts is None else Verifier(jwts)
 
     def service_of(self, token: str) -> str:
         """Return whose token it is; InvalidTokenError where it is nobody's."""
-        if (service := self._tokens.service_of(token)) is not None:
+        if (service := self.tokens.service_of(token)) is not None:
             return service
-        if self._verifier is None or token.count(".") != 2:
+        if self.verifier is None or token.count(".") != 2:
             raise InvalidTokenError("not known")
-        return self._verifier.service_of(token)
+        return self.verifier.service_of(token)
 
 
-_known = functools.cache(_Known)
+_known = functools.cache(Known)
 
 
 def _forget(*, setting: str, **_: object) -> None:

@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
 from shared_core.auth.keys import is_jwk, is_key
+from shared_core.service_settings import SHORTEST_KEY, fault_of_secret
 
 _SECRET = frozenset({"HS256", "HS384", "HS512"})
 _PUBLIC = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"})
@@ -202,6 +203,8 @@ class Key:
             if is_jwk(text):
                 raise ImproperlyConfigured(_NO_TEXT)
             self._check(text.encode())
+            if conf.is_exposed() and (fault := fault_of_secret(text, SHORTEST_KEY)):
+                raise ImproperlyConfigured(f"SERVICE_JWT_KEY {fault}. {_MAKE}")
             return text.encode()
         if is_jwk(text):
             raise ImproperlyConfigured(_NO_TEXT)
@@ -228,6 +231,7 @@ class Key:
             )
 
 
+_MAKE = 'Make a secret: python -c "import secrets; print(secrets.token_urlsafe(64))".'
 _IS_KEY = (
     "SERVICE_JWT_KEY is a public or private key, a part of one or an encoding of one, and no secret. Write the PEM of "
     'the public key, and SERVICE_JWT_ALGORITHMS = ["RS256"]. For a secret, make one: '
