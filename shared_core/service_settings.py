@@ -31,9 +31,7 @@ _KNOWN = re.compile(
     r"|0?123456789|12345?|[^a-z0-9]"
 )
 # What this package publishes, for developers and tests: letters and digits of its templates, compose files and pages.
-_PUBLISHED = re.compile(
-    "onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|tokenofthetests|32bytesormore"
-)
+_PUBLISHED = re.compile("onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|32bytesormore")
 _SUFFIX = "_SERVICE_URL"
 _UNSAFE = frozenset({"development", "test"})
 

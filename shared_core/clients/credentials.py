@@ -159,6 +159,9 @@ def forward_user() -> ForwardUser:
     of the service itself, from the settings, goes beside it as X-Service-Authorization. Outside of a request only the
     latter is sent. Nothing of the user's is kept once the request has been served, and it goes only where the settings'
     own token may go.
+
+    An Authorization that no header can carry (above 8192 characters, with a control character, or outside of latin-1)
+    raises `TokenError` at the call, and nothing is sent: without the user, the call would be the service's own.
     """
     return ForwardUser()
 

@@ -3,7 +3,9 @@
 import os
 import re
 import secrets
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -232,6 +234,29 @@ class TestAChangeIsSeen:
             token = f"{TICKET}{number:03}"
             path.write_text(token)
             assert ask(token) == "ticket"
+
+    def test_by_a_file_system_that_counts_in_seconds(self, files, monkeypatch):
+        def in_seconds(path):
+            inode, modified, changed, size = state_of(path)
+            return inode, modified // 10**9 * 10**9, changed // 10**9 * 10**9, size
+
+        state_of = tokens._state_of
+        monkeypatch.setattr(tokens, "_state_of", in_seconds)
+
+        self.test_however_fast_it_comes(files)
+
+    def test_by_many_threads_at_once_and_told_by_one(self, files, capture_logs):
+        assert ask(TICKET) == "ticket"
+        (files / "ticket").write_text("x")
+        together = threading.Barrier(8)
+
+        def run(_):
+            together.wait(10)
+            return ask(FILE)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(run, range(8))) == {"file"}
+        assert len(errors(capture_logs)) == 1
 
     def test_by_kubernetes_which_swaps_a_link(self, folder, monkeypatch):
         monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
