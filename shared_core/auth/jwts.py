@@ -9,7 +9,8 @@ SERVICE_JWT_LEEWAY      seconds that clocks may differ, 10
 """
 
 import json
-import os
+import logging
+import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
 from shared_core.auth.keys import is_jwk, is_key
+from shared_core.auth.tokens import State, are_settled, state_of
 from shared_core.service_settings import SHORTEST_KEY, fault_of_secret
+
+logger = logging.getLogger("shared_core.auth")
 
 _SECRET = frozenset({"HS256", "HS384", "HS512"})
 _PUBLIC = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"})
@@ -149,7 +153,8 @@ class Key:
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
         # The file's state and {kid: key}, both by one assignment: of two threads that read a changed file, neither may
         # keep the other's half.
-        self._read: tuple[tuple[int, int, int] | None, dict[str | None, Any]] = (None, {})
+        self._read: tuple[State, dict[str | None, Any]] = (None, {})
+        self._fault = ""  # of the file, as it was logged
         if isinstance(source, Path):
             self._read_what_changed(source)
         elif isinstance(source, str):
@@ -158,9 +163,9 @@ class Key:
             raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
 
     def verifying(self, token: str) -> Any:
-        """Return the key for ``token``; InvalidTokenError where there is none."""
+        """Return the key for ``token``; InvalidTokenError where there is none, or its file has been broken."""
         if isinstance(self._source, Path):
-            self._read_what_changed(self._source)
+            self._read_what_is_there(self._source)
         _, ready = self._read
         if (only := ready.get(None)) is not None:
             return only
@@ -169,18 +174,31 @@ class Key:
             raise InvalidTokenError("signed by a key that is not known")
         return key
 
-    def _read_what_changed(self, path: Path) -> None:
+    def _read_what_is_there(self, path: Path) -> None:
+        """Read the file again where it has changed; a fault costs the tokens that it verifies, and no other caller."""
         try:
-            status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
-            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if seen == self._read[0]:
-                return
+            self._read_what_changed(path)
+        except ImproperlyConfigured as error:
+            if self._fault != str(error):
+                self._fault = str(error)
+                logger.error("Key file not accepted", extra={"reason": self._fault})
+            raise InvalidTokenError("signed by a key whose file cannot be used") from None
+        self._fault = ""
+
+    def _read_what_changed(self, path: Path) -> None:
+        now, seen = time.time_ns(), state_of(path)
+        if seen is not None and seen == self._read[0]:
+            return
+        try:
             text = path.read_text("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
         # A secret may begin with a bracket too, and is told from a JWKS by what it holds.
         is_set = is_jwk(text) or (text.startswith("{") and self._algorithms[0] not in _SECRET)
-        self._read = seen, self._set(text) if is_set else {None: self._prepared(text)}
+        self._read = (
+            seen if are_settled([seen], now) else None,
+            self._set(text) if is_set else {None: self._prepared(text)},
+        )
 
     def _set(self, text: str) -> dict[str | None, Any]:
         try:

@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _EXAMPLE = 'SERVICE_ACCEPTED_TOKENS = {"ticket": ["a token", Path("/run/secrets/
 # count in ticks, some in whole seconds.
 _SETTLED_AFTER = 2
 
-type _State = tuple[int, int, int, int] | None  # None: not there
+type State = tuple[int, int, int, int] | None  # None: not there
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Found:
     tokens: Mapping[bytes, str]  # {digest: service}
     faults: Mapping[Path, str]  # what is wrong with each file or folder
     watched: tuple[Path, ...] = ()
-    states: tuple[_State, ...] | None = None  # of each; None: to be read again
+    states: tuple[State, ...] | None = None  # of each; None: to be read again
 
 
 class AcceptedTokens:
@@ -86,14 +86,14 @@ class AcceptedTokens:
         """Return what is accepted now, and what is wrong with the files."""
         now, folders = time.time_ns(), tuple(self._folders)
         faults: dict[Path, str] = {}
-        states = [_state_of(folder) for folder in folders]
+        states = [state_of(folder) for folder in folders]
         files = [*self._files]
         for folder in folders:
             try:
                 files += [(path, path.name) for path in sorted(folder.iterdir()) if _is_of_service(path)]
             except OSError as error:
                 faults[folder] = f"cannot be read: {error.strerror}"
-        states += [_state_of(path) for path, _ in files]
+        states += [state_of(path) for path, _ in files]
         tokens, shared = dict(self._fixed), set()
         for path, service in files:
             wrong = []
@@ -104,12 +104,11 @@ class AcceptedTokens:
                 wrong += [fault] if fault else []
             if wrong:
                 faults[path] = "; ".join(wrong)
-        is_settled = all(state is None or state[2] < now - _SETTLED_AFTER * 10**9 for state in states)
         return _Found(
             {digest: service for digest, service in tokens.items() if digest not in shared},
             faults,
             (*folders, *(path for path, _ in files)),
-            tuple(states) if is_settled else None,
+            tuple(states) if are_settled(states, now) else None,
         )
 
     def _add(self, service: str, token: object) -> None:
@@ -148,7 +147,7 @@ class AcceptedTokens:
 
     def _is_as_it_was(self) -> bool:
         found = self._found
-        return found.states is not None and found.states == tuple(map(_state_of, found.watched))
+        return found.states is not None and found.states == tuple(map(state_of, found.watched))
 
     def _tokens_of(self, path: Path) -> Iterator[tuple[bytes, str]]:
         """Yield the digest of each token in a file, and what is wrong with it: nothing, as a rule."""
@@ -181,10 +180,15 @@ def _is_of_service(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def _state_of(path: Path) -> _State:
+def state_of(path: Path) -> State:
     """Return what changes when a file or a folder does: not even who sets its times back can set st_ctime."""
     try:
         status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def are_settled(states: Iterable[State], now: int) -> bool:
+    """Say whether the next change will be seen in these states, which were taken at ``now``, in nanoseconds."""
+    return all(state is None or state[2] < now - _SETTLED_AFTER * 10**9 for state in states)

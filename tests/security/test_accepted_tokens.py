@@ -18,9 +18,11 @@ from shared_core.auth import service_auth_required, tokens
 from shared_core.auth.tokens import AcceptedTokens
 from shared_core.checks.secrets import check_secrets
 from shared_core.checks.services import check_callers
+from shared_core.clients import ServiceToken
 from shared_core.service_settings import accepted_tokens, get_service_settings, secret
 
 ROOT = Path(__file__).parents[2]
+SECRET = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
 TICKET, FILE, NEW = (f"{name}-Qe7w1oZ9hZp3vT5yN8sX" for name in ("t", "f", "n"))
 
 
@@ -240,8 +242,8 @@ class TestAChangeIsSeen:
             inode, modified, changed, size = state_of(path)
             return inode, modified // 10**9 * 10**9, changed // 10**9 * 10**9, size
 
-        state_of = tokens._state_of
-        monkeypatch.setattr(tokens, "_state_of", in_seconds)
+        state_of = tokens.state_of
+        monkeypatch.setattr(tokens, "state_of", in_seconds)
 
         self.test_however_fast_it_comes(files)
 
@@ -287,6 +289,41 @@ class TestAChangeIsSeen:
         monkeypatch.setattr(accepted, "read", None)
 
         assert accepted.service_of(FILE) == "file"
+
+
+@pytest.mark.parametrize("broken", ["", "x", None], ids=["empty", "short", "removed"])
+def test_a_key_file_that_breaks_shuts_out_its_own_issuer_alone(tmp_path, settings, broken, capture_logs):
+    keys = {name: tmp_path / name for name in ("ticket", "file")}
+    for path in keys.values():
+        path.write_text(SECRET)
+    settings.SERVICE_ACCEPTED_TOKENS = {"cron": [NEW]}
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = keys, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    jwts = [ServiceToken(name, "user", SECRET).mint().token for name in keys]
+    assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+
+    keys["ticket"].unlink() if broken is None else keys["ticket"].write_text(broken)
+    for _ in range(3):
+        assert [ask(token) for token in (*jwts, NEW)] == [401, "file", "cron"]
+    assert len(errors(capture_logs)) == 1
+
+    keys["ticket"].write_text(SECRET)
+    assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+
+
+def test_a_key_file_that_changes_and_keeps_size_and_time_is_read_again(tmp_path, settings, monkeypatch):
+    path = tmp_path / "key"
+    path.write_text(SECRET)
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = {"ticket": path}, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+    settle(path)
+    signed = ServiceToken("ticket", "user", SECRET).mint().token
+    assert ask(signed) == "ticket"
+
+    TestAChangeIsSeen().rewrite(path, SECRET[::-1])
+
+    assert ask(signed) == 401
 
 
 @pytest.fixture
