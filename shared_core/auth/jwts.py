@@ -181,7 +181,7 @@ class Key:
         except ImproperlyConfigured as error:
             if self._fault != str(error):
                 self._fault = str(error)
-                logger.error("Key file not accepted", extra={"reason": self._fault})
+                logger.error("Key file not accepted", extra={"reason": self._fault})  # noqa: TRY400  # no traceback: what is wrong is said
             raise InvalidTokenError("signed by a key whose file cannot be used") from None
         self._fault = ""
 
