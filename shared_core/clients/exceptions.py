@@ -186,7 +186,11 @@ class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  af
 
 
 class TokenError(ServiceError):
-    """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called."""
+    """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called.
+
+    Or the Authorization of the request being served is none that `forward_user` can send on. Then they name the called
+    service, and nothing was sent.
+    """
 
 
 class CallInsideTransaction(ServiceError):  # noqa: N818  says what was done
