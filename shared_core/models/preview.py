@@ -25,6 +25,7 @@ from shared_core.models.statements import AnyOf, rows_of
 
 GOES, STAYS, BLOCKS = "goes", "stays", "blocks"
 FIRST = 5  # rows of a branch that are shown
+CHUNK = 2000  # rows of a branch that are read at a time
 
 type Rows = models.QuerySet[Any]
 
@@ -39,6 +40,7 @@ class Branch:
     count: int = 0
     first: list[Any] = field(default_factory=list)  # some of them, at most `FIRST`
     branches: list["Branch"] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)  # [queryset or list of rows]: together, all the rows counted
 
     def __iter__(self) -> Iterator["Branch"]:
         """Yield this branch and all below it."""
@@ -54,8 +56,36 @@ class Branch:
                 counts[branch.model] += branch.count
         return {model: count for model, count in counts.items() if count}
 
+    def rows(self) -> Iterator[Any]:
+        """Yield all the rows; those that are not loaded are read in chunks."""
+        for part in self.parts:
+            yield from part.iterator(chunk_size=CHUNK) if isinstance(part, models.QuerySet) else part
+
+    def is_empty(self) -> bool:
+        """Return whether there are no rows."""
+        return not self.count and not any(part.exists() for part in self.parts)
+
+    def inherited(self) -> Iterator["Branch"]:
+        """Yield this branch, and by multi-table inheritance the same rows as rows of other models.
+
+        Those are not counted, and have no branches.
+        """
+        yield self
+        if not is_soft_deletable(self.model):
+            return
+        family = family_of(self.model)
+        for model in family.members:
+            if is_soft_deletable(model) and model is not self.model._meta.concrete_model:
+                key = family.key.name
+                querysets = [part for part in self.parts if isinstance(part, models.QuerySet)]
+                same = [
+                    rows_of(model, one.db).filter(**{f"{key}__in": one.order_by().values(key)}) for one in querysets
+                ]
+                yield Branch(model, self.fate, parts=same)
+
     def add(self, rows: Rows) -> None:
         """Count these rows in, and keep the first of them."""
+        self.parts.append(rows)
         # In no order: a database that sorts before it stops may read a whole table to find a few.
         first = list(rows.order_by()[: FIRST + 1])
         if len(first) <= FIRST:
@@ -126,7 +156,7 @@ def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stub
     for instance in instances:
         rows[type(instance)].append(instance)
     return [
-        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk))
+        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk), parts=[some])
         for model, some in rows.items()
     ]
 
@@ -201,7 +231,10 @@ class _Walk:
         new = [row for row in found if row[0] not in known]
         known.update((row[0], row) for row in new)
         if new:
-            branch().count += len(new)
+            found_by = branch()
+            found_by.count += len(new)
+            keys = [row[0] for row in new]
+            found_by.parts.append(rows_of(found_by.model, self.using).filter(AnyOf(F(family.key.name), keys)))
         return new
 
     def look(self, family: Family, new: list[Row]) -> None:
@@ -233,6 +266,7 @@ class _Walk:
         if noted.count:
             branch = self.branch(relation, fate)
             branch.count += noted.count
+            branch.parts += noted.parts
             branch.first = [*branch.first, *noted.first][:FIRST]
 
     def branch(self, relation: Relation, fate: str) -> Branch:
