@@ -71,11 +71,9 @@ class Branch:
         Those are not counted, and have no branches.
         """
         yield self
-        if not is_soft_deletable(self.model):
-            return
-        family = family_of(self.model)
-        for model in family.members:
-            if is_soft_deletable(model) and model is not self.model._meta.concrete_model:
+        family = family_of(self.model) if is_soft_deletable(self.model) else None
+        for model in family.members if family else ():
+            if family and is_soft_deletable(model) and model is not self.model._meta.concrete_model:
                 key = family.key.name
                 querysets = [part for part in self.parts if isinstance(part, models.QuerySet)]
                 same = [
@@ -121,12 +119,12 @@ def of_hard_deletion(rows: Rows) -> Branch:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
         found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
-        root.branches = _by_model(found, BLOCKS)
+        root.branches = _by_model(found, BLOCKS, rows.db)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
     for instances in collector.data.values():
         root.branches += _by_model(
-            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES
+            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES, rows.db
         )
     # By multi-table inheritance, two ways may lead to the same rows.
     unloaded: dict[Model, Rows] = {}
@@ -140,7 +138,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
             if isinstance(some, models.QuerySet):
                 _branch_of(root, link.model, STAYS, link).add(some)
             else:
-                root.branches += _by_model(some, STAYS)
+                root.branches += _by_model(some, STAYS, rows.db)
     root.branches = [branch for branch in root.branches if branch.count]
     return root
 
@@ -151,14 +149,28 @@ def _database_cascades(model: Model) -> bool:
     return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
 
-def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one
+def _by_model(instances: Any, fate: str, using: str) -> list[Branch]:  # Any: rows; the stubs take several for one
     rows = defaultdict[Model, list[Any]](list)
     for instance in instances:
         rows[type(instance)].append(instance)
     return [
-        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk), parts=[some])
+        Branch(
+            model,
+            fate,
+            count=len(some),
+            first=nsmallest(FIRST, some, key=lambda row: row.pk),
+            parts=[_loaded_whole(model, some, using)],
+        )
         for model, some in rows.items()
     ]
+
+
+def _loaded_whole(model: Model, instances: list[Any], using: str) -> Any:  # Any: a part of a `Branch`
+    """Return the rows of instances, of which the collector may have loaded the keys alone: their queryset."""
+    key: Any = model._meta.pk
+    if key.column is None:  # a composite one, which has no array
+        return instances
+    return rows_of(model, using).filter(AnyOf(F(key.name), [one.pk for one in instances]))
 
 
 def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branch:
