@@ -90,7 +90,7 @@ ROOMS = {
         "preview",
         "",
     ],
-    "admin": ["filters", "forms", "pages", "steps", "lists", "options", ""],
+    "admin": ["filters", "permissions", "pages", "forms", "steps", "lists", "options", ""],
     "checks": [
         "catalogue",
         "installed",
