@@ -18,6 +18,7 @@ import requests
 from shared_core.clients import transactions
 from shared_core.clients.circuits import Lease, Verdict
 from shared_core.clients.exceptions import (
+    OUTAGE_STATUSES,
     CallInsideTransaction,
     CircuitOpen,
     DeadlineExceeded,
@@ -43,10 +44,6 @@ REQUEST_DEADLINE = "X-Request-Deadline"
 
 # Seconds in which no service answers: with less left, nothing is sent.
 _TOO_LITTLE = 0.005
-
-# The statuses of a service that is down, or of the proxy in front of it. A service that is up answers 500 too: one
-# caller's input can cause it.
-_DOWN = frozenset({502, 503, 504})
 
 # Seconds. With less left, such a status may only pass on that the service itself had no time for a call.
 _PASSED_ON = 0.1
@@ -211,7 +208,7 @@ class Call:
         )
 
     def _verdict_of(self, status: int) -> Verdict:
-        if status not in _DOWN:
+        if status not in OUTAGE_STATUSES:
             return Verdict.UP
         return Verdict.DOWN if self._left() > _PASSED_ON else Verdict.UNKNOWN
 

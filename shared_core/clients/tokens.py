@@ -144,6 +144,7 @@ def fetch(provider: Provider, post: PostForm) -> Grant:
                 history=exc.history,
                 retry_after=exc.retry_after,
                 request_id=exc.request_id,
+                is_outage=exc.is_outage,
             ) from exc
     if isinstance(provider, ServiceToken):
         return provider.mint()
@@ -271,7 +272,7 @@ def _result(flight: Future[str], patience: float) -> str:
     try:
         return flight.result(timeout=max(0.0, patience))
     except TimeoutError:
-        raise TokenError("another thread's request for it did not end in time") from None
+        raise TokenError("another thread's request for it did not end in time", is_outage=True) from None
     except TokenError as exc:
         # A copy: each call puts facts of its own on the error that it raises.
         raise copy(exc) from exc.__cause__
