@@ -44,7 +44,7 @@ FLOORS = [
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
-    "auth": ["tokens", "jwts", "callers", "guards", ""],
+    "auth": ["tokens", "keys", "jwts", "callers", "guards", ""],
     "health": ["probes", "databases", "views", ""],
     "databases": ["configuration", "sessions", "patience", "migrating", ""],
     "clients": [
@@ -90,7 +90,7 @@ ROOMS = {
         "preview",
         "",
     ],
-    "admin": ["filters", "forms", "pages", "steps", "lists", "options", ""],
+    "admin": ["filters", "permissions", "pages", "forms", "steps", "lists", "options", ""],
     "checks": [
         "catalogue",
         "installed",

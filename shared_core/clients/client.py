@@ -18,7 +18,7 @@ from shared_core.clients.call import Call
 from shared_core.clients.circuits import CircuitBreaker, OriginStats, RetryBudget
 from shared_core.clients.config import OPTIONS, ClientConfig, Headers, RequestOptions, TokenSource
 from shared_core.clients.driver import Driver
-from shared_core.clients.exceptions import UnsafeURL
+from shared_core.clients.exceptions import ServiceError, TokenError, UnsafeURL
 from shared_core.clients.report import OnEvent, Report
 from shared_core.clients.request import IDEMPOTENCY_KEY, prepare
 from shared_core.clients.response import read_json, read_json_or_missing
@@ -250,17 +250,17 @@ class HTTPClient:
         method, service = check_method(method), service or self.service
         try:
             request = prepare(method, url, base=base, usual=config.headers or {}, **arguments)
-        except UnsafeURL as error:
-            _report_refused(error, method, service or "", config.on_event)
+            # With a base, it has been made sure that this is the same.
+            origin = origin_of(str(request.url)) if base is None else base_origin(base)
+            token, token_header = token_for(request, options.token, origin=origin, named=base is not None)
+        except (UnsafeURL, TokenError) as error:
+            _report_unsent(error, method, service or "", config.on_event)
             raise
-        # With a base, it has been made sure that this is the same.
-        origin = origin_of(str(request.url)) if base is None else base_origin(base)
         override = overrides.find(service, str(request.url))
         clock, registry = (override.clock, override.registry) if override else (self._clock, circuits.registry)
         now = clock.monotonic()
         inbound = context.inbound()
         left = None if inbound is None else inbound.seconds_left(now)
-        token, token_header = token_for(request, options.token, origin=origin, named=base is not None)
         if token_header in request.headers or arguments.get("auth") is not None:
             token = None  # what the caller set stays
         service = service or origin.netloc
@@ -311,7 +311,8 @@ def _checked_base(url: str) -> str:
         raise UnsafeURL(exc.reason, url=exc.url) from None
 
 
-def _report_refused(error: UnsafeURL, method: str, service: str, on_event: OnEvent | None) -> None:
+def _report_unsent(error: ServiceError, method: str, service: str, on_event: OnEvent | None) -> None:
+    """Put the facts of a call that is not made on ``error``, and report it."""
     error.method, error.service, error.request_id = method, service, context.request_id()
     refused = requests.PreparedRequest()
     refused.method, refused.url = method, error.url

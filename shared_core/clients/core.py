@@ -25,6 +25,7 @@ from shared_core.clients.arguments import Timeout
 from shared_core.clients.call import Call
 from shared_core.clients.circuits import Permit, ServiceHealth
 from shared_core.clients.exceptions import (
+    OUTAGE_STATUSES,
     CallInsideTransaction,
     CircuitOpen,
     DeadlineExceeded,
@@ -47,10 +48,6 @@ REQUEST_DEADLINE = "X-Request-Deadline"
 
 # Seconds in which no service answers: with less left, nothing is sent.
 _TOO_LITTLE = 0.005
-
-# The statuses of a service that is down, or of the proxy in front of it. A service that is up answers 500 too: one
-# caller's input can cause it.
-_DOWN = frozenset({502, 503, 504})
 
 # Seconds. With less left, such a status may only pass on that the service itself had no time for a call.
 _PASSED_ON = 0.1
@@ -255,7 +252,7 @@ class CallCore:
         if status < 400 or status in self._call.options.expected:
             return response
         health = ServiceHealth.UP
-        if status in _DOWN and is_same_origin:
+        if status in OUTAGE_STATUSES and is_same_origin:
             health = ServiceHealth.DOWN if self._left() > _PASSED_ON else ServiceHealth.UNKNOWN
         return Failure(
             error_for_status(status),

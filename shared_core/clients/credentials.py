@@ -123,8 +123,8 @@ class ServiceToken:
             raise ValueError("lifetime must be at least 1 second")
         if self.algorithm.lower() == "none":
             raise ValueError("algorithm must be one that signs")
-        if self.algorithm.startswith("HS") and len(self.key.encode()) < 32:
-            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if self.algorithm.startswith("HS"):
+            self._check_secret()
         try:
             self.mint()
         except ImportError as exc:
@@ -132,6 +132,14 @@ class ServiceToken:
         except Exception as exc:  # noqa: BLE001  # PyJWT's and cryptography's own, and TypeError
             # From None: the original may show the key.
             raise ValueError(f"key and algorithm {self.algorithm} do not fit: {type(exc).__name__}") from None
+
+    def _check_secret(self) -> None:
+        from shared_core.auth.keys import is_key  # noqa: PLC0415  # a service that only calls does without the rest of it
+
+        if len(self.key.encode()) < 32:
+            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if is_key(self.key.encode()):
+            raise ValueError("key is a public or private key, a part of one or an encoding of one, and no secret")
 
     def mint(self) -> Grant:
         """Sign a new token."""
@@ -157,6 +165,9 @@ def forward_user() -> ForwardUser:
     of the service itself, from the settings, goes beside it as X-Service-Authorization. Outside of a request only the
     latter is sent. Nothing of the user's is kept once the request has been served, and it goes only where the settings'
     own token may go.
+
+    An Authorization that no header can carry (above 8192 characters, with a control character, or outside of latin-1)
+    raises `TokenError` at the call, and nothing is sent: without the user, the call would be the service's own.
     """
     return ForwardUser()
 

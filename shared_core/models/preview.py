@@ -25,6 +25,7 @@ from shared_core.models.statements import AnyOf, rows_of
 
 GOES, STAYS, BLOCKS = "goes", "stays", "blocks"
 FIRST = 5  # rows of a branch that are shown
+CHUNK = 2000  # rows of a branch that are read at a time
 
 type Rows = models.QuerySet[Any]
 
@@ -39,6 +40,7 @@ class Branch:
     count: int = 0
     first: list[Any] = field(default_factory=list)  # some of them, at most `FIRST`
     branches: list["Branch"] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)  # [queryset or list of rows]: together, all the rows counted
 
     def __iter__(self) -> Iterator["Branch"]:
         """Yield this branch and all below it."""
@@ -54,8 +56,34 @@ class Branch:
                 counts[branch.model] += branch.count
         return {model: count for model, count in counts.items() if count}
 
+    def rows(self) -> Iterator[Any]:
+        """Yield all the rows; those that are not loaded are read in chunks."""
+        for part in self.parts:
+            yield from part.iterator(chunk_size=CHUNK) if isinstance(part, models.QuerySet) else part
+
+    def is_empty(self) -> bool:
+        """Return whether there are no rows."""
+        return not self.count and not any(part.exists() for part in self.parts)
+
+    def inherited(self) -> Iterator["Branch"]:
+        """Yield this branch, and by multi-table inheritance the same rows as rows of other models.
+
+        Those are not counted, and have no branches.
+        """
+        yield self
+        family = family_of(self.model) if is_soft_deletable(self.model) else None
+        for model in family.members if family else ():
+            if family and is_soft_deletable(model) and model is not self.model._meta.concrete_model:
+                key = family.key.name
+                querysets = [part for part in self.parts if isinstance(part, models.QuerySet)]
+                same = [
+                    rows_of(model, one.db).filter(**{f"{key}__in": one.order_by().values(key)}) for one in querysets
+                ]
+                yield Branch(model, self.fate, parts=same)
+
     def add(self, rows: Rows) -> None:
         """Count these rows in, and keep the first of them."""
+        self.parts.append(rows)
         # In no order: a database that sorts before it stops may read a whole table to find a few.
         first = list(rows.order_by()[: FIRST + 1])
         if len(first) <= FIRST:
@@ -91,12 +119,12 @@ def of_hard_deletion(rows: Rows) -> Branch:
         collector.collect(rows)
     except (ProtectedError, RestrictedError) as error:
         found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
-        root.branches = _by_model(found, BLOCKS)
+        root.branches = _by_model(found, BLOCKS, rows.db)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
     for instances in collector.data.values():
         root.branches += _by_model(
-            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES
+            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES, rows.db
         )
     # By multi-table inheritance, two ways may lead to the same rows.
     unloaded: dict[Model, Rows] = {}
@@ -110,7 +138,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
             if isinstance(some, models.QuerySet):
                 _branch_of(root, link.model, STAYS, link).add(some)
             else:
-                root.branches += _by_model(some, STAYS)
+                root.branches += _by_model(some, STAYS, rows.db)
     root.branches = [branch for branch in root.branches if branch.count]
     return root
 
@@ -121,14 +149,28 @@ def _database_cascades(model: Model) -> bool:
     return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
 
-def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one
+def _by_model(instances: Any, fate: str, using: str) -> list[Branch]:  # Any: rows; the stubs take several for one
     rows = defaultdict[Model, list[Any]](list)
     for instance in instances:
         rows[type(instance)].append(instance)
     return [
-        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk))
+        Branch(
+            model,
+            fate,
+            count=len(some),
+            first=nsmallest(FIRST, some, key=lambda row: row.pk),
+            parts=[_loaded_whole(model, some, using)],
+        )
         for model, some in rows.items()
     ]
+
+
+def _loaded_whole(model: Model, instances: list[Any], using: str) -> Any:  # Any: a part of a `Branch`
+    """Return the rows of instances, of which the collector may have loaded the keys alone: their queryset."""
+    key: Any = model._meta.pk
+    if key.column is None:  # a composite one, which has no array
+        return instances
+    return rows_of(model, using).filter(AnyOf(F(key.name), [one.pk for one in instances]))
 
 
 def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branch:
@@ -201,7 +243,10 @@ class _Walk:
         new = [row for row in found if row[0] not in known]
         known.update((row[0], row) for row in new)
         if new:
-            branch().count += len(new)
+            found_by = branch()
+            found_by.count += len(new)
+            keys = [row[0] for row in new]
+            found_by.parts.append(rows_of(found_by.model, self.using).filter(AnyOf(F(family.key.name), keys)))
         return new
 
     def look(self, family: Family, new: list[Row]) -> None:
@@ -233,6 +278,7 @@ class _Walk:
         if noted.count:
             branch = self.branch(relation, fate)
             branch.count += noted.count
+            branch.parts += noted.parts
             branch.first = [*branch.first, *noted.first][:FIRST]
 
     def branch(self, relation: Relation, fate: str) -> Branch:
