@@ -195,7 +195,7 @@ def _parse(url: str) -> tuple[SplitResult, Origin]:
     if parts.scheme not in _DEFAULT_PORTS or not host:
         raise InvalidURLError("the URL must begin with http:// or https:// and a host", url)
     if "@" in parts.netloc:
-        raise InvalidURLError("the URL carries userinfo; pass auth= instead", url)
+        raise InvalidURLError("the URL carries userinfo; give it to the client as auth= instead", url)
     if "\\" in url.partition("?")[0]:
         raise InvalidURLError("the URL holds a backslash", url)
     # Other than ASCII is left to IDNA, whose result is checked again; an IPv6 address was in brackets.

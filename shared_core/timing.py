@@ -48,12 +48,15 @@ _resetting: weakref.WeakKeyDictionary[ResetsAfterFork, None] = weakref.WeakKeyDi
 
 
 def reset_after_fork(instance: ResetsAfterFork) -> None:
-    """Call ``instance.reset_after_fork()`` in each forked child, in the order of registration, while it lives."""
+    """Call ``instance.reset_after_fork()`` in each forked child, for as long as the instance lives.
+
+    The last one registered is reset first: what an instance holds is registered after it.
+    """
     _resetting[instance] = None
 
 
 def _reset_all() -> None:
-    for instance in list(_resetting):
+    for instance in reversed(list(_resetting)):
         instance.reset_after_fork()
 
 

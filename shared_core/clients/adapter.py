@@ -42,11 +42,10 @@ class PooledAdapter(HTTPAdapter):
         self._pool_maxsize = pool_maxsize
         super().__init__(pool_connections=_MAX_POOLS, pool_maxsize=pool_maxsize, pool_block=True, max_retries=0)
         self.reset_after_fork()
-        # After the slots of its pools, which free their locks: the old pools are closed now.
         reset_after_fork(self)
 
     def reset_after_fork(self) -> None:
-        """Start anew, without connections."""
+        """Start anew, without connections. The slots of the old pools, which are closed now, were reset before."""
         self._lock = threading.Lock()
         self._pools: dict[tuple[object, ...], urllib3.HTTPConnectionPool] = {}
         self._contexts: dict[tuple[bool | str, Certificate], ssl.SSLContext] = {}

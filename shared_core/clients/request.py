@@ -86,9 +86,10 @@ def prepare(
         prepared.prepare_body(data, files)
         if auth:
             prepared.prepare_auth(auth, target)
-            check_headers(prepared.headers)
-            # It may have changed the URL too: a host that was not checked is not called.
+            # It may have changed the URL: a host that was not checked is not called.
             _check_same_origin(target, str(prepared.url))
+        if auth or cookies:
+            check_headers(prepared.headers)
     except InvalidURLError as exc:
         raise UnsafeURL(exc.reason, url=exc.url) from None
     return prepared

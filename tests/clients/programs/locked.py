@@ -12,16 +12,16 @@ def main() -> None:
     client = HTTPClient(token=lambda: "abc")
     client.get(f"{sys.argv[1]}/parent")
     (pool,) = client._adapter._pools.values()
-    (circuit,), (purse,) = registry._circuits.values(), registry._budgets.values()
-    (cache,) = tokens._caches.values()
+    (circuit,), (budget,) = registry._circuits.values(), registry._budgets.values()
+    (cache,) = tokens._token_caches._caches.values()
     locks = [
         pool.pool.mutex,
         client._adapter._lock,
         registry._circuits._lock,
         registry._budgets._lock,
         circuit._lock,
-        purse._lock,
-        tokens._caches_lock,
+        budget._lock,
+        tokens._token_caches._lock,
         cache._lock,
     ]
     del pool  # in the child nothing else keeps it, and to be rid of it takes its mutex
