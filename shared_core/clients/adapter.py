@@ -128,7 +128,7 @@ class PooledAdapter(HTTPAdapter):
         """Return the response as requests' own adapter does; cookies are read only if there are some."""
         response = requests.Response()
         response.status_code = raw.status
-        response.headers = CaseInsensitiveDict(raw.headers)
+        response.headers = CaseInsensitiveDict(raw.headers.itermerged())
         response.encoding = get_encoding_from_headers(response.headers)
         response.raw = raw
         response.reason = str(raw.reason)

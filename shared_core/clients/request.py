@@ -73,18 +73,19 @@ def prepare(
         data = _encode(json)
         merged.setdefault("Content-Type", "application/json")
     try:
-        target = join(base, url)
         prepared = requests.PreparedRequest()
         prepared.method = method
-        prepared.url = _encoded(base, target, url, params)
-        sent: Any = {name: value for name, value in merged.items() if value is not None}  # Any: bytes too
-        prepared.headers = CaseInsensitiveDict(sent)
+        prepared.url = _target(base, url, params)
+        for name in [name for name, value in merged.items() if value is None]:
+            del merged[name]
+        prepared.headers = merged  # type: ignore[assignment]  # bytes are sent as they are
         prepared.hooks = default_hooks()
         prepared.prepare_hooks(hooks)
         if cookies or auth or hooks:  # each of these may read the jar
             prepared.prepare_cookies(cookies or {})
         prepared.prepare_body(data, files)
         if auth:
+            target = str(prepared.url)
             prepared.prepare_auth(auth, target)
             # It may have changed the URL: a host that was not checked is not called.
             _check_same_origin(target, str(prepared.url))
@@ -95,15 +96,15 @@ def prepare(
     return prepared
 
 
-def _encoded(base: str | None, target: str, url: str, params: Any) -> str:  # Any: as requests takes them
-    """Return ``target`` and ``params`` as they are sent: encoded by requests, unless nothing needs it.
+def _target(base: str | None, url: str, params: Any) -> str:  # Any: as requests takes them
+    """Return the URL that is sent, encoded by requests unless nothing in it needs that.
 
     Raises:
-        InvalidURLError: requests cannot read it, or reads another origin.
+        InvalidURLError: The client may not call it, or requests cannot read it or reads another origin.
     """
-    if base is not None and not params and is_plain(url):
+    if base is not None and not params and isinstance(url, str) and is_plain(url):
         return f"{_encoded_base(base)}/{url.removeprefix('/')}"
-    return _encode_url(target, params)
+    return _encode_url(join(base, url), params)
 
 
 @functools.lru_cache(maxsize=256)
