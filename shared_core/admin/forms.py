@@ -11,7 +11,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from shared_core.models import SoftDeleteQuerySet, preview
-from shared_core.models.graph import is_soft_deletable
+from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
 
 

@@ -26,7 +26,7 @@ from shared_core.admin import filters, steps
 from shared_core.admin.lists import ShowsDeleted
 from shared_core.admin.pages import Page
 from shared_core.models import preview
-from shared_core.models.graph import is_soft_deletable
+from shared_core.models.relations import is_soft_deletable
 
 type Rows = QuerySet[Any]
 type Counts = tuple[int, dict[str, int]]

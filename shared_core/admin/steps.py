@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy
 from shared_core.admin import filters
 from shared_core.admin.pages import Page, counted, phrase, with_others
 from shared_core.models import RestoreError, preview
-from shared_core.models.restore import obstacle
+from shared_core.models.restore import find_restore_error
 
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
 
@@ -176,7 +176,7 @@ class Restore(_Step):
 
     def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
         """Return why it cannot be done; empty where it can."""
-        error = obstacle(self.rows)
+        error = find_restore_error(self.rows)
         return self.page.why_not(error) if error else ""
 
     def act(self) -> None:

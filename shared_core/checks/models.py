@@ -19,7 +19,7 @@ _KINDS = ("constraints", "indexes")
 
 def check_models(*, app_configs: AppConfigs = None, **_: object) -> Iterator[CheckMessage]:
     """Yield what is wrong with the soft-deletable models, each by itself."""
-    from shared_core.models.graph import is_soft_deletable  # noqa: PLC0415  # needs the apps
+    from shared_core.models.relations import is_soft_deletable  # noqa: PLC0415  # needs the apps
 
     for model in models_of(app_configs):
         if is_soft_deletable(model):
@@ -65,7 +65,7 @@ def _referred_to(model: Model) -> set[Any]:
 
 
 def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", obj: object = None) -> CheckMessage:
-    from shared_core.models.graph import owner_of  # noqa: PLC0415  # as above
+    from shared_core.models.relations import owner_of  # noqa: PLC0415  # as above
 
     owner = owner_of(model)
     detail = ", ".join(names) or "expressions"
@@ -85,7 +85,7 @@ def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", ob
 
 def _meta(model: Model) -> Iterator[CheckMessage]:
     from shared_core.models import SoftDeleteMeta  # noqa: PLC0415  # as above
-    from shared_core.models.graph import owner_of  # noqa: PLC0415  # as above
+    from shared_core.models.relations import owner_of  # noqa: PLC0415  # as above
 
     meta = model._meta
     if not meta.managed or owner_of(model) is not model:

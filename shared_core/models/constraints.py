@@ -1,11 +1,11 @@
-"""What can the database hold a service to, where rows stay after they were deleted?
+"""Constraints and indexes for tables that keep deleted rows.
 
     UniqueActiveConstraint    a value is unique among active rows
     SoftDeleteMeta            is_deleted and deleted_at agree; deleted rows are found by age
     ActiveIndex, DeletedIndex indexes of active, and of deleted rows
     active()                  the same condition, for joins and aggregates
 
-What PostgreSQL knows already is written into migrations as Django's own classes. A column that the condition of an
+Migrations hold Django's own classes, except for `ActiveParentConstraint`. A column that the condition of an
 index names cannot change without touching every index (no HOT updates): keep such indexes few.
 """
 

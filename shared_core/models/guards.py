@@ -1,4 +1,4 @@
-"""What keeps a row from being put under a parent that is being deleted?
+"""Refuse an active row under a parent that is deleted, or is being deleted.
 
     with atomic(): Comment.objects.create(ticket=t)      with atomic(): t.delete()
       INSERT comment                                       UPDATE ticket     t is marked
@@ -6,7 +6,7 @@
       COMMIT                                               COMMIT
                                                          an active comment of a deleted ticket
 
-A foreign key does not help: the ticket's row is still there. So the row that refers asks again when it is committed.
+A foreign key does not help: the ticket's row is still there. So the parent is checked again when the row is committed.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,9 +1,9 @@
-"""What would a deletion or a restore do? Each relation's number of rows and the first few of them; nothing is written.
+"""Preview a deletion or a restore: the number of rows of each relation, and the first few. Nothing is written.
 
     Branch    the rows that refer to others by one relation, and below it what refers to these
-    GOES      they go along, or come back
+    GOES      they are deleted with it, or come back with it
     STAYS     they stay: their relation says so, or they cannot be soft-deleted
-    BLOCKS    they forbid it: PROTECT, RESTRICT
+    BLOCKS    they refuse it: PROTECT, RESTRICT
 
 The walk is the deletion's own. A relation is one branch, however deep its rows refer to each other; it costs two or
 three queries a level, whatever the number of rows.
@@ -17,16 +17,24 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef
-from django.db.models.deletion import CASCADE, PROTECT, RESTRICT, Collector, ProtectedError, RestrictedError
+from django.db.models.deletion import Collector, ProtectedError, RestrictedError
 
-from shared_core.models.graph import Cascade, Family, Model, Relation, Row, family_of, is_soft_deletable, owned, walk
-from shared_core.models.restore import went_along
-from shared_core.models.statements import AnyOf, rows_of
+from shared_core.models.cascade import as_owner_rows, related_rows, walk
+from shared_core.models.relations import (
+    Cascade,
+    Effect,
+    Hierarchy,
+    HierarchyRelation,
+    Model,
+    Row,
+    hierarchy_of,
+    is_soft_deletable,
+)
+from shared_core.models.restore import deleted_together, row_fields
+from shared_core.models.statements import AnyOf, Rows, rows_of
 
 GOES, STAYS, BLOCKS = "goes", "stays", "blocks"
 FIRST = 5  # rows of a branch that are shown
-
-type Rows = models.QuerySet[Any]
 
 
 @dataclass(eq=False)
@@ -141,93 +149,95 @@ def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branc
 
 
 class _Walk:
-    """One walk along CASCADE, which notes what it meets."""
+    """One walk along CASCADE, which counts what it meets."""
 
     def __init__(self, rows: Rows, *, deleted: bool) -> None:
-        family = family_of(rows.model)
+        hierarchy = hierarchy_of(rows.model)
         self.using, self.deleted = rows.db, deleted
         self.root = Branch(rows.model, GOES)
-        self.homes: dict[Family, Branch] = {family: self.root}  # where what refers to a family's rows is noted
-        self.branches: dict[Relation, Branch] = {}
-        self.known: dict[Family, dict[Any, Row]] = {}  # the rows collected, by their keys
-        self.restricting: dict[Relation, list[Row]] = {}  # what the rows that may forbid it refer to
-        self.counted = _counted(family) if deleted else set()
-        self.start(family, rows.filter(is_deleted=not deleted))
+        self.homes: dict[Hierarchy, Branch] = {hierarchy: self.root}  # where what refers to a hierarchy's rows is noted
+        self.branches: dict[HierarchyRelation, Branch] = {}
+        self.known: dict[Hierarchy, dict[Any, Row]] = {}  # the rows collected, by their keys
+        self.restricting: dict[HierarchyRelation, list[Row]] = {}  # what the rows that may forbid it refer to
+        self.counted = _counted(hierarchy) if deleted else set()
+        self.start(hierarchy, rows.filter(is_deleted=not deleted))
 
-    def start(self, family: Family, rows: Rows) -> None:
+    def start(self, hierarchy: Hierarchy, rows: Rows) -> None:
         self.root.first = list(rows[:FIRST])
-        roots = self.add(family, owned(rows, family).values_list(*self.names(family)), lambda: self.root)
+        roots = self.add(
+            hierarchy, as_owner_rows(rows, hierarchy).values_list(*self.names(hierarchy)), lambda: self.root
+        )
         if not self.deleted and len({row[-1] for row in roots}) == 1:
-            self.counted = _counted(family)
-        self.look(family, roots)
-        walk(family, roots, self.take)
+            self.counted = _counted(hierarchy)
+        self.look(hierarchy, roots)
+        walk(hierarchy, roots, self.take)
 
     def done(self) -> Branch:
         # RESTRICT lets pass what goes along by another way, so it is known only now.
         for relation, parents in self.restricting.items():
             rows = self.staying(relation, parents)
-            if relation.family in self.known:
-                rows = rows.exclude(AnyOf(F(relation.family.key.name), list(self.known[relation.family])))
+            if relation.hierarchy in self.known:
+                rows = rows.exclude(AnyOf(F(relation.hierarchy.key.name), list(self.known[relation.hierarchy])))
             self.note(relation, rows, BLOCKS)
         return self.root
 
-    def names(self, family: Family) -> list[str]:
-        return [*(target.attname for target in family.targets), *([] if self.deleted else ["deleted_at"])]
+    def names(self, hierarchy: Hierarchy) -> list[str]:
+        return [target.attname for target in hierarchy.targets] if self.deleted else row_fields(hierarchy)
 
     def take(self, relation: Cascade, parents: list[Row]) -> list[Row]:
-        family = relation.family
-        rows = relation.rows(parents, self.using)
-        if family in self.counted:
+        hierarchy = relation.hierarchy
+        rows = related_rows(relation, parents, self.using)
+        if hierarchy in self.counted:
             moment = {"is_deleted": False} if self.deleted else {"deleted_at": parents[0][-1]}
             self.note(relation, rows.filter(**moment), GOES)
             return []
         found: Iterable[Row]
         if self.deleted:
-            found = rows.filter(is_deleted=False).values_list(*self.names(family))
+            found = rows.filter(is_deleted=False).values_list(*self.names(hierarchy))
         else:
-            found = went_along(relation, parents, self.using)
-        new = self.add(family, found, lambda: self.branch(relation, GOES))
+            found = deleted_together(relation, parents, self.using)
+        new = self.add(hierarchy, found, lambda: self.branch(relation, GOES))
         if new:
             branch = self.branch(relation, GOES)
             if shown := [row[0] for row in sorted(new)[: FIRST - len(branch.first)]]:
-                firsts = rows_of(relation.child, self.using).filter(AnyOf(F(family.key.name), shown))
+                firsts = rows_of(relation.child, self.using).filter(AnyOf(F(hierarchy.key.name), shown))
                 branch.first += sorted(firsts, key=lambda row: row.pk)
-            self.homes.setdefault(family, branch)
-            self.look(family, new)
+            self.homes.setdefault(hierarchy, branch)
+            self.look(hierarchy, new)
         return new
 
-    def add(self, family: Family, found: Iterable[Row], branch: Callable[[], Branch]) -> list[Row]:
-        known = self.known.setdefault(family, {})
+    def add(self, hierarchy: Hierarchy, found: Iterable[Row], branch: Callable[[], Branch]) -> list[Row]:
+        known = self.known.setdefault(hierarchy, {})
         new = [row for row in found if row[0] not in known]
         known.update((row[0], row) for row in new)
         if new:
             branch().count += len(new)
         return new
 
-    def look(self, family: Family, new: list[Row]) -> None:
+    def look(self, hierarchy: Hierarchy, new: list[Row]) -> None:
         """Note what refers to new rows, and does not go along."""
         if not self.deleted or not new:
             return
-        for relation in family.vetoes:
-            if relation.on_delete == PROTECT:
+        for relation in hierarchy.blocking:
+            if relation.soft is Effect.PROTECT:
                 self.note(relation, self.staying(relation, new), BLOCKS)
             else:
                 self.restricting.setdefault(relation, []).extend(new)
-        for relation in family.others:
+        for relation in hierarchy.kept:
             self.note(relation, self.staying(relation, new), STAYS)
 
-    def staying(self, relation: Relation, parents: list[Row]) -> Rows:
-        rows = relation.rows(parents, self.using)
+    def staying(self, relation: HierarchyRelation, parents: list[Row]) -> Rows:
+        rows = related_rows(relation, parents, self.using)
         if is_soft_deletable(relation.child):
             return rows.filter(is_deleted=False)
-        if relation.on_delete == CASCADE:
+        if relation.is_cascade:
             # Of a table that others inherit, those that can be soft-deleted go along.
             for cascade in relation.parent.cascades:
                 if cascade.link is relation.link:
                     rows = rows.filter(~Exists(rows_of(cascade.child, self.using).filter(pk=OuterRef("pk"))))
         return rows
 
-    def note(self, relation: Relation, rows: Rows, fate: str) -> None:
+    def note(self, relation: HierarchyRelation, rows: Rows, fate: str) -> None:
         noted = Branch(relation.child, fate)
         noted.add(rows)
         if noted.count:
@@ -235,19 +245,20 @@ class _Walk:
             branch.count += noted.count
             branch.first = [*branch.first, *noted.first][:FIRST]
 
-    def branch(self, relation: Relation, fate: str) -> Branch:
+    def branch(self, relation: HierarchyRelation, fate: str) -> Branch:
         if relation not in self.branches:
             self.branches[relation] = Branch(relation.child, fate, relation.link)
             self.homes[relation.parent].branches.append(self.branches[relation])
         return self.branches[relation]
 
 
-def _counted(root: Family) -> set[Family]:
-    """Return the families whose rows need not be told apart: nothing refers to them, and one way leads there."""
-    ways = Counter(relation.family for one in root.closure for relation in one.cascades)
-    restricting = {relation.family for one in root.closure for relation in one.vetoes if relation.on_delete == RESTRICT}
+def _counted(root: Hierarchy) -> set[Hierarchy]:
+    """Return the hierarchies whose rows are only counted: nothing refers to them, and one relation leads to them."""
+    relations = Counter(relation.hierarchy for one in root.closure for relation in one.cascades)
+    blocking = [relation for one in root.closure for relation in one.blocking]
+    restricting = {relation.hierarchy for relation in blocking if relation.soft is Effect.RESTRICT}
     return {
-        family
-        for family in root.closure
-        if not (family.cascades or family.vetoes or family.others) and ways[family] == 1 and family not in restricting
+        one
+        for one in root.closure
+        if not (one.cascades or one.blocking or one.kept) and relations[one] == 1 and one not in restricting
     }

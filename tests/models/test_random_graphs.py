@@ -88,7 +88,7 @@ def foretold(verb, rows):
     if verb.startswith("delete"):
         tree = preview.of_deletion(rows)
         return "refused" if tree.counts(preview.BLOCKS) else sum(tree.counts().values())
-    error = restore.obstacle(rows)
+    error = restore.find_restore_error(rows)
     return type(error).__name__ if error else sum(preview.of_restore(rows).counts().values())
 
 

@@ -1,4 +1,4 @@
-"""Which rows go along, by relations that are less common than a foreign key to a primary key."""
+"""Cascades by relations that are less common than a foreign key to a primary key."""
 
 import django
 import pytest
@@ -8,7 +8,8 @@ from django.db.models import ProtectedError
 from django.test.utils import isolate_apps
 
 from shared_core.models import ParentDeletedError, SoftDeleteModel
-from shared_core.models.graph import family_of, owned
+from shared_core.models.cascade import as_owner_rows, related_rows
+from shared_core.models.relations import hierarchy_of
 from tests.library.models import Book, Chain, City, Item, Loan, Place, Restaurant, Review, Tag, Topic, Vase, Waiter
 
 pytestmark = pytest.mark.django_db
@@ -156,7 +157,7 @@ class TestModelsThatAreNoTables:
 
         with pytest.raises(ProgrammingError, match="library_ghost") as raised, transaction.atomic():
             row.delete()
-        assert raised.value.__notes__ == ["This came up on the way along library.Ghost.root."]
+        assert raised.value.__notes__ == ["The cascade was following library.Ghost.root."]
         assert root.objects.get() == row
         assert not row.is_deleted
         assert row.soft_delete(cascade=False) == (1, {"library.Root": 1})
@@ -176,9 +177,9 @@ class TestModelsThatAreNoTables:
             class Meta:
                 app_label = "library"
 
-        root = family_of(Root)
+        root = hierarchy_of(Root)
         with pytest.raises(ImproperlyConfigured, match=r"library.Line has a composite primary key"):
-            owned(root.cascades[0].rows([(1,)], "default"), root.cascades[0].family)
+            as_owner_rows(related_rows(root.cascades[0], [(1,)], "default"), root.cascades[0].hierarchy)
 
     @isolate_apps("tests.library")
     def test_a_model_that_was_swapped_for_another_refers_to_nothing(self, settings):
@@ -195,7 +196,7 @@ class TestModelsThatAreNoTables:
                 app_label = "library"
                 swappable = "TEST_SWAPPED"
 
-        assert family_of(Root).cascades == []
+        assert hierarchy_of(Root).cascades == []
         with pytest.raises(AttributeError, match=r"'library.Swapped' has been swapped"):
             Swapped.objects.all()
 

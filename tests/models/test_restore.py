@@ -4,7 +4,7 @@ import django
 import pytest
 
 from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError
-from tests.library.models import Account, Author, Book, Chapter, Reply, Shelf, Slot, Tag, Topic
+from tests.library.models import Account, Author, Book, Chapter, Reply, Shelf, Slot, Topic
 
 pytestmark = pytest.mark.django_db
 
@@ -73,13 +73,14 @@ def test_a_deleted_parent_of_a_link_that_is_set_null_does_not_stop_it(author, bo
     assert author.restore() == (2, {"library.Author": 1, "library.Book": 1})
 
 
+@pytest.mark.postgresql  # SQLite has no UPDATE of several tables
 def test_the_number_of_queries_does_not_grow_with_the_rows(author, django_assert_num_queries):
     books = [Book.objects.create(author=author, title=str(number)) for number in range(20)]
     Chapter.objects.bulk_create(Chapter(book=book, title="1") for book in books for _ in range(10))
     author.delete()
 
-    # Savepoint and release; twice to find and once to check: 3 times books, chapters by book and by part, shelves; …
-    with django_assert_num_queries(28):
+    # Savepoint; lock of the author, of books, of chapters by book and by part, of shelves; one UPDATE; release.
+    with django_assert_num_queries(8):
         assert author.restore()[0] == 221
 
 
@@ -217,15 +218,3 @@ class TestStaleCopies:
 
         assert stale.restore() == (0, {})
         assert (stale.is_deleted, stale.deleted_at) == (False, None)
-
-
-def test_a_tree_that_nothing_can_forbid_is_restored_by_one_update_a_relation(django_assert_num_queries):
-    topic = Topic.objects.create()
-    Reply.objects.bulk_create(Reply(topic=topic) for _ in range(50))
-    Tag.objects.create(subject=topic)
-    topic.delete()
-
-    # Savepoint; topic, replies, tags; release.
-    with django_assert_num_queries(5) as queries:
-        assert topic.restore()[0] == 52
-    assert [query["sql"].split()[0] for query in queries] == ["SAVEPOINT", "UPDATE", "UPDATE", "UPDATE", "RELEASE"]

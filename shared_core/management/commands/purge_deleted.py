@@ -17,8 +17,8 @@ from django.core.management.base import CommandParser
 from django.db import models, router
 
 from shared_core.management.base import TerminalCommand, check_alias, wrong_usage
-from shared_core.models.graph import family_of, is_soft_deletable, owner_of
 from shared_core.models.purging import Batch, expired, moment_of, purge_batches
+from shared_core.models.relations import hierarchy_of, is_soft_deletable, owner_of
 from shared_core.terminal import INTERRUPTED, Bar, Progress, interruption
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -87,7 +87,7 @@ line, 130 where it was stopped; to run it again goes on.
             for model in chosen:
                 count = expired(model, moment, using).count() if self.terminal else 0
                 bar = self.bar(Progress(model._meta.label, count))
-                with closing(purge_batches(model, moment, batch_size, using)) as batches:
+                with closing(purge_batches(model, older_than=moment, batch_size=batch_size, using=using)) as batches:
                     total += self._follow(model._meta.label, batches, bar, stop)
                 if stop.is_set():
                     self.stderr.write(f"Stopped with {total:,} purged: run it again to go on.")
@@ -146,7 +146,7 @@ def choose_models(labels: list[str] | None, using: str) -> list[type[models.Mode
     else:
         chosen = list(dict.fromkeys(map(_model, labels)))
     # A child that is gone by itself no longer keeps its parent, as one that refers by PROTECT would.
-    return sorted(chosen, key=lambda model: (family_of(model).rank, model._meta.label), reverse=True)
+    return sorted(chosen, key=lambda model: (hierarchy_of(model).rank, model._meta.label), reverse=True)
 
 
 def _model(label: str) -> type[models.Model]:
