@@ -10,16 +10,16 @@ three queries a level, whatever the number of rows.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Any
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef
-from django.db.models.deletion import Collector, ProtectedError, RestrictedError
+from django.db.models import Exists, F, OuterRef, deletion
 
 from shared_core.models.cascade import as_owner_rows, related_rows, walk
+from shared_core.models.collector import Collector
 from shared_core.models.relations import (
     Cascade,
     Effect,
@@ -94,11 +94,11 @@ def of_hard_deletion(rows: Rows) -> Branch:
     # Without force, what nothing refers to is not loaded; with it, what the database takes by itself is seen.
     # Django before 6.1 has neither.
     forced = {"force_collection": True} if _database_cascades(rows.model) else {}
-    collector = Collector(using=rows.db, origin=rows, **forced)
+    collector = deletion.Collector(using=rows.db, origin=rows, **forced)
     try:
         collector.collect(rows)
-    except (ProtectedError, RestrictedError) as error:
-        found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
+    except (deletion.ProtectedError, deletion.RestrictedError) as error:
+        found = error.protected_objects if isinstance(error, deletion.ProtectedError) else error.restricted_objects
         root.branches = _by_model(found, BLOCKS)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
@@ -124,7 +124,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
 
 
 def _database_cascades(model: Model) -> bool:
-    """Say whether any relation beside this model leaves its CASCADE to the database, as Django 6.1 can."""
+    """Return whether any relation of the model's apps leaves its CASCADE to the database, as Django 6.1 can."""
     relations = (field.remote_field for one in model._meta.apps.get_models() for field in one._meta.concrete_fields)
     return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
@@ -155,29 +155,29 @@ class _Walk:
         hierarchy = hierarchy_of(rows.model)
         self.using, self.deleted = rows.db, deleted
         self.root = Branch(rows.model, GOES)
-        self.homes: dict[Hierarchy, Branch] = {hierarchy: self.root}  # where what refers to a hierarchy's rows is noted
+        self.homes: dict[Hierarchy, Branch] = {hierarchy: self.root}  # of the rows that a branch hangs below
         self.branches: dict[HierarchyRelation, Branch] = {}
-        self.known: dict[Hierarchy, dict[Any, Row]] = {}  # the rows collected, by their keys
-        self.restricting: dict[HierarchyRelation, list[Row]] = {}  # what the rows that may forbid it refer to
+        self.collector = Collector()
+        self.restricting: dict[HierarchyRelation, list[Row]] = {}  # what the rows that may refuse it refer to
         self.counted = _counted(hierarchy) if deleted else set()
         self.start(hierarchy, rows.filter(is_deleted=not deleted))
 
     def start(self, hierarchy: Hierarchy, rows: Rows) -> None:
         self.root.first = list(rows[:FIRST])
-        roots = self.add(
-            hierarchy, as_owner_rows(rows, hierarchy).values_list(*self.names(hierarchy)), lambda: self.root
-        )
+        found = as_owner_rows(rows, hierarchy).values_list(*self.names(hierarchy))
+        roots = self.collector.add(rows.model, hierarchy, found)
+        self.root.count = len(roots)
         if not self.deleted and len({row[-1] for row in roots}) == 1:
             self.counted = _counted(hierarchy)
         self.look(hierarchy, roots)
         walk(hierarchy, roots, self.take)
 
     def done(self) -> Branch:
-        # RESTRICT lets pass what goes along by another way, so it is known only now.
+        # RESTRICT lets pass what is deleted by another relation, so it is known only now.
         for relation, parents in self.restricting.items():
             rows = self.staying(relation, parents)
-            if relation.hierarchy in self.known:
-                rows = rows.exclude(AnyOf(F(relation.hierarchy.key.name), list(self.known[relation.hierarchy])))
+            if relation.hierarchy and (keys := self.collector.keys(relation.hierarchy)):
+                rows = rows.exclude(AnyOf(F(relation.hierarchy.key.name), keys))
             self.note(relation, rows, BLOCKS)
         return self.root
 
@@ -196,9 +196,10 @@ class _Walk:
             found = rows.filter(is_deleted=False).values_list(*self.names(hierarchy))
         else:
             found = deleted_together(relation, parents, self.using)
-        new = self.add(hierarchy, found, lambda: self.branch(relation, GOES))
+        new = self.collector.add(relation.child, hierarchy, found)
         if new:
             branch = self.branch(relation, GOES)
+            branch.count += len(new)
             if shown := [row[0] for row in sorted(new)[: FIRST - len(branch.first)]]:
                 firsts = rows_of(relation.child, self.using).filter(AnyOf(F(hierarchy.key.name), shown))
                 branch.first += sorted(firsts, key=lambda row: row.pk)
@@ -206,16 +207,8 @@ class _Walk:
             self.look(hierarchy, new)
         return new
 
-    def add(self, hierarchy: Hierarchy, found: Iterable[Row], branch: Callable[[], Branch]) -> list[Row]:
-        known = self.known.setdefault(hierarchy, {})
-        new = [row for row in found if row[0] not in known]
-        known.update((row[0], row) for row in new)
-        if new:
-            branch().count += len(new)
-        return new
-
     def look(self, hierarchy: Hierarchy, new: list[Row]) -> None:
-        """Note what refers to new rows, and does not go along."""
+        """Count what refers to new rows, and is not deleted with them."""
         if not self.deleted or not new:
             return
         for relation in hierarchy.blocking:
@@ -231,7 +224,7 @@ class _Walk:
         if is_soft_deletable(relation.child):
             return rows.filter(is_deleted=False)
         if relation.is_cascade:
-            # Of a table that others inherit, those that can be soft-deleted go along.
+            # Of a table that others inherit, those that can be soft-deleted are deleted with it.
             for cascade in relation.parent.cascades:
                 if cascade.link is relation.link:
                     rows = rows.filter(~Exists(rows_of(cascade.child, self.using).filter(pk=OuterRef("pk"))))

@@ -5,8 +5,7 @@ Each is sent for each row, that of the call and those changed with it, with ``se
 signal may raise: then nothing is written. All of them are sent inside the transaction of the change.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from django.db import models
 from django.db.models import F
@@ -29,40 +28,32 @@ def has_receivers(change: Change, senders: Iterable[Model]) -> bool:
     return any(signal.has_listeners(model) for model in senders for signal in _signals(change))
 
 
-class Notifier:
-    """Sends the signals of one change. Rows are loaded only if a receiver is connected."""
+def send_pre(change: Change, group: Group) -> list[models.Model]:
+    """Send the first signal for each row; return the rows' instances, which are loaded only for a receiver."""
+    if not has_receivers(change, [group.model]):
+        return []
+    key, instance = group.hierarchy.key, change.instance
+    rows = rows_of(group.model, change.using).filter(AnyOf(F(key.name), group.keys))
+    loaded = {getattr(row, key.attname): row for row in rows}
+    if instance is not None and group.model is type(instance) and getattr(instance, key.attname) in loaded:
+        loaded[getattr(instance, key.attname)] = instance
+    instances = [loaded[row_key] for row_key in group.keys if row_key in loaded]
+    _send(_signals(change)[0], change, group, instances)
+    return instances
 
-    def __init__(self, change: Change, groups: Sequence[Group]) -> None:
-        self._change, self._groups = change, groups
-        self._loaded: list[dict[Any, models.Model]] = []  # a group: {key: instance}
 
-    def send_pre(self) -> None:
-        """Load the rows, and send the first signal for each."""
-        for group in self._groups:
-            self._loaded.append(self._load(group) if has_receivers(self._change, [group.model]) else {})
-            self._send(_signals(self._change)[0], group, self._loaded[-1])
+def send_post(change: Change, group: Group, instances: list[models.Model]) -> None:
+    """Update the instances, and send the second signal for each."""
+    for instance in instances:
+        update_instance(instance, change.values(group.hierarchy))
+    _send(_signals(change)[1], change, group, instances)
 
-    def send_post(self) -> None:
-        """Update the loaded instances, and send the second signal for each."""
-        for group, loaded in zip(self._groups, self._loaded, strict=True):
-            for instance in loaded.values():
-                update_instance(instance, self._change.values(group.hierarchy))
-            self._send(_signals(self._change)[1], group, loaded)
 
-    def _send(self, signal: ModelSignal, group: Group, loaded: dict[Any, models.Model]) -> None:
-        change = self._change
-        for row in group.rows if signal.has_listeners(group.model) else ():
-            if row[0] in loaded:
-                deleted_at = change.at if change.is_deleted else row[-1]
-                signal.send(group.model, instance=loaded[row[0]], using=change.using, deleted_at=deleted_at)
-
-    def _load(self, group: Group) -> dict[Any, models.Model]:
-        key, instance = group.hierarchy.key, self._change.instance
-        rows = rows_of(group.model, self._change.using).filter(AnyOf(F(key.name), group.keys))
-        found = {getattr(row, key.attname): row for row in rows}
-        if instance is not None and group.model is type(instance) and getattr(instance, key.attname) in found:
-            found[getattr(instance, key.attname)] = instance
-        return found
+def _send(signal: ModelSignal, change: Change, group: Group, instances: list[models.Model]) -> None:
+    moments = {row[0]: change.at if change.is_deleted else row[-1] for row in group.rows}
+    for instance in instances if signal.has_listeners(group.model) else ():
+        deleted_at = moments[getattr(instance, group.hierarchy.key.attname)]
+        signal.send(group.model, instance=instance, using=change.using, deleted_at=deleted_at)
 
 
 def _signals(change: Change) -> tuple[ModelSignal, ModelSignal]:

@@ -130,7 +130,7 @@ class Update:
         new = {"is_deleted": values["is_deleted"]}
         return cls(owner, using, values, where, [*parameters, *_parameters(owner, new, connection)])
 
-    def where_any(self, values: Sequence[Any], also: Values | None = None) -> "Update":
+    def bind(self, values: Sequence[Any], also: Values | None = None) -> "Update":
         """Return the statement with these values bound, and with further conditions."""
         connection = connections[self.using]
         where = [self.where, *(f"{_column(self.owner, name, connection)} = %s" for name in also or {})]
@@ -147,9 +147,12 @@ class Update:
 
     def rows(self, fields: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: fields, and what they hold
         """Execute it, and return these fields of each row."""
-        connection = connections[self.using]
+        compiler = rows_of(self.owner, self.using).query.get_compiler(self.using)
         with self._execute(fields) as cursor:
-            return _converted(cursor.fetchall(), fields, connection)
+            rows = cursor.fetchall()
+        # SQLite, for example, keeps a UUID as text.
+        converters = compiler.get_converters([field.get_col(self.owner._meta.db_table) for field in fields])
+        return list(map(tuple, compiler.apply_converters(rows, converters))) if converters else rows
 
     def sql(self, returning: str = "") -> tuple[str, list[Any]]:  # Any: as the database takes them
         """Return the statement and its parameters."""
@@ -207,24 +210,6 @@ def is_lockable(rows: Rows) -> bool:
     query.get_initial_alias()
     is_plain = not (query.distinct or query.group_by or query.annotations or query.extra)
     return is_plain and query.count_active_tables() == 1
-
-
-def _converted(rows: list[tuple[Any, ...]], fields: Sequence[Any], connection: Any) -> list[tuple[Any, ...]]:
-    """Return the rows with values as models have them: SQLite, say, keeps a UUID as text."""
-    columns = [field.get_col(field.model._meta.db_table) for field in fields]
-    converters = [
-        [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)] for column in columns
-    ]
-    if not any(converters):
-        return rows
-    done = []
-    for row in rows:
-        values = list(row)
-        for place, (column, functions) in enumerate(zip(columns, converters, strict=True)):
-            for function in functions:
-                values[place] = function(values[place], column, connection)
-        done.append(tuple(values))
-    return done
 
 
 def _column(owner: type[models.Model], name: str, connection: Any) -> str:

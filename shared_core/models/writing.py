@@ -12,16 +12,11 @@ from dataclasses import replace
 
 from django.db import models
 
-from shared_core.models.cascade import (
-    as_owner_rows,
-    content_type_filter,
-    instance_filter,
-    related_rows,
-)
+from shared_core.models.cascade import as_owner_rows, content_type_filter, instance_filter, related_rows
 from shared_core.models.changes import Change
 from shared_core.models.collector import Collector
 from shared_core.models.relations import Cascade, Hierarchy, Row
-from shared_core.models.signals import Notifier
+from shared_core.models.signals import send_post, send_pre
 from shared_core.models.statements import Rows, Update, Values
 
 type Updates = list[tuple[str, Update]]  # with the label that their rows are counted under
@@ -51,10 +46,8 @@ def related_update(
         also: What else the rows must have.
     """
     content_type = next(iter(content_type_filter(cascade, change.using).values())).pk if cascade.generic else None
-    update = replace(
-        _compiled(cascade, change.using, content_type, ordered=ordered), values=change.values(cascade.hierarchy)
-    )
-    return update.where_any(cascade.values(parents), also)
+    update = _compiled(cascade, change.using, content_type, ordered=ordered)
+    return replace(update, values=change.values(cascade.hierarchy)).bind(cascade.values(parents), also)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -75,18 +68,14 @@ def write(
         also: Updates of rows that were not collected.
         execute: What runs the updates, and returns the number of rows of each.
     """
-    notifier = Notifier(change, collector.groups)
-    notifier.send_pre()
-    updates: Updates = [
-        (
-            group.model._meta.label,
-            Update.of_keys(group.hierarchy.owner, change.using, change.values(group.hierarchy), group.keys),
-        )
-        for group in collector.groups
-    ]
-    updates += also
+    instances = [send_pre(change, group) for group in collector.groups]
+    updates = also[:]
+    for group in collector.groups:
+        owner, values = group.hierarchy.owner, change.values(group.hierarchy)
+        updates.append((group.model._meta.label, Update.of_keys(owner, change.using, values, group.keys)))
     counter = Counter[str]()
     for (label, _), number in zip(updates, execute([update for _, update in updates]), strict=True):
         counter[label] += number
-    notifier.send_post()
+    for group, sent in zip(collector.groups, instances, strict=True):
+        send_post(change, group, sent)
     return counter
