@@ -13,10 +13,12 @@ What refers to a row decides whether the row can go (`Relation.hard`):
 """
 
 import datetime as dt
+import functools
+import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import models, router, transaction
@@ -42,8 +44,33 @@ class Batch:
     purged: int  # rows deleted, those purged with candidates included
 
 
+def _accept_positional[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Let ``older_than`` and what follows it be passed by position for one more minor version."""
+
+    @functools.wraps(function)
+    def call(model: Any, *others: Any, **options: Any) -> R:  # Any: as the caller passes them
+        if others:
+            names = ("older_than", "batch_size", "using")[: len(others)]
+            text = ", ".join(f"{name}=…" for name in names)
+            warnings.warn(
+                f"purge() takes only the model by position. Write purge({getattr(model, '__name__', model)}, {text}): "
+                "the next minor version refuses the rest.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            if len(others) > len(names):
+                raise TypeError(f"purge() takes at most 4 arguments, not {len(others) + 1}")
+            if repeated := options.keys() & set(names):
+                raise TypeError(f"purge() got multiple values for argument {min(repeated)!r}")
+            options.update(zip(names, others, strict=True))
+        return function(model, **options)
+
+    return cast("Callable[P, R]", call)
+
+
+@_accept_positional
 def purge(
-    model: Model, older_than: dt.timedelta | dt.datetime, batch_size: int = 1000, using: str | None = None
+    model: Model, *, older_than: dt.timedelta | dt.datetime, batch_size: int = 1000, using: str | None = None
 ) -> int:
     """Delete for good what was soft-deleted before a moment; return the number of rows, those purged with it included.
 

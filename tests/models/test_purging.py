@@ -346,6 +346,29 @@ class TestBatches:
         assert record.by_model == {"library.Author": 2, "library.Book": 1}
         assert record.older_than == moment
 
+    @pytest.mark.parametrize("arguments", [(QUARTER,), (QUARTER, 1), (QUARTER, 1, "default")])
+    def test_what_is_passed_by_position_works_and_warns_with_what_to_write(self, arguments, db):
+        expire(Note.objects.create(text=""))
+        written = r"Write purge\(Note, older_than=…" + ", batch_size=…" * (len(arguments) > 1)
+
+        with pytest.warns(DeprecationWarning, match=written) as warned:
+            assert purge(Note, *arguments) == 1
+        assert warned[0].filename == __file__
+
+    def test_older_than_is_needed_and_said_once(self, db):
+        with pytest.raises(TypeError, match="older_than"):
+            purge(model=Note)
+        with (
+            pytest.warns(DeprecationWarning, match="only the model"),
+            pytest.raises(TypeError, match="multiple values for argument"),
+        ):
+            purge(Note, QUARTER, older_than=QUARTER)
+        with (
+            pytest.warns(DeprecationWarning, match="only the model"),
+            pytest.raises(TypeError, match="at most 4 arguments"),
+        ):
+            purge(Note, QUARTER, 1, "default", 0)
+
     def test_djangos_signals_are_sent_for_every_row(self, author, book, chapters):
         gone = []
 
