@@ -20,10 +20,10 @@ A leaf (see `Hierarchy.is_leaf`) is not collected: no error can come from its ro
 """
 
 import datetime as dt
+import functools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import reduce
 from operator import or_
 from typing import Any
 
@@ -37,7 +37,7 @@ from shared_core.models.collector import Collector
 from shared_core.models.conflicts import conditional_constraints, find_conflict
 from shared_core.models.relations import Cascade, Hierarchy, HierarchyRelation, Row, hierarchy_of
 from shared_core.models.signals import has_receivers
-from shared_core.models.statements import AnyFrom, AnyOf, Rows, execute_together, lock, rows_of
+from shared_core.models.statements import AnyFrom, AnyOf, Rows, Select, execute_together, lock, rows_of
 from shared_core.models.writing import Updates, related_update, update_rows, write
 
 type _Parents = dict[Hierarchy, dict[int, set[Any]]]  # {hierarchy: {place in its targets: what links hold}}
@@ -89,7 +89,8 @@ def restore(rows: Rows, at: dt.datetime, *, instance: models.Model | None = None
     is_alone = not hierarchy.cascades and not hierarchy.parents and not any(conditional_constraints(hierarchy))
     if is_alone and not has_receivers(change, {rows.model, *hierarchy.members}):
         return change.log(update_rows(hierarchy, rows, change))
-    attempt = _Attempt(hierarchy, narrow_to_instance(rows, hierarchy, instance), change)
+    key = None if instance is None else getattr(instance, hierarchy.key.attname)
+    attempt = _Attempt(hierarchy, narrow_to_instance(rows, hierarchy, instance), change, key=key)
     while True:
         try:
             with transaction.atomic(using=rows.db):
@@ -119,21 +120,66 @@ def deleted_together(relation: Cascade, parents: list[Row], using: str, *, locks
         locks: Whether to lock the rows, parents first.
     """
     child, link = relation.hierarchy, relation.link
-    moments: dict[Any, set[dt.datetime]] = {}  # {what the link holds: when such parents were deleted}
+    deletions: dict[Any, set[dt.datetime]] = {}  # {what the link holds: when such parents were deleted}
     for value, parent in zip(relation.values(parents), parents, strict=True):
-        moments.setdefault(link.to_python(value), set()).add(parent[-1])
-    at = AnyOf(F("deleted_at"), list(set().union(*moments.values())))
-    rows = related_rows(relation, parents, using).filter(at)
-    is_one_deletion, is_link_read = len({parent[-1] for parent in parents}) == 1, link in child.links
-    if not (is_one_deletion or is_link_read):
-        found = rows.values_list(child.key.name, "deleted_at", relation.path or link.attname)
-        keys = [key for key, moment, held in found if moment in moments.get(held, ())]
-        rows = rows_of(child.owner, using).filter(AnyOf(F(child.key.name), keys), at)
-    rows = as_owner_rows(rows, child)
-    read: list[Row] = list((lock(rows) if locks else rows).values_list(*row_fields(child)))
-    if is_one_deletion or not is_link_read:
-        return read
-    return [row for row in read if row[-1] in moments.get(child.link_of(row, relation), ())]
+        deletions.setdefault(link.to_python(value), set()).add(parent[-1])
+    moments = list(set().union(*deletions.values()))
+    if len(moments) == 1 or link in child.links:
+        content_type = next(iter(content_type_filter(relation, using).values())).pk if relation.generic else None
+        found = _select_related(relation, using, content_type, locks=locks).rows(relation.values(parents), moments)
+        if len(moments) > 1:
+            found = [row for row in found if row[-1] in deletions.get(child.link_of(row, relation), ())]
+        return found
+    rows = related_rows(relation, parents, using).filter(AnyOf(F("deleted_at"), moments))
+    linked = rows.values_list(child.key.name, "deleted_at", relation.path or link.attname)
+    keys = [key for key, moment, held in linked if moment in deletions.get(held, ())]
+    rows = rows_of(child.owner, using).filter(AnyOf(F(child.key.name), keys), AnyOf(F("deleted_at"), moments))
+    return list((lock(rows) if locks else rows).values_list(*row_fields(child)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _select_related(relation: Cascade, using: str, content_type: object, *, locks: bool) -> Select:  # noqa: ARG001  # a key
+    rows = related_rows(relation, None, using).filter(AnyOf(F("deleted_at"), None))
+    rows = as_owner_rows(rows, relation.hierarchy)
+    return Select.of((lock(rows) if locks else rows).values_list(*row_fields(relation.hierarchy)))
+
+
+def _roots(rows: Rows, hierarchy: Hierarchy) -> Rows:
+    """Return what is read of the deleted ones of the rows, and last their ``deleted_at`` before they were locked.
+
+    That is as the statement's snapshot has it. A row that was restored and deleted again meanwhile has another.
+    """
+    before = rows_of(hierarchy.owner, rows.db).filter(pk=OuterRef("pk")).values("deleted_at")
+    deleted: Rows = rows.filter(is_deleted=True).annotate(_before=Subquery(before))
+    return deleted.values_list(*row_fields(hierarchy), "_before")
+
+
+@functools.lru_cache(maxsize=1024)
+def _select_root(hierarchy: Hierarchy, using: str) -> Select:
+    return Select.of(lock(_roots(rows_of(hierarchy.owner, using).filter(AnyOf(F("pk"), None)), hierarchy)))
+
+
+def _parents_of_roots(rows: Rows, hierarchy: Hierarchy) -> dict[Hierarchy, Rows]:
+    """Return what the deleted ones of the rows refer to, as their own rows say, in the order of locks."""
+    deleted, named = rows.filter(is_deleted=True).order_by(), dict[Hierarchy, list[Any]]()
+    for relation in hierarchy.parents:
+        if relation.is_in_row and relation.parent.rank < hierarchy.rank:
+            target, links = relation.parent.targets[relation.target or 0], deleted.values(relation.link.attname)
+            named.setdefault(relation.parent, []).append(Q(AnyFrom(F(target.name), links.distinct())))
+    return {
+        parent: _as_parents(lock(rows_of(parent.owner, rows.db).filter(functools.reduce(or_, named[parent]))), parent)
+        for parent in sorted(named, key=lambda one: one.lock_order)
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _select_parents_of_root(hierarchy: Hierarchy, using: str) -> dict[Hierarchy, Select]:
+    row = rows_of(hierarchy.owner, using).filter(AnyOf(F("pk"), None))
+    return {parent: Select.of(rows) for parent, rows in _parents_of_roots(row, hierarchy).items()}
+
+
+def _as_parents(rows: Rows, parent: Hierarchy) -> Rows:
+    return rows.values_list(*(target.attname for target in parent.targets), "is_deleted")
 
 
 class _ParentsLockedError(Exception):
@@ -148,6 +194,7 @@ class _Attempt:
     roots: Rows
     change: Change
     locks: bool = True
+    key: Any = None  # of the only row to restore, if it is known
     previous: "_Attempt | None" = None
     collector: Collector = field(default_factory=Collector)
     leaves: Updates = field(default_factory=list)  # the updates of rows that need not be collected
@@ -172,20 +219,20 @@ class _Attempt:
         return self._find_deleted_parent(outside) or self._find_conflict()
 
     def _collect_roots(self) -> list[Row]:
-        model, owner = self.roots.model, self.hierarchy.owner
-        rows = as_owner_rows(self.roots, self.hierarchy).filter(is_deleted=True)
-        # As the statement's snapshot has it. A row that was locked, restored and deleted again meanwhile has another.
-        before = rows_of(owner, self.change.using).filter(pk=OuterRef("pk")).values("deleted_at")
-        if self.locks:
-            rows = lock(rows)
-        if self.previous:
-            rows = rows.filter(AnyOf(F("pk"), self.previous.collector.keys(self.hierarchy)))
-        found = rows.annotate(_before=Subquery(before)).values_list(*row_fields(self.hierarchy), "_before")
+        hierarchy, using = self.hierarchy, self.change.using
+        found: Iterable[Row]
+        if self.key is not None:
+            found = _select_root(hierarchy, using).rows([self.key])
+        else:
+            rows = as_owner_rows(self.roots, hierarchy)
+            if self.previous:
+                rows = rows.filter(AnyOf(F("pk"), self.previous.collector.keys(hierarchy)))
+            found = _roots(lock(rows) if self.locks else rows, hierarchy)
         roots = [row[:-1] for row in found if row[-2] == row[-1]]
         if self.previous:
-            seen = self.previous.collector.rows[self.hierarchy]
+            seen = self.previous.collector.rows[hierarchy]
             roots = [row for row in roots if row[0] in seen and row[-1] == seen[row[0]][-1]]
-        return self.collector.add(model, self.hierarchy, roots)
+        return self.collector.add(self.roots.model, hierarchy, roots)
 
     def _collect_related(self, relation: Cascade, parents: list[Row]) -> list[Row]:
         child, moments = relation.hierarchy, {parent[-1] for parent in parents}
@@ -227,16 +274,12 @@ class _Attempt:
 
     def _lock_parents_of_roots(self) -> None:
         """Lock what the rows refer to before they are locked themselves."""
-        rows = as_owner_rows(self.roots, self.hierarchy).filter(is_deleted=True)
-        named: dict[Hierarchy, list[Any]] = {}  # {hierarchy: conditions}
-        for relation in self.hierarchy.parents:
-            if relation.is_in_row and relation.parent.rank < self.hierarchy.rank:
-                target = relation.parent.targets[relation.target or 0]
-                links = rows.order_by().values(relation.link.attname).distinct()
-                named.setdefault(relation.parent, []).append(Q(AnyFrom(F(target.name), links)))
-        for parent in sorted(named, key=lambda one: one.lock_order):
-            found = lock(rows_of(parent.owner, self.change.using).filter(reduce(or_, named[parent])))
-            self._add_parents(parent, found)
+        if self.key is not None:
+            for parent, select in _select_parents_of_root(self.hierarchy, self.change.using).items():
+                self._add_parents(parent, select.rows([self.key]))
+        else:
+            for parent, rows in _parents_of_roots(as_owner_rows(self.roots, self.hierarchy), self.hierarchy).items():
+                self._add_parents(parent, list(rows))
 
     def _read_parents(self, outside: _Parents) -> None:
         """Read the parents outside that were not read yet, and lock them if nobody else has locked them."""
@@ -246,8 +289,9 @@ class _Attempt:
             if not any(unknown.values()):
                 continue
             conditions = [Q(AnyOf(F(parent.targets[place].name), list(some))) for place, some in unknown.items()]
-            rows = rows_of(parent.owner, self.change.using).filter(reduce(or_, conditions))
-            found = self._add_parents(parent, lock(rows, skip_locked=True) if self.locks else rows)
+            rows = rows_of(parent.owner, self.change.using).filter(functools.reduce(or_, conditions))
+            found = list(_as_parents(lock(rows, skip_locked=True) if self.locks else rows, parent))
+            self._add_parents(parent, found)
             is_missing = any(some - {row[place] for row in found} for place, some in unknown.items())
             if self.locks and is_missing and (locked := set(rows.values_list("pk", flat=True)) - {r[0] for r in found}):
                 self.locked_by_others.setdefault(parent, set()).update(locked)
@@ -262,12 +306,10 @@ class _Attempt:
                 wanted.setdefault(hierarchy, set()).update(keys)
         for hierarchy in sorted(wanted, key=lambda one: one.lock_order):
             rows = rows_of(hierarchy.owner, self.change.using).filter(AnyOf(F("pk"), list(wanted[hierarchy])))
-            self._add_parents(hierarchy, lock(rows))
+            self._add_parents(hierarchy, list(_as_parents(lock(rows), hierarchy)))
 
-    def _add_parents(self, parent: Hierarchy, rows: Rows) -> list[Row]:
-        found = list(rows.values_list(*(target.attname for target in parent.targets), "is_deleted"))
+    def _add_parents(self, parent: Hierarchy, found: list[Row]) -> None:
         self.parents.setdefault(parent, {}).update((row[0], row) for row in found)
-        return found
 
     def _find_deleted_parent(self, outside: _Parents) -> ParentDeletedError | None:
         deleted: list[models.Model] = []

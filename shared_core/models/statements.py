@@ -14,6 +14,7 @@ old statistics PostgreSQL believes that hardly any row is deleted, and reads all
 """
 
 import datetime as dt
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Sequence
@@ -147,12 +148,10 @@ class Update:
 
     def rows(self, fields: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: fields, and what they hold
         """Execute it, and return these fields of each row."""
-        compiler = rows_of(self.owner, self.using).query.get_compiler(self.using)
         with self._execute(fields) as cursor:
-            rows = cursor.fetchall()
-        # SQLite, for example, keeps a UUID as text.
-        converters = compiler.get_converters([field.get_col(self.owner._meta.db_table) for field in fields])
-        return list(map(tuple, compiler.apply_converters(rows, converters))) if converters else rows
+            return _converted(
+                cursor.fetchall(), [field.get_col(self.owner._meta.db_table) for field in fields], self.using
+            )
 
     def sql(self, returning: str = "") -> tuple[str, list[Any]]:  # Any: as the database takes them
         """Return the statement and its parameters."""
@@ -168,6 +167,30 @@ class Update:
         cursor = connection.cursor()
         cursor.execute(*self.sql(f" RETURNING {names}" if names else ""))
         return cursor
+
+
+@dataclass(frozen=True)
+class Select:
+    """One SELECT, compiled once: Django needs half a millisecond and more to compile it."""
+
+    using: str
+    sql: str
+    parameters: Sequence[Any]  # Any: as the database takes them, or `ArrayParameter`
+    columns: list[Any]  # Any: Django's expressions
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """Return the SELECT of rows that `values_list` was called on; `AnyOf` without values leaves them to `rows`."""
+        compiler = rows.query.get_compiler(rows.db)
+        sql, parameters = compiler.as_sql()
+        return cls(rows.db, sql, parameters, [column for column, _, _ in compiler.select])
+
+    def rows(self, *arrays: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: of whatever types the columns have
+        """Execute it with these values bound in turn, and return what it selects."""
+        connection = connections[self.using]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, _bound(self.parameters, arrays, connection))
+            return _converted(cursor.fetchall(), self.columns, self.using)
 
 
 def execute_each(updates: Iterable[Update]) -> list[int]:
@@ -210,6 +233,19 @@ def is_lockable(rows: Rows) -> bool:
     query.get_initial_alias()
     is_plain = not (query.distinct or query.group_by or query.annotations or query.extra)
     return is_plain and query.count_active_tables() == 1
+
+
+def _bound(parameters: Iterable[Any], arrays: Iterable[Sequence[Any]], connection: Any) -> list[Any]:
+    values = itertools.cycle(arrays)
+    return [one.bind(next(values), connection) if isinstance(one, ArrayParameter) else one for one in parameters]
+
+
+def _converted(rows: list[tuple[Any, ...]], columns: list[Any], using: str) -> list[tuple[Any, ...]]:
+    """Return the rows with values as models have them: SQLite, for example, keeps a UUID as text."""
+    compiler: Any = connections[using].ops.compiler("SQLCompiler")  # Any: a class of the backend's
+    compiler = compiler(None, connections[using], using)
+    converters = compiler.get_converters(columns)
+    return list(map(tuple, compiler.apply_converters(rows, converters))) if converters else rows
 
 
 def _column(owner: type[models.Model], name: str, connection: Any) -> str:
