@@ -131,8 +131,8 @@ class Hierarchy:
     def is_leaf(self) -> bool:
         """Whether one relation leads to its rows, and no soft delete goes on from them.
 
-        Whoever changes such rows together with others holds the lock of their one parent. To lock these rows in the
-        order of their keys would cost a quarter more, and prevent no deadlock.
+        A change that reaches such rows by a relation holds the lock of their one parent. To lock the rows in the order
+        of their keys would cost a quarter more, and prevent no deadlock.
         """
         return not self.cascades and len(self.parents) == 1
 

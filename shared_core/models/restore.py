@@ -11,7 +11,7 @@ deleted.
                                              │
          ┌───────────────────────────────────┘
          └─ lock parents outside ── check parents ── check unique values ── send pre_, write, send post_
-                 │ one is locked by somebody else
+                 │ another transaction has locked one
                  └─ roll back, lock all that was found in the global order, start again
 
 Both errors are found before anything is written. Parents that stay active are locked, so that none is deleted
@@ -183,7 +183,7 @@ def _as_parents(rows: Rows, parent: Hierarchy) -> Rows:
 
 
 class _ParentsLockedError(Exception):
-    """Somebody else has locked a parent, which must not be waited for while its children are locked."""
+    """Another transaction has locked a parent. To wait for it while children are locked could deadlock."""
 
 
 @dataclass(eq=False)
@@ -239,7 +239,7 @@ class _Attempt:
         if child.is_leaf and not any(conditional_constraints(child)):
             if not self.locks:
                 return []
-            # Whoever else changes these rows locks their parent first, so an UPDATE without an order cannot deadlock.
+            # Other transactions lock the parent of these rows first, so an UPDATE without an order cannot deadlock.
             if relation.is_in_row and len(moments) == 1 and not has_receivers(self.change, [relation.child]):
                 also = {"deleted_at": moments.pop()}
                 update = related_update(relation, parents, self.change, ordered=False, also=also)
@@ -282,7 +282,7 @@ class _Attempt:
                 self._add_parents(parent, list(rows))
 
     def _read_parents(self, outside: _Parents) -> None:
-        """Read the parents outside that were not read yet, and lock them if nobody else has locked them."""
+        """Read and lock the parents outside that were not read yet, without waiting for other transactions."""
         for parent, held in outside.items():
             known = self.parents.get(parent, {}).values()
             unknown = {place: some - {row[place] for row in known} for place, some in held.items()}
@@ -299,7 +299,7 @@ class _Attempt:
             raise _ParentsLockedError
 
     def _lock_again(self, previous: "_Attempt") -> None:
-        """Lock all that the previous attempt found, in the global order; wait where somebody else has locked it."""
+        """Lock all that the previous attempt found, in the global order, and wait for other transactions."""
         wanted: dict[Hierarchy, set[Any]] = {}
         for found in (previous.collector.rows, previous.parents, previous.locked_by_others):
             for hierarchy, keys in found.items():

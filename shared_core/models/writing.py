@@ -1,8 +1,10 @@
-"""The UPDATEs of a soft delete or a restore.
+"""The UPDATEs of a soft delete or a restore, which keep ``is_deleted``, ``deleted_at`` and ``updated_at`` together.
 
-update_rows       the rows of the call, where nothing else changes with them
-related_update    what refers to rows that are changed, by one relation
-write             rows that were collected and are locked, between their signals
+    update_rows       the rows of the call, if nothing else changes with them
+    related_update    what refers to rows that are changed, by one relation
+    write             rows that were collected and are locked, between their signals
+
+Nothing here decides which rows change.
 """
 
 import functools

@@ -201,8 +201,8 @@ class TestTwoAtATime:
         assert {row.deleted_at for row in Reply.all_objects.all()} == {topic.deleted_at}
         assert Topic.objects.all().restore()[0] == 5
 
-    @pytest.mark.parametrize("is_heard", [False, True])
-    def test_a_row_that_is_changed_meanwhile_goes_along_as_it_is_then(self, other, third, is_heard):
+    @pytest.mark.parametrize("has_receivers", [False, True])
+    def test_a_row_that_is_changed_meanwhile_goes_along_as_it_is_then(self, other, third, has_receivers):
         city = City.objects.create(code="LIS")
         place, elsewhere = Place.objects.create(city=city), Place.objects.create(city=city)
         moved, kept = Review.objects.create(place=place), Review.objects.create(place=place)
@@ -214,7 +214,7 @@ class TestTwoAtATime:
         def listen(**kwargs):
             pass
 
-        if is_heard:  # another way to the same end
+        if has_receivers:  # another way to the same end
             pre_soft_delete.connect(listen)
         try:
             commit = other.hold(change)

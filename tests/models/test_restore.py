@@ -2,9 +2,12 @@ import pickle
 
 import django
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError
-from tests.library.models import Account, Author, Book, Chapter, Reply, Shelf, Slot, Topic
+from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError, changes
+from shared_core.models.restore import find_restore_error
+from tests.library.models import Account, Author, Book, Chapter, Note, Reply, Shelf, Slot, Topic
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +100,25 @@ def test_what_was_deleted_before_or_by_itself_stays_where_nothing_can_forbid_a_r
     assert restore(topic) == (2, {"library.Topic": 1, "library.Reply": 1})
     assert Reply.objects.get() == along
     assert set(Reply.objects.deleted()) == {early, late}
+
+
+@pytest.mark.parametrize("make", [Topic, Note])
+def test_finding_out_why_a_restore_is_refused_leaves_the_clock_alone(make):
+    make.objects.create().delete()
+    before = changes._last_timestamp
+
+    assert find_restore_error(make.all_objects.all()) is None
+    assert changes._last_timestamp == before
+
+
+def test_what_would_refuse_a_restore_is_found_without_a_lock_and_without_a_change(author, book):
+    author.delete()
+
+    with CaptureQueriesContext(connection) as queries:
+        error = find_restore_error(Book.all_objects.filter(pk=book.pk))
+    assert isinstance(error, ParentDeletedError)
+    assert error.objects == (author,)
+    assert not any("FOR NO KEY UPDATE" in query["sql"] or "UPDATE " in query["sql"][:7] for query in queries)
 
 
 class TestConflicts:

@@ -1,7 +1,8 @@
-"""How are rows that were soft-deleted long ago removed for good from the command line?
+"""``manage.py purge_deleted``: purge rows that were soft-deleted long ago.
 
-Each model is purged in batches that are committed, children before parents, so that it can be stopped and run again at
-any time, and by several workers at once. On a terminal a bar shows how it goes, elsewhere each model gets one line.
+Each model is purged in batches that are committed, children before parents. So the command can be stopped and run
+again at any time, and by several workers at once. On a terminal, a bar shows the progress; elsewhere each model gets
+one line.
 """
 
 import datetime as dt
@@ -31,9 +32,9 @@ class Command(TerminalCommand):
 Delete for good what was soft-deleted long ago. Ctrl-C stops after the batch
 being run."""
     examples = """\
-manage.py purge_deleted --older-than 90d                  every night, say
+manage.py purge_deleted --older-than 90d                  every night, for example
 manage.py purge_deleted --older-than 90d --dry-run        counts, and purges nothing
-manage.py purge_deleted --older-than 2w --model app.Note  only this, and what goes along
+manage.py purge_deleted --older-than 2w --model app.Note  only this, and what is purged with it
 
 Exit status: 0 when it is done, 1 where it failed, 2 for a mistake in the command
 line, 130 where it was stopped; to run it again goes on.
@@ -81,7 +82,7 @@ line, 130 where it was stopped; to run it again goes on.
         self.stdout.write(f"Deleted before {moment.isoformat(' ', 'seconds')}. A dry run: nothing was purged.")
 
     def _purge(self, chosen: list[type[models.Model]], moment: dt.datetime, batch_size: int, using: str) -> None:
-        """Purge one model after the other, until all are done or somebody interrupts."""
+        """Purge one model after the other, until all are done or the command is interrupted."""
         total = 0
         with interruption() as stop:
             for model in chosen:
