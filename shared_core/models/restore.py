@@ -141,41 +141,41 @@ def deleted_together(relation: Cascade, parents: list[Row], using: str, *, locks
 def _select_related(relation: Cascade, using: str, content_type: object, *, locks: bool) -> Select:  # noqa: ARG001  # a key
     rows = related_rows(relation, None, using).filter(AnyOf(F("deleted_at"), None))
     rows = as_owner_rows(rows, relation.hierarchy)
-    return Select.of((lock(rows) if locks else rows).values_list(*row_fields(relation.hierarchy)))
+    return Select.of((lock(rows) if locks else rows.order_by()).values_list(*row_fields(relation.hierarchy)))
 
 
-def _roots(rows: Rows, hierarchy: Hierarchy) -> Rows:
-    """Return what is read of the deleted ones of the rows, and last their ``deleted_at`` before they were locked.
+@dataclass(frozen=True)
+class _RootSelects:
+    """The queries that lock the rows of the call, and first the parents that they name themselves."""
 
-    That is as the statement's snapshot has it. A row that was restored and deleted again meanwhile has another.
-    """
-    before = rows_of(hierarchy.owner, rows.db).filter(pk=OuterRef("pk")).values("deleted_at")
-    deleted: Rows = rows.filter(is_deleted=True).annotate(_before=Subquery(before))
-    return deleted.values_list(*row_fields(hierarchy), "_before")
+    parents: dict[Hierarchy, Select]  # in the order of locks
+    roots: Select  # the last column is `deleted_at` before the lock
 
+    @classmethod
+    def of(cls, rows: Rows, hierarchy: Hierarchy, *, locks: bool = True) -> "_RootSelects":
+        """Return the queries for the deleted ones of some rows of the owner."""
+        deleted = rows.filter(is_deleted=True).order_by()
+        named: dict[Hierarchy, list[Any]] = {}  # {hierarchy: conditions}
+        for relation in hierarchy.parents:
+            if relation.is_in_row and relation.parent.rank < hierarchy.rank:
+                target, links = relation.parent.targets[relation.target or 0], deleted.values(relation.link.attname)
+                named.setdefault(relation.parent, []).append(Q(AnyFrom(F(target.name), links.distinct())))
+        parents = {
+            one: Select.of(
+                _as_parents(lock(rows_of(one.owner, rows.db).filter(functools.reduce(or_, named[one]))), one)
+            )
+            for one in (sorted(named, key=lambda one: one.lock_order) if locks else ())
+        }
+        # As the statement's snapshot has it: a row that was restored and deleted again meanwhile has another.
+        before = Subquery(rows_of(hierarchy.owner, rows.db).filter(pk=OuterRef("pk")).values("deleted_at"))
+        read = (lock(deleted) if locks else deleted).annotate(_before=before)
+        return cls(parents, Select.of(read.values_list(*row_fields(hierarchy), "_before")))
 
-@functools.lru_cache(maxsize=1024)
-def _select_root(hierarchy: Hierarchy, using: str) -> Select:
-    return Select.of(lock(_roots(rows_of(hierarchy.owner, using).filter(AnyOf(F("pk"), None)), hierarchy)))
-
-
-def _parents_of_roots(rows: Rows, hierarchy: Hierarchy) -> dict[Hierarchy, Rows]:
-    """Return what the deleted ones of the rows refer to, as their own rows say, in the order of locks."""
-    deleted, named = rows.filter(is_deleted=True).order_by(), dict[Hierarchy, list[Any]]()
-    for relation in hierarchy.parents:
-        if relation.is_in_row and relation.parent.rank < hierarchy.rank:
-            target, links = relation.parent.targets[relation.target or 0], deleted.values(relation.link.attname)
-            named.setdefault(relation.parent, []).append(Q(AnyFrom(F(target.name), links.distinct())))
-    return {
-        parent: _as_parents(lock(rows_of(parent.owner, rows.db).filter(functools.reduce(or_, named[parent]))), parent)
-        for parent in sorted(named, key=lambda one: one.lock_order)
-    }
-
-
-@functools.lru_cache(maxsize=1024)
-def _select_parents_of_root(hierarchy: Hierarchy, using: str) -> dict[Hierarchy, Select]:
-    row = rows_of(hierarchy.owner, using).filter(AnyOf(F("pk"), None))
-    return {parent: Select.of(rows) for parent, rows in _parents_of_roots(row, hierarchy).items()}
+    @classmethod
+    @functools.lru_cache(maxsize=1024)
+    def of_instance(cls, hierarchy: Hierarchy, using: str) -> "_RootSelects":
+        """Return the queries for one row, whose key is bound later."""
+        return cls.of(rows_of(hierarchy.owner, using).filter(AnyOf(F("pk"), None)), hierarchy)
 
 
 def _as_parents(rows: Rows, parent: Hierarchy) -> Rows:
@@ -203,36 +203,37 @@ class _Attempt:
 
     def restore(self) -> Counter[str]:
         """Lock, check and write; return the counts by label."""
+        selects = self._root_selects()
         if self.previous:
             self._lock_again(self.previous)
         else:
-            self._lock_parents_of_roots()
-        if error := self.find_error():
+            for parent, select in selects.parents.items():
+                self._add_parents(parent, select.rows([self.key]))
+        if error := self.find_error(selects):
             raise error
         return write(self.collector, self.change, self.leaves, execute_together)
 
-    def find_error(self) -> RestoreError | None:
+    def find_error(self, selects: _RootSelects | None = None) -> RestoreError | None:
         """Collect what comes back, and return why it must not."""
-        walk(self.hierarchy, self._collect_roots(), self._collect_related)
+        walk(self.hierarchy, self._collect_roots(selects or self._root_selects()), self._collect_related)
         outside = self._parents_outside()
         self._read_parents(outside)
         return self._find_deleted_parent(outside) or self._find_conflict()
 
-    def _collect_roots(self) -> list[Row]:
-        hierarchy, using = self.hierarchy, self.change.using
-        found: Iterable[Row]
+    def _root_selects(self) -> _RootSelects:
         if self.key is not None:
-            found = _select_root(hierarchy, using).rows([self.key])
-        else:
-            rows = as_owner_rows(self.roots, hierarchy)
-            if self.previous:
-                rows = rows.filter(AnyOf(F("pk"), self.previous.collector.keys(hierarchy)))
-            found = _roots(lock(rows) if self.locks else rows, hierarchy)
-        roots = [row[:-1] for row in found if row[-2] == row[-1]]
+            return _RootSelects.of_instance(self.hierarchy, self.change.using)
+        rows = as_owner_rows(self.roots, self.hierarchy)
         if self.previous:
-            seen = self.previous.collector.rows[hierarchy]
+            rows = rows.filter(AnyOf(F("pk"), self.previous.collector.keys(self.hierarchy)))
+        return _RootSelects.of(rows, self.hierarchy, locks=self.locks)
+
+    def _collect_roots(self, selects: _RootSelects) -> list[Row]:
+        roots = [row[:-1] for row in selects.roots.rows([self.key]) if row[-2] == row[-1]]
+        if self.previous:
+            seen = self.previous.collector.rows[self.hierarchy]
             roots = [row for row in roots if row[0] in seen and row[-1] == seen[row[0]][-1]]
-        return self.collector.add(self.roots.model, hierarchy, roots)
+        return self.collector.add(self.roots.model, self.hierarchy, roots)
 
     def _collect_related(self, relation: Cascade, parents: list[Row]) -> list[Row]:
         child, moments = relation.hierarchy, {parent[-1] for parent in parents}
@@ -271,15 +272,6 @@ class _Attempt:
         children = rows_of(relation.child, using).filter(named, **content_type_filter(relation, using))
         held = children.order_by().values_list(relation.path or relation.link.attname, flat=True).distinct()
         return _as_keys(relation.parent, held) if relation.generic else set(held)
-
-    def _lock_parents_of_roots(self) -> None:
-        """Lock what the rows refer to before they are locked themselves."""
-        if self.key is not None:
-            for parent, select in _select_parents_of_root(self.hierarchy, self.change.using).items():
-                self._add_parents(parent, select.rows([self.key]))
-        else:
-            for parent, rows in _parents_of_roots(as_owner_rows(self.roots, self.hierarchy), self.hierarchy).items():
-                self._add_parents(parent, list(rows))
 
     def _read_parents(self, outside: _Parents) -> None:
         """Read and lock the parents outside that were not read yet, without waiting for other transactions."""

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Lookup
 
@@ -107,7 +108,10 @@ class Update:
     def of_rows(cls, rows: Rows, values: Values) -> Self:
         """Return the UPDATE of the owner's rows, which locks them in the order of their keys."""
         owner, connection = rows.model, connections[rows.db]
-        sql, parameters = lock(rows).values("pk").query.get_compiler(rows.db).as_sql()
+        try:
+            sql, parameters = lock(rows).values("pk").query.get_compiler(rows.db).as_sql()
+        except EmptyResultSet:  # none(), or pk__in=[]
+            return cls(owner, rows.db, values, "1 = 0", [])
         key = _column(owner, "pk", connection)
         where = f"{key} IN ({sql})" if connection.vendor == "sqlite" else f"{key} = ANY(ARRAY({sql}))"
         return cls(owner, rows.db, values, where, list(parameters))
@@ -182,11 +186,16 @@ class Select:
     def of(cls, rows: Rows) -> Self:
         """Return the SELECT of rows that `values_list` was called on; `AnyOf` without values leaves them to `rows`."""
         compiler = rows.query.get_compiler(rows.db)
-        sql, parameters = compiler.as_sql()
+        try:
+            sql, parameters = compiler.as_sql()
+        except EmptyResultSet:  # none(), or pk__in=[]
+            return cls(rows.db, "", (), [])
         return cls(rows.db, sql, parameters, [column for column, _, _ in compiler.select])
 
     def rows(self, *arrays: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: of whatever types the columns have
         """Execute it with these values bound in turn, and return what it selects."""
+        if not self.sql:
+            return []
         connection = connections[self.using]
         with connection.cursor() as cursor:
             cursor.execute(self.sql, _bound(self.parameters, arrays, connection))
