@@ -91,6 +91,8 @@ _VALUE = re.compile(
     # Quoted; where the quote does not end, the rest of the line.
     r"""|"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?"""
     r"""|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|["'][^\r\n]*)"""
+    # What stands at the end of it, without a space, was within a quote that began in another line.
+    r"""(?:(?<=["'])\w[^\r\n]*+)?"""
     # A word; a quote within it is a part of it.
     r"""|[^\s&,;)\]}"']+(?:["']+(?=\w)[^\s&,;)\]}"']+)*+"""
 )

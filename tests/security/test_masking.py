@@ -284,6 +284,8 @@ def test_keys_that_hold_such_a_word_and_a_secrets_are(key):
         (f"key: {PEM}, n=1", "key: ***, n=1"),
         ("redis://:p@a/0,redis://:q@b/0 c@d", "redis://***@a/0,redis://***@b/0 c@d"),
         ("https://ada:p@host/x?mail=a@b", "https://***@host/x?mail=a@b"),
+        ('token="\npassword: "hunter2"\nn=1', "token=***\nn=1"),
+        ("token=''hunter2 on", "token=***"),
         ("postgres://ada:pa/ss@host/db?x=1", "postgres://***@host/db?x=1"),
         ("a postgres://ada:pa/ss@host/db b@c", "a postgres://***@host/db b@c"),
     ],
