@@ -99,23 +99,17 @@ class QuickLines:
                 _keep(self._names, key, None)
 
     def _formatted(self, message: str) -> str:
-        return write_message(mask_text(self._short(message)))
+        if len(message) > self._longest:
+            raise ValueError(len(message))
+        return write_message(mask_text(message))
 
     def _text(self, value: str) -> str:
-        masked = mask_text(self._short(value))
+        if len(value) > self._longest:
+            raise ValueError(len(value))
+        masked = mask_text(value)
         text = write_value(masked)
         if masked == value:
             _keep(self._texts, value, text)
-        return text
-
-    def _short(self, text: str) -> str:
-        """Return ``text`` if it can stand in a quick line.
-
-        Raises:
-            ValueError: It cannot.
-        """
-        if len(text) > self._longest:
-            raise ValueError(len(text))
         return text
 
     def _write(self, bound: Mapping[str, object]) -> "_Written":
@@ -129,7 +123,12 @@ class QuickLines:
                     return _Written(self, _KEYS_OF_ALL, "")
                 _keep(self._names, key, name := f" {key}=")
             try:  # what is bound is another for each request: it is not kept
-                its_text = write_value(mask_text(self._short(value))) if type(value) is str else _scalar(value)
+                if type(value) is not str:
+                    its_text = _scalar(value)
+                elif len(value) <= self._longest:
+                    its_text = write_value(mask_text(value))
+                else:
+                    return _Written(self, _KEYS_OF_ALL, "")
             except (TypeError, ValueError):
                 return _Written(self, _KEYS_OF_ALL, "")
             text = f"{text}{name}{its_text}"
