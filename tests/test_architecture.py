@@ -21,6 +21,7 @@ FLOORS = [
         "context",
         "redaction",
         "log_extras",
+        "log_values",
         "log_line",
         "log_record",
         "log_quick",
