@@ -5,10 +5,13 @@ importing any of them never needs configured settings.
 """
 
 import os
+import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from shared_core.environment import environment_name
 
 
 def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever the service wrote
@@ -44,3 +47,14 @@ def ending_with(suffix: str) -> dict[str, Any]:
 def is_configured() -> bool:
     """Say whether there are settings to be read."""
     return bool(settings.configured or os.environ.get("DJANGO_SETTINGS_MODULE"))
+
+
+def is_exposed() -> bool:
+    """Say whether strangers may reach the service: not with DEBUG, nor where ENVIRONMENT is development or test."""
+    # Django's test runner turns DEBUG off, and leaves a mailbox.
+    if get("DEBUG", False) or hasattr(sys.modules.get("django.core.mail"), "outbox"):
+        return False
+    try:
+        return environment_name() not in {"development", "test"}
+    except ImproperlyConfigured:
+        return True

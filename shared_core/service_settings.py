@@ -21,6 +21,7 @@ from shared_core.logging_config import get_logging_config
 
 SHORTEST_KEY = 32  # characters, of a key that signs
 SHORTEST_TOKEN = 16  # characters
+EACH_SERVICE = "*"  # in SERVICE_ACCEPTED_TOKENS: those that a folder has files for
 _FEWEST_UNIQUE = 5  # different characters, as Django's security.W009
 _FEWEST_OWN = 8  # characters that are left without what everybody knows
 _DJANGOS = "django-insecure-"  # how startproject's keys begin
@@ -29,6 +30,8 @@ _KNOWN = re.compile(
     r"|passw(?:or)?d|admin|root|user|service|auth|key|test|dev(?:elopment)?|prod(?:uction)?|local|foo|bar|qwerty|abc"
     r"|0?123456789|12345?|[^a-z0-9]"
 )
+# What this package publishes, for developers and tests: letters and digits of its templates, compose files and pages.
+_PUBLISHED = re.compile("onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|32bytesormore")
 _SUFFIX = "_SERVICE_URL"
 _UNSAFE = frozenset({"development", "test"})
 
@@ -130,6 +133,8 @@ def fault_of_secret(secret: str, shortest: int) -> str:
     """Return what is weak about it, in words that hold nothing of it; empty for nothing."""
     if secret.startswith(_DJANGOS):
         return "is one of startproject's"
+    if _PUBLISHED.search(re.sub(r"[^a-z0-9]", "", secret.lower())):
+        return "is published with shared_core"
     if len(secret) < shortest:
         return f"has fewer than {shortest} characters"
     if len(set(secret)) < _FEWEST_UNIQUE:
@@ -235,36 +240,44 @@ def accepted_tokens() -> dict[str, list[str | Path]]:
     """Return SERVICE_ACCEPTED_TOKENS, from the variable of that name or from the files of a folder.
 
     ``SERVICE_ACCEPTED_TOKENS="ticket=token,ticket=older token,file=token"``, or
-    ``SERVICE_ACCEPTED_TOKENS_DIR=/run/tokens`` with a file for each service, named after it, with a token a line.
-    Nothing set: nobody is accepted.
+    ``SERVICE_ACCEPTED_TOKENS_DIR=/run/tokens`` with a file for each service, named after it, with a token a line. The
+    folder is returned as ``{"*": [Path("/run/tokens")]}``, and is watched while the service runs. Nothing set: nobody
+    is accepted.
 
     Raises:
-        ImproperlyConfigured: It is not of that form, a token is short or two services' own, both are set, or the folder
-            cannot be read.
+        ImproperlyConfigured: It is not of that form, a token is short or two services' own, or weak outside of
+            development and tests; both are set, or the folder cannot be read.
     """
     text, folder = read("SERVICE_ACCEPTED_TOKENS"), read("SERVICE_ACCEPTED_TOKENS_DIR")
     if text and folder:
         raise ImproperlyConfigured("SERVICE_ACCEPTED_TOKENS and SERVICE_ACCEPTED_TOKENS_DIR are both set: keep one.")
+    if folder:
+        try:
+            next(Path(folder).iterdir(), None)
+        except OSError as error:
+            raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS_DIR={folder}: {error.strerror}.") from None
+        return {EACH_SERVICE: [Path(folder)]}
     found: dict[str, list[str | Path]] = {}
     for entry in filter(None, map(str.strip, text.split(","))):
         service, equals, token = (part.strip() for part in entry.partition("="))
-        if not (service and equals and token):
+        if not (service and equals and token) or service == EACH_SERVICE:
             raise ImproperlyConfigured("SERVICE_ACCEPTED_TOKENS: write service=token, separated by commas.")
-        if len(token) < SHORTEST_TOKEN or any(token in tokens for name, tokens in found.items() if name != service):
+        fault = _fault_of_token(token)
+        if any(token in tokens for name, tokens in found.items() if name != service):
+            fault = "is another service's too"
+        if fault:
             # Without the token.
             raise ImproperlyConfigured(
-                f"SERVICE_ACCEPTED_TOKENS: a token of {service} has fewer than {SHORTEST_TOKEN} characters, or is "
-                "another service's too. "
+                f"SERVICE_ACCEPTED_TOKENS: a token of {service} {fault}. "
                 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
             )
         found.setdefault(service, []).append(token)
-    if folder:
-        try:
-            files = sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
-        except OSError as error:
-            raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS_DIR={folder}: {error.strerror}.") from None
-        found = {path.name: [path] for path in files}
     return found
+
+
+def _fault_of_token(token: str) -> str:
+    fault = fault_of_secret(token, SHORTEST_TOKEN)
+    return "" if environment_name() in _UNSAFE and len(token) >= SHORTEST_TOKEN else fault
 
 
 def behind_gateway() -> dict[str, object]:

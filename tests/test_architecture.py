@@ -21,6 +21,7 @@ FLOORS = [
         "context",
         "redaction",
         "log_extras",
+        "log_values",
         "log_line",
         "log_record",
         "log_quick",
@@ -44,13 +45,14 @@ FLOORS = [
 ]
 # Inside a package, a file may import the earlier ones; the façade comes last.
 ROOMS = {
-    "auth": ["tokens", "jwts", "callers", "guards", ""],
+    "auth": ["tokens", "keys", "jwts", "callers", "guards", ""],
     "health": ["probes", "databases", "views", ""],
     "databases": ["configuration", "sessions", "patience", "migrating", ""],
     "clients": [
         "exceptions",
         "arguments",
         "urls",
+        "circuits",
         "retry",
         "credentials",
         "tokens",
@@ -60,7 +62,6 @@ ROOMS = {
         "wire",
         "adapter",
         "transport",
-        "circuits",
         "standins",
         "transactions",
         "request",
@@ -94,7 +95,7 @@ ROOMS = {
         "preview",
         "",
     ],
-    "admin": ["filters", "forms", "pages", "steps", "lists", "options", ""],
+    "admin": ["filters", "permissions", "pages", "forms", "steps", "lists", "options", ""],
     "checks": [
         "catalogue",
         "installed",

@@ -206,6 +206,7 @@ def test_a_fake_service_stands_behind_every_client(settings):
 
 
 def test_who_is_not_named_is_not_let_in(monkeypatch, settings):
+    monkeypatch.setenv("ENVIRONMENT", "test")  # where tokens may be as plain as these
     monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"ticket={TOKEN},mailer=mailer-token-0123456789")
     code = ACCEPTED.replace("def users(request): ...", "def users(request): return answer(request.service)")
     names = {"accepted_tokens": accepted_tokens, "service_auth_required": service_auth_required}

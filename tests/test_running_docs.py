@@ -15,8 +15,9 @@ TOKEN = "ticket-token-0123456789"
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path, monkeypatch):
     """What the page's code defines, run as one module."""
+    monkeypatch.setenv("TICKET_JWT_KEY", "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6")
     before = dict(registered)
     names = {"STORAGE": tmp_path, "total_of_all_tickets": lambda: execute("default", "SHOW statement_timeout")}
     for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE):
@@ -53,6 +54,22 @@ def test_a_caller_is_known_and_told_once(page, settings):
 
     assert {answer.content for answer in answers} == {b'{"told_by": "ticket"}'}
     assert page["notify"](RequestFactory().post("/")).status_code == 401
+
+
+@pytest.mark.django_db
+def test_a_caller_of_ones_own_outlives_a_persons_token(page, settings):
+    settings.SERVICE_ACCEPTED_TOKENS = {"gateway": [TOKEN]}
+
+    def ask(person_id, token):
+        headers = {"X-Service-Authorization": f"Bearer {TOKEN}", "Authorization": token, "Idempotency-Key": "a-key"}
+        request = RequestFactory().post("/", headers=headers)
+        request.person_id = person_id
+        return page["open_account"](request)
+
+    answers = [ask("ann", "Bearer first"), ask("ann", "Bearer renewed"), ask("eve", "Bearer first")]
+
+    assert [answer.content for answer in answers] == [b'{"for": "ann"}', b'{"for": "ann"}', b'{"for": "eve"}']
+    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True, False]
 
 
 def test_a_check_is_asked(page, tmp_path):

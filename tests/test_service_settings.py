@@ -118,20 +118,22 @@ class TestAcceptedTokens:
     def test_they_come_in_a_variable_several_for_a_service(self, monkeypatch):
         monkeypatch.setenv(
             "SERVICE_ACCEPTED_TOKENS",
-            " ticket=the-newest-token==, ticket=the-former-token ,file=token-of-files-own",
+            " ticket=the-newest-token==, ticket=the-one-that-was-before ,file=token-of-files-own",
         )
 
         assert accepted_tokens() == {
-            "ticket": ["the-newest-token==", "the-former-token"],
+            "ticket": ["the-newest-token==", "the-one-that-was-before"],
             "file": ["token-of-files-own"],
         }
 
+    @pytest.mark.parametrize("environment", ["production", "test"])
     @pytest.mark.parametrize("text", ["ticket=hunter2", "ticket=hunter2;file=x", f"a={STRONG},b={STRONG}"])
-    def test_a_token_that_is_short_or_two_services_is_told_without_it(self, monkeypatch, text):
+    def test_a_token_that_is_short_or_two_services_is_told_without_it(self, monkeypatch, environment, text):
+        monkeypatch.setenv("ENVIRONMENT", environment)
         monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", text)
 
         with pytest.raises(
-            ImproperlyConfigured, match=r"a token of (ticket|b) has fewer than 16 .*token_url"
+            ImproperlyConfigured, match=r"a token of (ticket has fewer than 16|b is another service's too).*token_url"
         ) as raised:
             accepted_tokens()
 
@@ -143,7 +145,7 @@ class TestAcceptedTokens:
             (tmp_path / "tokens" / name).touch()
         monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS_DIR", str(tmp_path / "tokens"))
 
-        assert accepted_tokens() == {"file": [tmp_path / "tokens" / "file"], "ticket": [tmp_path / "tokens" / "ticket"]}
+        assert accepted_tokens() == {"*": [tmp_path / "tokens"]}
 
     @pytest.mark.parametrize("text", ["hunter2", "ticket=", "=hunter2"])
     def test_what_is_wrong_is_named_without_its_value(self, monkeypatch, text):

@@ -1,4 +1,4 @@
-"""What must a form not lose, and not refuse, because rows are deleted?"""
+"""Adapts the admin's forms to rows that are deleted, and an inline's deletion to what it deletes."""
 
 from typing import Any
 
@@ -10,23 +10,24 @@ from django.forms.formsets import DELETION_FIELD_NAME
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
+from shared_core.admin.pages import Page
+from shared_core.admin.permissions import DELETE, lacking
 from shared_core.models import SoftDeleteQuerySet, preview
 from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
 
 
-def adapted(form: Any, *, deletes: bool = False) -> Any:  # Any: a class of forms, which is generic in the stubs only
+def adapted(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of forms, which is generic in the stubs only
     """Return the admin's form class, adapted to rows that may be deleted.
 
     Args:
         form: The class.
-        deletes: Whether it is an inline's, with a box to delete the row.
+        page: Where the form's errors appear, if it is an inline's: its rows can be deleted.
     """
     model: type[Model] = form._meta.model
-    bases: tuple[type, ...] = (_KeepsDeletedLinks, form)
-    if deletes and is_soft_deletable(model):
-        bases = (_AsksWhatForbids, *bases)
-    return type(form)(form.__name__, bases, {})
+    if page is not None and is_soft_deletable(model):
+        return type(form)(form.__name__, (_ChecksDeletion, _KeepsDeletedLinks, form), {"_page": page})
+    return type(form)(form.__name__, (_KeepsDeletedLinks, form), {})
 
 
 class _KeepsDeletedLinks:
@@ -56,22 +57,30 @@ class _KeepsDeletedLinks:
         field.label_from_instance = lambda row: _("%s (deleted)") % label(row) if row.is_deleted else label(row)
 
 
-class _AsksWhatForbids:
-    """An inline's row is deleted where nothing active forbids it; Django's own form counts deleted rows too."""
+class _ChecksDeletion:
+    """An inline's row is deleted unless an active row forbids it, or the user may not delete a row below it.
 
+    Django's own form counts deleted rows too. Whether the user may delete the inline's row itself is decided by the
+    inline's `has_delete_permission`, as in Django.
+    """
+
+    _page: Page
     _meta: Any  # Any: a ModelForm's own, as below
     instance: Any
     cleaned_data: dict[str, Any]
 
     def hand_clean_DELETE(self) -> None:  # noqa: N802  # a hook of Django's
-        """Raise ValidationError where something forbids the deletion that is asked for."""
+        """Raise ValidationError where the deletion that is asked for is forbidden."""
         if self.instance._state.adding or not self.cleaned_data.get(DELETION_FIELD_NAME):
             return
         model = self._meta.model
         rows = rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk)
-        forbidding = [branch for branch in preview.of_deletion(rows) if branch.fate == preview.BLOCKS]
+        root, *below = preview.of_deletion(rows)
+        names = {"class_name": model._meta.verbose_name, "instance": self.instance}
+        forbidding = [row for branch in (root, *below) if branch.fate == preview.BLOCKS for row in branch.first]
         if forbidding:
-            names = [f"{branch.model._meta.verbose_name} {row}" for branch in forbidding for row in branch.first]
+            texts = [f"{row._meta.verbose_name} {row}" for row in self._page.visible(forbidding)]
+            texts += self._page.hidden(forbidding)
             raise ValidationError(
                 # Django's own words.
                 _(
@@ -79,9 +88,14 @@ class _AsksWhatForbids:
                     "objects: %(related_objects)s"
                 ),
                 code="deleting_protected",
-                params={
-                    "class_name": model._meta.verbose_name,
-                    "instance": self.instance,
-                    "related_objects": get_text_list(names, _("and")),
-                },
+                params={**names, "related_objects": get_text_list(texts, _("and"))},
+            )
+        if kinds := lacking(self._page.request, self._page.site, iter(below), DELETE):
+            raise ValidationError(
+                _(
+                    "Deleting %(class_name)s %(instance)s would delete related rows, and your account does not have "
+                    "permission to delete them: %(related_objects)s"
+                ),
+                code="deleting_not_permitted",
+                params={**names, "related_objects": get_text_list(kinds, _("and"))},
             )

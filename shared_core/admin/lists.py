@@ -1,4 +1,4 @@
-"""Which rows does the admin show, and what of them?"""
+"""Lists and forms that show deleted rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +12,13 @@ from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters, steps
 from shared_core.admin.forms import adapted
+from shared_core.admin.pages import Page
+from shared_core.admin.permissions import RowPermissions
 
 _COLUMNS = ("is_deleted", "deleted_at")
 
 
-class ShowsDeleted(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class ShowsDeleted(RowPermissions):
     """The half of `SoftDeleteAdmin` that changes nothing."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -71,8 +73,9 @@ class ShowsDeleted(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in th
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
         """Yield the formsets of active rows, whose deletion can be undone."""
+        page = Page(request, self.admin_site)
         for formset, inline in super().get_formsets_with_inlines(request, obj):
-            formset.form = adapted(formset.form, deletes=True)
+            formset.form = adapted(formset.form, page=page)
             yield formset, inline
 
     def all_rows(self, request: HttpRequest) -> QuerySet[Any]:

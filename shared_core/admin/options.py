@@ -13,7 +13,6 @@ from django.contrib.admin.models import DELETION
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import router, transaction
 from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
@@ -25,11 +24,13 @@ from django.utils.translation import gettext, gettext_lazy
 from shared_core.admin import filters, steps
 from shared_core.admin.lists import ShowsDeleted
 from shared_core.admin.pages import Page
+from shared_core.admin.permissions import DELETE, deleting, pinned
 from shared_core.models import preview
+from shared_core.models.changes import Counts
 from shared_core.models.relations import is_soft_deletable
+from shared_core.models.statements import rows_of
 
 type Rows = QuerySet[Any]
-type Counts = tuple[int, dict[str, int]]
 
 
 class SoftDeleteAdmin(ShowsDeleted):
@@ -39,8 +40,9 @@ class SoftDeleteAdmin(ShowsDeleted):
     class TicketAdmin(SoftDeleteAdmin):
         list_display = ["title", "status"]
 
-    Whoever may delete rows may restore them. To delete them for good takes being a superuser, or the permission
-    ``app.hard_delete_<model>`` where the model declares it in ``Meta.permissions``.
+    `has_delete_permission` decides about deletion and, by default, about restoring. Permanent deletion also needs the
+    permission ``app.hard_delete_<model>``. Only superusers have it if the model does not declare it in
+    ``Meta.permissions``. Each model of the rows that would change is asked about: see `shared_core.admin.permissions`.
 
     Raises:
         ImproperlyConfigured: It is registered for a model that is not soft-deletable.
@@ -57,21 +59,6 @@ class SoftDeleteAdmin(ShowsDeleted):
             )
         super().__init__(model, admin_site)
 
-    # Who may
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say whether the user may change the row: nobody changes one that is deleted."""
-        return super().has_change_permission(request, obj) and not (obj is not None and obj.is_deleted)
-
-    def has_restore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say whether the user may restore the row: who may delete may undo it."""
-        return self.has_delete_permission(request, obj)
-
-    def has_hard_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002  # as its siblings
-        """Say whether the user may delete the row for good: superusers, and who was given this permission by name."""
-        codename = get_permission_codename("hard_delete", self.opts)
-        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
-
     # Deleting, which can be undone
 
     def get_deleted_objects(
@@ -82,18 +69,25 @@ class SoftDeleteAdmin(ShowsDeleted):
         tree = preview.of_deletion(rows.using(router.db_for_write(self.model)))
         page = Page(request, self.admin_site)
         counts = {model._meta.verbose_name_plural: count for model, count in tree.counts().items()}
-        forbidding = [page.name(row) for branch in tree if branch.fate == preview.BLOCKS for row in branch.first]
-        return [page.tree(tree)], counts, set(page.lacking(tree)), forbidding
+        forbidding = [row for branch in tree if branch.fate == preview.BLOCKS for row in branch.first]
+        protected = [*map(page.name, page.visible(forbidding)), *page.hidden(forbidding)]
+        return [page.tree(tree)], counts, set(page.lacking(tree, DELETE)), protected
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Ask, and delete the row; see Django's own."""
         to_field = request.POST.get(TO_FIELD_VAR, request.GET.get(TO_FIELD_VAR))
-        obj = self.get_object(request, unquote(object_id)) if to_field is None else None
+        is_allowed = not to_field or self.to_field_allowed(request, to_field)
+        obj = self.get_object(request, unquote(object_id), to_field) if is_allowed else None
         if obj is not None and obj.is_deleted and self.has_delete_permission(request, obj):
             self.message_user(request, gettext("It is deleted already."), messages.WARNING)
             return HttpResponseRedirect(self._url_of(request, "change", obj))
         try:
-            response = super().delete_view(request, object_id, extra_context)
+            if obj is None or request.method != "POST":
+                response = super().delete_view(request, object_id, extra_context)
+            else:
+                rows = rows_of(self.model, router.db_for_write(self.model)).filter(pk=obj.pk)
+                with deleting(request, self.admin_site, rows):
+                    response = super().delete_view(request, object_id, extra_context)
         except (ProtectedError, RestrictedError):
             # Something came up between the question and the answer.
             return HttpResponseRedirect(request.get_full_path())
@@ -109,9 +103,16 @@ class SoftDeleteAdmin(ShowsDeleted):
     @admin.action(permissions=["delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s"))
     def delete_selected(self, request: HttpRequest, queryset: Rows) -> Any:
         """Ask, and delete the active ones among the rows."""
+        using = router.db_for_write(self.model)
+        rows = filters.show(queryset, filters.ACTIVE)
         try:
-            with transaction.atomic(using=router.db_for_write(self.model)):
-                response: Any = delete_selected(self, request, filters.show(queryset, filters.ACTIVE))
+            with transaction.atomic(using=using):
+                if not request.POST.get("post"):
+                    response: Any = delete_selected(self, request, rows)
+                else:
+                    rows = pinned(rows.using(using), deleted=False, locks=True)
+                    with deleting(request, self.admin_site, rows):
+                        response = delete_selected(self, request, rows)
         except (ProtectedError, RestrictedError) as error:
             self.message_user(request, str(error.args[0]), messages.ERROR)
             return None

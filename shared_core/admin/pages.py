@@ -1,5 +1,10 @@
-"""How is it said what will happen to which rows, and why it cannot?"""
+"""Describes to a user what will happen to rows, or why it cannot.
 
+A row is named only where the user can see it in the admin: the `get_queryset` of its registered ModelAdmin has it, and
+`has_view_permission` allows it. Other rows appear as their kind and their number.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,18 +20,22 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from shared_core.admin import filters
+from shared_core.admin.permissions import admin_of, lacking
 from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError
 from shared_core.models.preview import BLOCKS, GOES, STAYS, Branch
+from shared_core.models.relations import is_soft_deletable
 
 LONGEST_NAME = 60  # characters of a row's name that are shown
 
 
 class Page:
-    """What a page of the admin says of rows, to who is asking."""
+    """What a page of the admin shows of rows to the user of a request."""
 
     def __init__(self, request: HttpRequest, site: AdminSite) -> None:
         self.request = request
         self.site = site
+        self._is_visible: dict[Model, bool] = {}
 
     def tree(self, root: Branch, *, gone: bool = False) -> SafeString:
         """Return the tree of what goes along, or comes back, and what stays or forbids it.
@@ -35,24 +44,51 @@ class Page:
             root: The rows themselves.
             gone: Whether what goes is gone for good, and what stays loses its link.
         """
+        self.visible(row for branch in root for row in branch.first)  # one query per model, not per branch
         context = {"branch": self._branch(root, [root], gone=gone), "is_root": True}
         return render_to_string("admin/shared_core/tree.html", context)
 
+    def visible(self, rows: Iterable[Model]) -> list[Model]:
+        """Return the rows that the user can see; the others must not be named."""
+        rows = list(rows)
+        unknown: dict[type[Model], list[Model]] = {}
+        for row in rows:
+            if row not in self._is_visible:
+                unknown.setdefault(type(row), []).append(row)
+        for model, some in unknown.items():
+            keys = self._keys(model, some)
+            shown = admin_of(self.site, model)
+            for row in some:
+                self._is_visible[row] = row.pk in keys and shown.has_view_permission(self.request, row)
+        return [row for row in rows if self._is_visible[row]]
+
     def name(self, row: Model) -> SafeString:
-        """Return a row's name, as a link where its page can be seen."""
+        """Return the name of a row that the user can see or acts on, as a link where the user can open its page."""
         text = _name(row)
         url = self._url(row)
         return format_html('<a href="{}">{}</a>', url, text) if url else conditional_escape(text)
 
-    def named(self, row: Model) -> SafeString:
-        """Return what kind of row it is, and its name."""
-        return format_html("{} “{}”", row._meta.verbose_name, self.name(row))
+    def named(self, rows: Iterable[Model]) -> list[SafeString]:
+        """Return the kind and name of each row that the user can see, and the kind and number of the others."""
+        rows = list(rows)
+        visible = self.visible(rows)
+        return [
+            *(format_html("{} “{}”", row._meta.verbose_name, self.name(row)) for row in visible),
+            *map(conditional_escape, self.hidden(rows)),
+        ]
+
+    def hidden(self, rows: Iterable[Model]) -> list[str]:
+        """Return ``1 ticket that you may not see``, for each kind of row among those that the user cannot see."""
+        rows = list(rows)
+        visible = self.visible(rows)
+        kinds = Counter(type(row) for row in rows if row not in visible)
+        return [_("%s that you may not see") % counted(model, count) for model, count in kinds.items()]
 
     def why_not(self, error: RestoreError) -> SafeString:
         """Return why rows cannot be restored, and what to do about it."""
-        rows = list(error.objects)[:3]
+        rows = error.objects[:3]
         others = len(error.objects) - len(rows)
-        named = format_html_join(mark_safe(", "), "{}", ((self.named(row),) for row in rows))
+        named = format_html_join(mark_safe(", "), "{}", ((text,) for text in self.named(rows)))
         if others:
             more = ngettext("%(count)d more", "%(count)d more", others) % {"count": others}
             named = format_html(_("{} and {}"), named, more)
@@ -71,37 +107,43 @@ class Page:
             named,
         )
 
-    def lacking(self, root: Branch) -> list[str]:
-        """Return the kinds of rows that would go along, or come back, and that the user may not delete.
-
-        As Django's own confirmation: models that are not in the admin are not asked about.
-        """
-        found = []
-        for model in root.counts():
-            shown = self.site._registry.get(model)
-            if shown is not None and not shown.has_delete_permission(self.request):
-                found.append(str(model._meta.verbose_name))
-        return sorted(found)
+    def lacking(self, root: Branch, act: str) -> list[str]:
+        """Return the kinds of rows in the tree on which the user may not act; see `permissions`."""
+        return lacking(self.request, self.site, iter(root), act)
 
     def _branch(self, branch: Branch, beside: list[Branch], *, gone: bool) -> dict[str, Any]:  # Any: for a template
         label = capfirst(counted(branch.model, branch.count))
         if branch.link is not None and [one.model for one in beside].count(branch.model) > 1:
             label += f" ({branch.link.verbose_name})"
+        rows = [self.name(row) for row in self.visible(branch.first)]
         fates = {GOES: "", STAYS: _("kept, without the link") if gone else _("kept"), BLOCKS: _("protected")}
         return {
             "fate": branch.fate,
             "label": label,
             "mark": fates[branch.fate],
-            "rows": [self.name(row) for row in branch.first],
-            "more": branch.count - len(branch.first),
+            "rows": rows,
+            "more": branch.count - len(rows),
             "branches": [
                 self._branch(below, branch.branches, gone=gone) for below in sorted(branch.branches, key=_order)
             ],
         }
 
+    def _keys(self, model: type[Model], rows: list[Model]) -> set[Any]:  # Any: keys of whatever type
+        """Return the keys of the rows that the model's ModelAdmin lists."""
+        shown = admin_of(self.site, model)
+        if shown is None:
+            return set()
+        listed = shown.get_queryset(self.request)
+        if is_soft_deletable(model):
+            listed = filters.show(listed, filters.ALL)
+        keys = {row.pk for row in rows}
+        if not listed.query.where:
+            return keys  # nothing hides a row
+        return set(listed.using(rows[0]._state.db).filter(pk__in=keys).order_by().values_list("pk", flat=True))
+
     def _url(self, row: Model) -> str | None:
-        shown = self.site._registry.get(type(row))
-        if shown is None or not shown.has_view_permission(self.request, row):
+        shown = admin_of(self.site, type(row))
+        if not self.visible([row]):
             return None
         # Only an admin of ours has pages of deleted rows.
         if getattr(row, "is_deleted", False) and not hasattr(shown, "restore_view"):

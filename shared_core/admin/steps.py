@@ -5,6 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from copy import copy
 from typing import Any, ClassVar
 
 import django
@@ -24,7 +25,9 @@ from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters
 from shared_core.admin.pages import Page, counted, phrase, with_others
+from shared_core.admin.permissions import HARD_DELETE, RESTORE, pinned
 from shared_core.models import RestoreError, preview
+from shared_core.models.changes import Counts
 from shared_core.models.restore import find_restore_error
 
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
@@ -58,11 +61,18 @@ def moment(row: Any) -> str:  # Any: a SoftDeleteModel
     return formats.localize(timezone.localtime(at) if timezone.is_aware(at) else at)
 
 
+class ChangedError(Exception):
+    """More rows changed than the user was asked about."""
+
+
 class _Step(ABC):
     """One of the acts, on rows of one request."""
 
     name: ClassVar[str]  # of its page's template
     title: ClassVar[Any]  # Any: a lazy text
+    forbidden: ClassVar[Any]  # Any: as above
+    permission: ClassVar[str]  # of `permissions`
+    locks: ClassVar[bool]  # the rows, before it acts
     flag: ClassVar[int]
     logged: ClassVar[Any]  # Any: as above
     refusals: ClassVar[tuple[type[Exception], ...]]
@@ -83,27 +93,43 @@ class _Step(ABC):
 
     def take(self) -> HttpResponse | None:
         """Return the page that asks, or says why not; None once it is done."""
-        tree = self.foretell()
+        is_sent = bool(self.request.POST.get("post"))
+        refused = ""
+        if is_sent:
+            try:
+                with transaction.atomic(using=self.using):
+                    done = self.do(pinned(self.rows, deleted=True, locks=self.locks))
+            except self.refusals:
+                refused = _("Something else changed meanwhile. Try again.")
+            else:
+                if done is not None:
+                    self.shown.message_user(self.request, self.done(done), messages.SUCCESS)
+                    return None
+        tree = self.foretell(self.rows)
         if not tree.count:
             self.shown.message_user(self.request, _("None of these is deleted."), messages.WARNING)
             return None
-        lacking = self.page.lacking(tree)
-        is_sent = bool(self.request.POST.get("post"))
-        if is_sent and lacking:
-            raise PermissionDenied
-        refused = ""
-        if is_sent and self.is_confirmed(tree):
-            try:
-                with transaction.atomic(using=self.using):
-                    log(self.request, self.rows, self.flag, str(self.logged))
-                    self.act()
-            except self.refusals:
-                refused = _("Something else changed meanwhile. Try again.")
-                tree = self.foretell()
-            else:
-                self.shown.message_user(self.request, self.done(tree), messages.SUCCESS)
-                return None
+        lacking = self.page.lacking(tree, self.permission)
         return self.asking(tree, lacking, self.why_not(tree) or refused, is_sent=is_sent)
+
+    def do(self, rows: Rows) -> preview.Branch | None:
+        """Act on the rows and return what it did; None where that is not confirmed.
+
+        Raises:
+            PermissionDenied: The user may not act on one of the rows, or on one that is restored or deleted with it.
+            ChangedError: Rows below them were added since the user was asked.
+        """
+        tree = self.foretell(rows)
+        if self.page.lacking(tree, self.permission):
+            raise PermissionDenied
+        if not tree.count or not self.is_confirmed(tree):
+            return None
+        log(self.request, rows, self.flag, str(self.logged))
+        counts = self.act(rows)
+        # An override may return nothing.
+        if counts and counts[0] > sum(tree.counts().values()):
+            raise ChangedError
+        return tree
 
     def asking(self, tree: preview.Branch, lacking: list[str], why_not: str, *, is_sent: bool) -> HttpResponse:
         opts, site = self.shown.opts, self.shown.admin_site
@@ -116,6 +142,7 @@ class _Step(ABC):
             "opts": opts,
             "object": self.obj,
             "lacking": lacking,
+            "forbidden": self.forbidden,
             "why_not": why_not,
             "tree": self.page.tree(tree, gone=self.flag == DELETION),
             # Where all rows were meant, one stands for them: a form may hold no more than 1,000 fields.
@@ -149,13 +176,13 @@ class _Step(ABC):
         return {"what": self.what(tree)}
 
     @abstractmethod
-    def foretell(self) -> preview.Branch: ...
+    def foretell(self, rows: Rows) -> preview.Branch: ...
 
     @abstractmethod
     def why_not(self, tree: preview.Branch) -> str: ...
 
     @abstractmethod
-    def act(self) -> None: ...
+    def act(self, rows: Rows) -> Counts | None: ...
 
     @abstractmethod
     def done(self, tree: preview.Branch) -> str: ...
@@ -166,25 +193,30 @@ class Restore(_Step):
 
     name = "restore_confirmation"
     title = gettext_lazy("Restore")
+    forbidden = gettext_lazy("Your account does not have permission to restore:")
+    permission = RESTORE
+    locks = False
     flag = CHANGE
     logged = gettext_lazy("Restored.")
-    refusals = (RestoreError,)
+    refusals = (RestoreError, ChangedError)
 
-    def foretell(self) -> preview.Branch:
+    def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""
-        return preview.of_restore(self.rows)
+        return preview.of_restore(rows)
 
     def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
         """Return why it cannot be done; empty where it can."""
         error = find_restore_error(self.rows)
         return self.page.why_not(error) if error else ""
 
-    def act(self) -> None:
+    def act(self, rows: Rows) -> Counts | None:
         """Do it."""
+        counts: Counts | None
         if self.obj is not None:
-            self.shown.restore_model(self.request, self.obj)
+            counts = self.shown.restore_model(self.request, self.obj)
         else:
-            self.shown.restore_queryset(self.request, self.rows)
+            counts = self.shown.restore_queryset(self.request, rows)
+        return counts
 
     def done(self, tree: preview.Branch) -> str:
         """Return what to say afterwards."""
@@ -196,13 +228,16 @@ class HardDelete(_Step):
 
     name = "hard_delete_confirmation"
     title = gettext_lazy("Delete permanently")
+    forbidden = gettext_lazy("Your account does not have permission to delete permanently:")
+    permission = HARD_DELETE
+    locks = True
     flag = DELETION
     logged = gettext_lazy("Deleted permanently.")
-    refusals = (ProtectedError, RestrictedError)
+    refusals = (ProtectedError, RestrictedError, ChangedError)
 
-    def foretell(self) -> preview.Branch:
+    def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""
-        return preview.of_hard_deletion(self.rows)
+        return preview.of_hard_deletion(rows)
 
     def why_not(self, tree: preview.Branch) -> str:
         """Return why it cannot be done; empty where it can."""
@@ -211,18 +246,26 @@ class HardDelete(_Step):
     def is_confirmed(self, tree: preview.Branch) -> bool:
         """Say whether it was confirmed as it must be."""
         typed = " ".join(self.request.POST.get("typed", "").split())
-        return typed == phrase(tree.first, tree.model, tree.count)
+        return typed == self.phrase(tree)
 
     def words(self, tree: preview.Branch) -> dict[str, Any]:
         """Return what its page says beside."""
-        return {**super().words(tree), "phrase": phrase(tree.first, tree.model, tree.count)}
+        return {**super().words(tree), "phrase": self.phrase(tree)}
 
-    def act(self) -> None:
+    def phrase(self, tree: preview.Branch) -> str:
+        """Return what must be typed."""
+        rows = tree.first if self.obj is not None else self.page.visible(tree.first)
+        return phrase(rows, tree.model, tree.count)
+
+    def act(self, rows: Rows) -> Counts | None:
         """Do it."""
+        counts: Counts | None
         if self.obj is not None:
-            self.shown.hard_delete_model(self.request, self.obj)
+            # Of a copy: Django takes the key from an instance that it deletes, even if that is rolled back.
+            counts = self.shown.hard_delete_model(self.request, copy(self.obj))
         else:
-            self.shown.hard_delete_queryset(self.request, self.rows)
+            counts = self.shown.hard_delete_queryset(self.request, rows)
+        return counts
 
     def done(self, tree: preview.Branch) -> str:
         """Return what to say afterwards."""

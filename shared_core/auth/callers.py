@@ -38,24 +38,24 @@ class Refusal:
         return answer
 
 
-class _Known:
+class Known:
     """What the settings accept, prepared at first use."""
 
     def __init__(self) -> None:
         tokens, jwts = conf.get("SERVICE_ACCEPTED_TOKENS"), JWTSettings.read()
-        self._tokens = AcceptedTokens({} if tokens is None else tokens)
-        self._verifier = None if jwts is None else Verifier(jwts)
+        self.tokens = AcceptedTokens({} if tokens is None else tokens)
+        self.verifier = None if jwts is None else Verifier(jwts)
 
     def service_of(self, token: str) -> str:
         """Return whose token it is; InvalidTokenError where it is nobody's."""
-        if (service := self._tokens.service_of(token)) is not None:
+        if (service := self.tokens.service_of(token)) is not None:
             return service
-        if self._verifier is None or token.count(".") != 2:
+        if self.verifier is None or token.count(".") != 2:
             raise InvalidTokenError("not known")
-        return self._verifier.service_of(token)
+        return self.verifier.service_of(token)
 
 
-_known = functools.cache(_Known)
+_known = functools.cache(Known)
 
 
 def _forget(*, setting: str, **_: object) -> None:
@@ -85,6 +85,13 @@ def caller_of(request: HttpRequest) -> str | Refusal:
         return _known().service_of(found[1])
     except InvalidTokenError as error:
         return Refusal(401, str(error), gave_token=True)
+
+
+def authorization_of_person(request: HttpRequest) -> str:
+    """Return the Authorization of ``request``, where it is not the token by which `admit` found the calling service."""
+    given = request.META.get
+    is_services_own = isinstance(getattr(request, _CALLER, None), str) and not given("HTTP_X_SERVICE_AUTHORIZATION")
+    return "" if is_services_own else given("HTTP_AUTHORIZATION") or ""
 
 
 def admit(request: HttpRequest, services: frozenset[str]) -> str | Refusal:

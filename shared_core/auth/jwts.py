@@ -9,8 +9,9 @@ SERVICE_JWT_LEEWAY      seconds that clocks may differ, 10
 """
 
 import json
-import os
-from base64 import b64decode, urlsafe_b64decode
+import logging
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
+from shared_core.auth.keys import is_jwk, is_key
+from shared_core.auth.tokens import State, are_settled, state_of
+from shared_core.service_settings import SHORTEST_KEY, fault_of_secret
+
+logger = logging.getLogger("shared_core.auth")
 
 _SECRET = frozenset({"HS256", "HS384", "HS512"})
 _PUBLIC = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"})
@@ -147,7 +153,8 @@ class Key:
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
         # The file's state and {kid: key}, both by one assignment: of two threads that read a changed file, neither may
         # keep the other's half.
-        self._read: tuple[tuple[int, int, int] | None, dict[str | None, Any]] = (None, {})
+        self._read: tuple[State, dict[str | None, Any]] = (None, {})
+        self._fault = ""  # of the file, as it was logged
         if isinstance(source, Path):
             self._read_what_changed(source)
         elif isinstance(source, str):
@@ -156,9 +163,9 @@ class Key:
             raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
 
     def verifying(self, token: str) -> Any:
-        """Return the key for ``token``; InvalidTokenError where there is none."""
+        """Return the key for ``token``; InvalidTokenError where there is none, or its file has been broken."""
         if isinstance(self._source, Path):
-            self._read_what_changed(self._source)
+            self._read_what_is_there(self._source)
         _, ready = self._read
         if (only := ready.get(None)) is not None:
             return only
@@ -167,18 +174,31 @@ class Key:
             raise InvalidTokenError("signed by a key that is not known")
         return key
 
-    def _read_what_changed(self, path: Path) -> None:
+    def _read_what_is_there(self, path: Path) -> None:
+        """Read the file again where it has changed; a fault costs the tokens that it verifies, and no other caller."""
         try:
-            status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
-            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if seen == self._read[0]:
-                return
+            self._read_what_changed(path)
+        except ImproperlyConfigured as error:
+            if self._fault != str(error):
+                self._fault = str(error)
+                logger.error("Key file not accepted", extra={"reason": self._fault})  # noqa: TRY400  # no traceback: what is wrong is said
+            raise InvalidTokenError("signed by a key whose file cannot be used") from None
+        self._fault = ""
+
+    def _read_what_changed(self, path: Path) -> None:
+        now, seen = time.time_ns(), state_of(path)
+        if seen is not None and seen == self._read[0]:
+            return
+        try:
             text = path.read_text("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
         # A secret may begin with a bracket too, and is told from a JWKS by what it holds.
-        is_set = _is_jwk(text) or (text.startswith("{") and self._algorithms[0] not in _SECRET)
-        self._read = seen, self._set(text) if is_set else {None: self._prepared(text)}
+        is_set = is_jwk(text) or (text.startswith("{") and self._algorithms[0] not in _SECRET)
+        self._read = (
+            seen if are_settled([seen], now) else None,
+            self._set(text) if is_set else {None: self._prepared(text)},
+        )
 
     def _set(self, text: str) -> dict[str | None, Any]:
         try:
@@ -198,16 +218,13 @@ class Key:
         if self._algorithms[0] in _SECRET:
             if "-----BEGIN" in text:
                 raise ImproperlyConfigured('SERVICE_JWT_KEY is a PEM: write SERVICE_JWT_ALGORITHMS = ["RS256"].')
-            if _is_jwk(text):
+            if is_jwk(text):
                 raise ImproperlyConfigured(_NO_TEXT)
-            if _is_der(text):
-                raise ImproperlyConfigured(
-                    "SERVICE_JWT_KEY is a PEM without its first and last lines: write them too, and "
-                    'SERVICE_JWT_ALGORITHMS = ["RS256"].'
-                )
             self._check(text.encode())
+            if conf.is_exposed() and (fault := fault_of_secret(text, SHORTEST_KEY)):
+                raise ImproperlyConfigured(f"SERVICE_JWT_KEY {fault}. {_MAKE}")
             return text.encode()
-        if _is_jwk(text):
+        if is_jwk(text):
             raise ImproperlyConfigured(_NO_TEXT)
         for algorithm in self._algorithms:
             try:
@@ -224,37 +241,21 @@ class Key:
             shortest = max(int(algorithm[2:]) for algorithm in self._algorithms) // 8
             if len(key) < shortest:
                 raise ImproperlyConfigured(f"SERVICE_JWT_KEY is shorter than {shortest} bytes (RFC 7518 §3.2).")
+            if is_key(key):
+                raise ImproperlyConfigured(_IS_KEY)
         elif not hasattr(key, "verify"):
             raise ImproperlyConfigured(
                 "SERVICE_JWT_KEY is a private key: it belongs to who signs; write its public key."
             )
 
 
+_MAKE = 'Make a secret: python -c "import secrets; print(secrets.token_urlsafe(64))".'
+_IS_KEY = (
+    "SERVICE_JWT_KEY is a public or private key, a part of one or an encoding of one, and no secret. Write the PEM of "
+    'the public key, and SERVICE_JWT_ALGORITHMS = ["RS256"]. For a secret, make one: '
+    'python -c "import secrets; print(secrets.token_urlsafe(64))".'
+)
 _NO_TEXT = 'SERVICE_JWT_KEY is a JWK: write {"keys": [it]} into a file, and Path(file).'
-# RFC 8410 §3 and RFC 3279 §2.3: what the names of RSA, EC, Ed25519 and Ed448 keys are in DER.
-_DER_NAMES = tuple(map(bytes.fromhex, ("06092a864886f70d010101", "06072a8648ce3d0201", "06032b6570", "06032b6571")))
-
-
-def _is_jwk(text: str) -> bool:
-    """Say whether ``text`` is a JWK, a JWKS or a list of these: no secret, for it may be public."""
-    try:
-        said = json.loads(text.strip().removeprefix("\ufeff"))
-    except ValueError:
-        return False
-    except RecursionError:
-        return True  # whatever it is, nobody has drawn it by lot
-    each = said if isinstance(said, list) else [said]
-    return any(isinstance(one, dict) and not one.keys().isdisjoint({"kty", "keys"}) for one in each)
-
-
-def _is_der(text: str) -> bool:
-    """Say whether ``text`` is the base64 that a PEM holds: DER, a SEQUENCE, with the name of a kind of key in it."""
-    compact = "".join(text.split()).translate({ord("-"): "+", ord("_"): "/"}).rstrip("=")
-    try:
-        data = b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-    except ValueError:
-        return False
-    return data.startswith(b"\x30") and any(name in data for name in _DER_NAMES)
 
 
 def _kinds(algorithms: Sequence[str]) -> set[str]:

@@ -1,34 +1,64 @@
-"""Which static tokens are accepted, and whose are they?
+"""Knows the static tokens that are accepted, and which service each belongs to.
 
-SERVICE_ACCEPTED_TOKENS = {"ticket": ["new token", "old token"], "file": [Path("/run/secrets/file_token")]}
+SERVICE_ACCEPTED_TOKENS = {
+    "ticket": ["new token", "old token"],        # several, so that one can be replaced while both are in use
+    "file": [Path("/run/secrets/file_token")],   # a file, as Docker's secrets are, with a token a line
+    "*": [Path("/run/tokens")],                  # a folder with a file for each service, named after it
+}
 
-Several for a service, so that one can be replaced while both are in use. A file, as Docker's secrets are, holds one a
-line, and is read again when it changes.
+Files and folders are read again when they change. A fault in a file costs the tokens that have it, and no others; it is
+logged once.
 """
 
 import hashlib
+import logging
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from shared_core import conf
+from shared_core.service_settings import EACH_SERVICE, SHORTEST_TOKEN, fault_of_secret
+
+logger = logging.getLogger("shared_core.auth")
+
 _EXAMPLE = 'SERVICE_ACCEPTED_TOKENS = {"ticket": ["a token", Path("/run/secrets/ticket_token")]}'
-_SHORTEST = 16  # characters
+
+# Seconds. Where a file has changed within the last ones, its times may stay the same if it changes again: file systems
+# count in ticks, some in whole seconds.
+_SETTLED_AFTER = 2
+
+type State = tuple[int, int, int, int] | None  # None: not there
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What files and folders held when they were read."""
+
+    tokens: Mapping[bytes, str]  # {digest: service}
+    faults: Mapping[Path, str]  # what is wrong with each file or folder
+    watched: tuple[Path, ...] = ()
+    states: tuple[State, ...] | None = None  # of each; None: to be read again
 
 
 class AcceptedTokens:
     """The tokens of one SERVICE_ACCEPTED_TOKENS.
 
     Raises:
-        ImproperlyConfigured: It is not of that form, a token is short or two services', or a file cannot be read.
+        ImproperlyConfigured: It is not of that form, or a token written in it is short or two services'.
     """
 
     def __init__(self, setting: Any) -> None:  # Any: whatever the service wrote
         if not isinstance(setting, Mapping):
             raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS must be a dict: write {_EXAMPLE}.")
-        self._files: dict[Path, str] = {}  # {file: service}
+        self._is_exposed = conf.is_exposed()
+        self._folders: list[Path] = []
+        self._files: list[tuple[Path, str]] = []  # and the service of each
         self._fixed: dict[bytes, str] = {}  # {digest: service}
         for service, tokens in setting.items():
             if (
@@ -39,53 +69,126 @@ class AcceptedTokens:
             ):
                 raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS[{service!r}] must be a list: write {_EXAMPLE}.")
             for token in tokens:
-                if isinstance(token, Path):
-                    self._files[token] = service
-                else:
-                    _add(self._fixed, token, service)
-        # Both by one assignment: of two threads that read a changed file, neither may keep the other's half.
-        self._read: tuple[tuple[tuple[int, int, int], ...] | None, dict[bytes, str]] = (None, {})
+                self._add(service, token)
+        self._found = _Found(self._fixed, {})
+        self._lock = threading.Lock()
 
     def service_of(self, token: str) -> str | None:
         """Return the service whose token it is, or None.
 
         Looked up by its SHA-256: how long that takes says nothing of tokens that are nearly right.
         """
-        if self._files or self._read[0] is None:
+        if self._folders or self._files:
             self._read_what_changed()
-        return self._read[1].get(hashlib.sha256(token.encode()).digest())
+        return self._found.tokens.get(_digest(token))
+
+    def read(self) -> _Found:
+        """Return what is accepted now, and what is wrong with the files."""
+        now, folders = time.time_ns(), tuple(self._folders)
+        faults: dict[Path, str] = {}
+        states = [state_of(folder) for folder in folders]
+        files = [*self._files]
+        for folder in folders:
+            try:
+                files += [(path, path.name) for path in sorted(folder.iterdir()) if _is_of_service(path)]
+            except OSError as error:
+                faults[folder] = f"cannot be read: {error.strerror}"
+        states += [state_of(path) for path, _ in files]
+        tokens, shared = dict(self._fixed), set()
+        for path, service in files:
+            wrong = []
+            for digest, fault in self._tokens_of(path):
+                if not fault and tokens.setdefault(digest, service) != service:
+                    shared.add(digest)
+                    fault = f"is a token of {tokens[digest]} too, and is accepted from neither"  # noqa: PLW2901
+                wrong += [fault] if fault else []
+            if wrong:
+                faults[path] = "; ".join(wrong)
+        return _Found(
+            {digest: service for digest, service in tokens.items() if digest not in shared},
+            faults,
+            (*folders, *(path for path, _ in files)),
+            tuple(states) if are_settled(states, now) else None,
+        )
+
+    def _add(self, service: str, token: object) -> None:
+        if isinstance(token, Path):
+            if service == EACH_SERVICE:
+                self._folders.append(token)
+            else:
+                self._files.append((token, service))
+            return
+        where = f"SERVICE_ACCEPTED_TOKENS[{service!r}]"
+        if service == EACH_SERVICE:
+            raise ImproperlyConfigured(f'{where} must be a list of folders: write {{"*": [Path("/run/tokens")]}}.')
+        if not isinstance(token, str) or len(token) < SHORTEST_TOKEN or token != token.strip():
+            # Without the token.
+            raise ImproperlyConfigured(
+                f"A token of {where} is no text of {SHORTEST_TOKEN} characters or more, without spaces at its ends. "
+                'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
+            )
+        if fault := self._fault_of(token):
+            logger.error("Token not accepted", extra={"reason": f"a token of {where} {fault}"})
+        elif self._fixed.setdefault(_digest(token), service) != service:
+            raise ImproperlyConfigured(
+                f"SERVICE_ACCEPTED_TOKENS gives {service!r} a token that another service has too."
+            )
 
     def _read_what_changed(self) -> None:
-        seen = tuple(_state_of(path) for path in self._files)
-        if seen != self._read[0]:
-            found = dict(self._fixed)
-            for path, service in self._files.items():
-                for line in filter(None, map(str.strip, _text_of(path).splitlines())):
-                    _add(found, line, service)
-            self._read = seen, found
+        if self._is_as_it_was():
+            return
+        with self._lock:
+            if self._is_as_it_was():  # another thread has read it meanwhile
+                return
+            before, self._found = self._found.faults, self.read()
+            for path, fault in self._found.faults.items():
+                if before.get(path) != fault:
+                    logger.error("Token file not accepted", extra={"reason": f"{path} {fault}"})
+
+    def _is_as_it_was(self) -> bool:
+        found = self._found
+        return found.states is not None and found.states == tuple(map(state_of, found.watched))
+
+    def _tokens_of(self, path: Path) -> Iterator[tuple[bytes, str]]:
+        """Yield the digest of each token in a file, and what is wrong with it: nothing, as a rule."""
+        try:
+            lines = path.read_text().splitlines()
+        except OSError as error:
+            yield b"", f"cannot be read: {error.strerror}"
+            return
+        except UnicodeDecodeError:
+            yield b"", "cannot be read: it is no text"
+            return
+        tokens = [(number, token) for number, line in enumerate(lines, start=1) if (token := line.strip())]
+        if not tokens:
+            yield b"", "holds no token"
+        for number, token in tokens:
+            is_short = len(token) < SHORTEST_TOKEN
+            fault = f"has fewer than {SHORTEST_TOKEN} characters" if is_short else self._fault_of(token)
+            yield _digest(token), f"line {number} {fault}" if fault else ""
+
+    def _fault_of(self, token: str) -> str:
+        return fault_of_secret(token, SHORTEST_TOKEN) if self._is_exposed else ""
 
 
-def _add(found: dict[bytes, str], token: object, service: str) -> None:
-    if not isinstance(token, str) or len(token) < _SHORTEST or token != token.strip():
-        # Without the token.
-        raise ImproperlyConfigured(
-            f"A token of SERVICE_ACCEPTED_TOKENS[{service!r}] is no text of {_SHORTEST} characters or more, without "
-            'spaces at its ends. Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
-        )
-    if found.setdefault(hashlib.sha256(token.encode()).digest(), service) != service:
-        raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS gives {service!r} a token that another service has too.")
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
-def _state_of(path: Path) -> tuple[int, int, int]:
+def _is_of_service(path: Path) -> bool:
+    # Kubernetes keeps what its links lead to in folders that begin with two dots.
+    return path.is_file() and not path.name.startswith(".")
+
+
+def state_of(path: Path) -> State:
+    """Return what changes when a file or a folder does: not even who sets its times back can set st_ctime."""
     try:
         status = os.stat(path)  # noqa: PTH116  # asked for each request: a Path makes its text each time
-    except OSError as error:
-        raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS: {path} cannot be read: {error.strerror}.") from None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS: {path} cannot be read: {type(error).__name__}.") from None
+def are_settled(states: Iterable[State], now: int) -> bool:
+    """Say whether the next change will be seen in these states, which were taken at ``now``, in nanoseconds."""
+    return all(state is None or state[2] < now - _SETTLED_AFTER * 10**9 for state in states)

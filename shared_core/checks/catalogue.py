@@ -169,7 +169,7 @@ NOBODY_ACCEPTED = _warning(
 )
 ACCEPTED = _error(
     "207",
-    "What callers are known by is set wrong, so that each call fails",
+    "What callers are known by is wrong, so that their calls fail",
     '`SERVICE_ACCEPTED_TOKENS = {{"ticket": [Path("/run/secrets/ticket_token")]}}`, or the SERVICE_JWT_… settings; '
     'see "Who may call" in the README.',
 )
@@ -187,6 +187,13 @@ USER_ID_FIELD = _error(
     "210",
     "USER_ID_FIELD is no field of the user model, so that no token can be made or read",
     '`{setting} = {{"USER_ID_FIELD": "{field}", …}}`',
+)
+
+ACCEPTED_TOKEN = _error(
+    "211",
+    "A token that this service accepts is weak outside of DEBUG, and is refused",
+    'A new one in the environment, `SERVICE_ACCEPTED_TOKENS="{service}=<token>"`, and in SERVICE_AUTH_TOKEN of the '
+    'caller: `python -c "import secrets; print(secrets.token_urlsafe(32))"`',
 )
 
 UNREACHABLE = _error(

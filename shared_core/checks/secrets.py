@@ -1,7 +1,7 @@
-"""Can what must be secret be guessed, where this is not a developer's machine?"""
+"""Finds secrets that can be guessed, where this is not a developer's machine."""
 
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.core.checks import CheckMessage
@@ -9,7 +9,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
 from shared_core.checks import catalogue
-from shared_core.environment import environment_name
 from shared_core.service_settings import SHORTEST_KEY, SHORTEST_TOKEN, fault_of_secret
 
 _TOKENS = ("SERVICE_AUTH_TOKEN", "AUTH_TOKEN")
@@ -17,7 +16,7 @@ _TOKENS = ("SERVICE_AUTH_TOKEN", "AUTH_TOKEN")
 
 def check_secrets(**_: object) -> Iterator[CheckMessage]:
     """Yield keys, tokens and hosts that are good on a developer's machine only."""
-    if not _is_exposed():
+    if not conf.is_exposed():
         return
     for fault in _faults_of_keys():
         yield catalogue.SECRET_KEY.found(fault)
@@ -25,19 +24,23 @@ def check_secrets(**_: object) -> Iterator[CheckMessage]:
         token = conf.get(setting)
         if token and isinstance(token, str) and (fault := fault_of_secret(token, SHORTEST_TOKEN)):
             yield catalogue.TOKEN.found(f"{setting} {fault}", setting=setting)
+    for service, fault in _weak_accepted_tokens():
+        yield catalogue.ACCEPTED_TOKEN.found(f"a token of {service} {fault}", service=service)
     if "*" in settings.ALLOWED_HOSTS:
         yield catalogue.ALLOWED_HOSTS.found('ALLOWED_HOSTS has "*"')
 
 
-def _is_exposed() -> bool:
-    """Say whether strangers may reach the service: not with DEBUG, nor where ENVIRONMENT is development or test."""
-    # Django's test runner turns DEBUG off, and leaves a mailbox.
-    if settings.DEBUG or hasattr(sys.modules.get("django.core.mail"), "outbox"):
-        return False
-    try:
-        return environment_name() not in {"development", "test"}
-    except ImproperlyConfigured:
-        return True
+def _weak_accepted_tokens() -> Iterator[tuple[str, str]]:
+    """Yield what a service is called, and what is weak about a token of its own that the settings hold."""
+    tokens = conf.get("SERVICE_ACCEPTED_TOKENS")
+    for number, (service, own) in enumerate(tokens.items() if isinstance(tokens, Mapping) else (), start=1):
+        # Written the wrong way round, the names are the tokens.
+        name = service if re.fullmatch(r"[a-z]+(-[a-z]+)*", str(service)) else f"entry {number}"
+        for token in own if isinstance(own, list | tuple | set | frozenset) else ():
+            # What is too short is E207's.
+            is_token = isinstance(token, str) and len(token) >= SHORTEST_TOKEN
+            if is_token and (fault := fault_of_secret(token, SHORTEST_TOKEN)):
+                yield name, fault
 
 
 def _faults_of_keys() -> Iterator[str]:

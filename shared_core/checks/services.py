@@ -69,28 +69,29 @@ def _service_of(setting: str) -> str:
 def check_callers(**_: object) -> Iterator[CheckMessage]:
     """Yield what keeps callers out whom the service means to let in."""
     tokens, key = conf.get("SERVICE_ACCEPTED_TOKENS"), conf.get("SERVICE_JWT_KEY")
-    is_set = tokens is not None or key is not None
-    if is_set and (fault := _fault_of_accepted(tokens)):
+    faults, is_anybody_known = _look_at_accepted(tokens) if tokens is not None or key is not None else ([], False)
+    for fault in faults:
         yield catalogue.ACCEPTED.found(fault)
-    elif key is None and not any((tokens or {}).values()) and _place(_AUTH) is not None:
+    if not faults and not is_anybody_known and _place(_AUTH) is not None:
         yield catalogue.NOBODY_ACCEPTED.found("SERVICE_ACCEPTED_TOKENS has no token, and SERVICE_JWT_KEY is not set")
 
 
-def _fault_of_accepted(tokens: object) -> str:
-    from shared_core.auth.callers import _Known  # noqa: PLC0415  # not before it is needed
-    from shared_core.auth.jwts import InvalidTokenError  # noqa: PLC0415  # as above
+def _look_at_accepted(tokens: object) -> tuple[list[str], bool]:
+    """Return what is wrong with what callers are known by, and whether any are known."""
+    from shared_core.auth.callers import Known  # noqa: PLC0415  # not before it is needed
 
     try:
-        with suppress(InvalidTokenError):
-            _Known().service_of("")  # files are read when the first caller comes
+        known = Known()
     except ImproperlyConfigured as error:
         text = str(error).rstrip(".")
         # Written the wrong way round, the names are the tokens.
         for number, name in enumerate(tokens if isinstance(tokens, Mapping) else (), start=1):
             if not re.fullmatch(r"[a-z]+(-[a-z]+)*", str(name)):
                 text = text.replace(repr(name), f"entry {number}")
-        return text
-    return ""
+        return [text], False
+    found = known.tokens.read()
+    faults = [f"{path} {fault}" for path, fault in found.faults.items()]
+    return faults, bool(found.tokens) or known.verifier is not None
 
 
 def check_middleware(**_: object) -> Iterator[CheckMessage]:

@@ -11,12 +11,14 @@ attempt ──▶ response below 400 ──▶ returned
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import inf
 
 import requests
 
 from shared_core.clients import transactions
 from shared_core.clients.circuits import Lease, Verdict
 from shared_core.clients.exceptions import (
+    OUTAGE_STATUSES,
     CallInsideTransaction,
     CircuitOpen,
     DeadlineExceeded,
@@ -43,6 +45,9 @@ REQUEST_DEADLINE = "X-Request-Deadline"
 # Seconds in which no service answers: with less left, nothing is sent.
 _TOO_LITTLE = 0.005
 
+# Seconds. With less left, such a status may only pass on that the service itself had no time for a call.
+_PASSED_ON = 0.1
+
 
 class Call:
     """One call: `run` it once."""
@@ -55,6 +60,7 @@ class Call:
         self.ends = self.report.started + plan.deadline
         self.rewind = rewinder(plan.request.body)
         self.is_probe = False
+        self.is_at_home = True  # not redirected to another origin
         self.verdict = Verdict.UNKNOWN
 
     def run[T](self, read: Callable[[requests.Response], T]) -> T:
@@ -93,7 +99,9 @@ class Call:
         circuit, now = self.plan.circuit, self.plan.clock.monotonic
         if circuit is None:
             return self._run()
-        lease = circuit.enter(now())
+        # A deadline shorter than an attempt may take can cut it short, which shows nothing about the service.
+        left = self._left()
+        lease = circuit.enter(now(), inf if left >= self.plan.timeout.total else left)
         if not isinstance(lease, Lease):
             raise self.report.error(Failure(CircuitOpen, f"not tried: it failed, rests {lease:.1f} s"), wait=lease)
         self.is_probe = lease.is_probe
@@ -119,10 +127,9 @@ class Call:
                 self.report.attempt(began, outcome)
                 return outcome
             failure = outcome
-            if failure.is_outage:
-                self.verdict = Verdict.DOWN
-            elif failure.response is not None:
-                self.verdict = Verdict.UP
+            verdict = failure.verdict if self.is_at_home else Verdict.UP  # a redirect is an answer
+            if verdict is not Verdict.UNKNOWN:
+                self.verdict = verdict
             if self._may_renew(failure, token) and not renewed:
                 self.report.attempt(began, failure)
                 token, renewed = self._token(stale=token), True
@@ -149,7 +156,7 @@ class Call:
         if token is not None:
             request.headers[plan.token_header] = f"Bearer {token}"
         request.headers.setdefault(REQUEST_DEADLINE, f"{self._left():.3f}")
-        at_home = True
+        self.is_at_home = True
         while True:
             if self.rewind is not None:
                 self.rewind()
@@ -159,24 +166,24 @@ class Call:
                 limit=limit,
                 max_bytes=plan.max_response_bytes,
                 stream=plan.stream,
-                options=plan.options if at_home else {**plan.options, "cert": None},
+                options=plan.options if self.is_at_home else {**plan.options, "cert": None},
             )
             if isinstance(outcome, Failure):
                 return self._explained(outcome)
             try:
                 following = self._redirect(request, outcome)
             except UnsafeURL as exc:
-                return Failure(UnsafeURL, f"redirected: {exc.args[0]}", response=outcome, retriable=False)
+                reason = f"redirected: {exc.args[0]}"
+                return Failure(UnsafeURL, reason, response=outcome, retriable=False, verdict=Verdict.UP)
             if following is None:
                 outcome.history = [*hops, *outcome.history]
                 return self._judged(outcome, limit)
             if len(hops) == MAX_REDIRECTS:
-                return Failure(
-                    TooManyRedirects, f"more than {MAX_REDIRECTS} redirects", response=outcome, retriable=False
-                )
+                reason = f"more than {MAX_REDIRECTS} redirects"
+                return Failure(TooManyRedirects, reason, response=outcome, retriable=False, verdict=Verdict.UP)
             hops.append(outcome)
             request = following
-            at_home = origin_of(str(request.url)) == plan.origin
+            self.is_at_home = origin_of(str(request.url)) == plan.origin
 
     def _redirect(
         self, request: requests.PreparedRequest, response: requests.Response
@@ -197,8 +204,13 @@ class Call:
             describe_status(status),
             response=response,
             retriable=status in self.plan.policy.statuses,
-            is_outage=status >= 500,
+            verdict=self._verdict_of(status),
         )
+
+    def _verdict_of(self, status: int) -> Verdict:
+        if status not in OUTAGE_STATUSES:
+            return Verdict.UP
+        return Verdict.DOWN if self._left() > _PASSED_ON else Verdict.UNKNOWN
 
     def _error(self, failure: Failure) -> ServiceError:
         error = self.report.error(failure)

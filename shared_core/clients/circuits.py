@@ -1,28 +1,34 @@
-"""Is a call worth making now, and is a retry? What the calls of this process to one origin have met decides.
+"""Circuit breakers and retry budgets: whether a call is sent, and whether it may be retried.
 
 closed ── `failures` failed calls in a row ──▶ open ── after `rest` seconds ──▶ half-open: one call is the probe
    ▲                                            ▲                                  │              │
    │                                            └────────── it fails ──────────────┘              │
    └──────────────────────────────────────────────────────── it succeeds ─────────────────────────┘
 
-A retry spends one of the budget's `reserve`, and each call earns `ratio` of one back: under an outage the service sees
-little more than one request a call, and not four.
+A retry spends one of the budget's `reserve`. Each call earns `ratio` of one back. In an outage, the service therefore
+receives little more than one request a call, instead of four.
 
-The state is kept per origin and rule, for all clients of the process; a forked child begins anew.
+The state is kept per origin and rule, for all clients of the process. A forked child starts with none.
 """
 
+import heapq
 import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from math import inf
+from operator import itemgetter
+from typing import Literal, Protocol
 
 from shared_core.clients.arguments import check_count, check_seconds
 from shared_core.clients.urls import Origin
 
-# Origins whose state is kept at once, for clients that call any; the one that was met first makes room.
+# The state of so many origins is kept. Users may choose the hosts that a client calls, so this bounds memory.
 _MAX_ORIGINS = 1024
+
+# Seconds without a call after which a failure or a spent budget may be forgotten.
+_KEPT = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +40,8 @@ class CircuitBreaker:
         ValueError: A value is out of range.
     """
 
-    failures: int = 5  # calls in a row that end with 5xx, no connection or a timeout
-    rest: float = 10.0  # seconds before a call is tried again
+    failures: int = 5  # calls in a row that end with 502, 503, 504, no connection or a timeout
+    rest: float = 10.0  # seconds before a probe; a probe without a result holds off others as long
 
     def __post_init__(self) -> None:
         check_count("failures", self.failures, minimum=1)
@@ -70,60 +76,88 @@ class OriginStats:
 
 
 class Verdict(Enum):
-    """What a call says of the service."""
+    """What a call shows about the service."""
 
-    UP = "it answered, be it with 4xx"
-    DOWN = "5xx, no connection, or a timeout of the client's own"
-    UNKNOWN = "the call ended for a reason of the caller's"
+    UP = "it answered, for example with 404 or 500"
+    DOWN = "it answered 502, 503 or 504, did not connect, broke off before an answer, or took longer than the timeout"
+    UNKNOWN = "the call ended for a reason of the caller's, for example its deadline"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The permission to make one call, to be given back with its verdict."""
+    """The permission to make one call, returned with the call's verdict."""
 
-    era: int
-    is_probe: bool
+    generation: int
+    is_probe: bool = False
+    began: float = 0.0  # of a probe: when, by the caller's clock
+    seconds: float = inf  # of a probe: how long the call may take, where that is less than the client's timeout
 
 
 class Circuit:
-    """The state of a breaker at one origin."""
+    """The state of a breaker at one origin.
+
+    One probe at a time is sent. A probe holds off other calls until it ends, and at most for `rest`: its thread may
+    have died. A call whose deadline is shorter than the client's timeout may be the probe too. If that deadline cuts
+    the probe short, the service may still be up. So a short probe holds off only calls with at most twice its time.
+    """
 
     def __init__(self, rule: CircuitBreaker) -> None:
+        self.used = -inf  # when the last call asked for it; kept by the ledger
         self._rule = rule
         self._lock = threading.Lock()  # never held while anything is sent
         self._failures = 0
         self._opened: float | None = None  # when, by the caller's clock
-        self._probing = False
-        self._era = 0  # counts openings and closings: a call that began in another era says nothing of this one
+        self._probe: Lease | None = None
+        # Counts openings and closings: a call of an earlier generation shows nothing about this one.
+        self._generation = 0
+        self._lease = Lease(0)  # the same for all calls of a generation but its probes
 
-    def enter(self, now: float) -> Lease | float:
-        """Return a lease, or the seconds after which to ask again."""
+    def enter(self, now: float, seconds: float = inf) -> Lease | float:
+        """Return a lease, or the seconds after which to ask again.
+
+        Args:
+            now: The time, by the caller's clock.
+            seconds: How long the call may take, where that is less than the client's timeout.
+        """
         with self._lock:
             if self._opened is None:
-                return Lease(self._era, is_probe=False)
-            wait = self._opened + self._rule.rest - now
+                return self._lease
+            rest, probe = self._rule.rest, self._probe
+            wait = self._opened + rest - now
             if wait > 0:
                 return wait
-            if self._probing:
-                return self._rule.rest  # as long as it takes where the probe fails
-            self._probing = True
-            return Lease(self._era, is_probe=True)
+            if probe is not None and now < probe.began + rest and seconds <= 2 * probe.seconds:
+                return rest  # as long as it takes if the probe fails
+            self._probe = Lease(self._generation, is_probe=True, began=now, seconds=seconds)
+            return self._probe
 
     def leave(self, lease: Lease, verdict: Verdict, now: float) -> None:
         """Take ``lease`` back."""
         with self._lock:
-            if lease.era != self._era:
+            if lease.generation != self._generation:
                 return
-            if lease.is_probe:
-                self._probing = False
             if verdict is Verdict.UP:
                 self._failures = 0
                 if lease.is_probe:
-                    self._opened, self._era = None, self._era + 1
+                    self._turn(opened=None)
             elif verdict is Verdict.DOWN:
                 self._failures += 1
                 if self._failures >= self._rule.failures:  # a probe is one more
-                    self._opened, self._era = now, self._era + 1
+                    self._turn(opened=now)
+            # A short probe goes on holding off its like: they would be cut short as well, one after the other.
+            elif lease is self._probe and lease.seconds == inf:
+                self._probe = None
+
+    def _turn(self, *, opened: float | None) -> None:
+        self._opened, self._probe = opened, None
+        self._generation += 1
+        self._lease = Lease(self._generation)
+
+    def is_spare(self, now: float) -> bool:
+        """Whether a new circuit can take its place: nothing failed, or no call was made for a long time."""
+        if self._opened is None and not self._failures:
+            return True
+        return now - self.used > max(_KEPT, 10 * self._rule.rest)
 
     def state(self, now: float) -> tuple[Literal["closed", "open", "half-open"], int, float]:
         """Return the state, the failures in a row, and the seconds until a probe may go."""
@@ -138,6 +172,7 @@ class Purse:
     """What is left of a budget at one origin."""
 
     def __init__(self, rule: RetryBudget) -> None:
+        self.used = -inf  # when the last call asked for it; kept by the ledger
         self._rule = rule
         self._lock = threading.Lock()
         self._left = rule.reserve
@@ -160,6 +195,45 @@ class Purse:
         """Retries that can be paid for."""
         return self._left
 
+    def is_spare(self, now: float) -> bool:
+        """Whether a new one can take its place: nothing is spent, or no call was made for a long time."""
+        return self._left >= self._rule.reserve or now - self.used > _KEPT
+
+
+class _State(Protocol):
+    used: float
+
+    def is_spare(self, now: float) -> bool: ...
+
+
+class _States[K, S: _State](dict[K, S]):
+    """The states of at most `_MAX_ORIGINS` origins; reading one takes no lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._full_until = -inf
+
+    def add(self, key: K, new: S, now: float) -> S:
+        """Return what is kept under ``key``, which is ``new`` if nothing was.
+
+        If there is no room and nothing is spare, ``new`` is returned but not kept: what protects other calls stays.
+        """
+        with self._lock:
+            if len(self) >= _MAX_ORIGINS and now >= self._full_until:
+                # Searching all of them takes long: remove several at once, and search at most once a second.
+                spare = [(state.used, key) for key, state in self.items() if state.is_spare(now)]
+                for _, unused in heapq.nsmallest(_MAX_ORIGINS // 8, spare, key=itemgetter(0)):
+                    del self[unused]
+                if not spare:
+                    self._full_until = now + 1.0
+            return self.setdefault(key, new) if len(self) < _MAX_ORIGINS else self.get(key, new)
+
+    def listed(self) -> list[tuple[K, S]]:
+        """Return what is kept, as it is now."""
+        with self._lock:
+            return list(self.items())
+
 
 class Ledger:
     """What is known of each origin: the process has one, and a service that stands in for another one of its own."""
@@ -169,22 +243,24 @@ class Ledger:
 
     def forget(self) -> None:
         """Begin anew."""
-        self._lock = threading.Lock()
-        self._circuits: dict[tuple[Origin, CircuitBreaker], Circuit] = {}
-        self._purses: dict[tuple[Origin, RetryBudget], Purse] = {}
+        self._circuits: _States[tuple[Origin, CircuitBreaker], Circuit] = _States()
+        self._purses: _States[tuple[Origin, RetryBudget], Purse] = _States()
 
-    def circuit(self, origin: Origin, rule: CircuitBreaker) -> Circuit:
+    def circuit(self, origin: Origin, rule: CircuitBreaker, now: float) -> Circuit:
         """Return the state of ``rule`` at ``origin``."""
-        return self._circuits.get((origin, rule)) or self._add(self._circuits, (origin, rule), Circuit(rule))
+        circuit = self._circuits.get((origin, rule)) or self._circuits.add((origin, rule), Circuit(rule), now)
+        circuit.used = now
+        return circuit
 
-    def purse(self, origin: Origin, rule: RetryBudget) -> Purse:
+    def purse(self, origin: Origin, rule: RetryBudget, now: float) -> Purse:
         """Return what is left of ``rule`` at ``origin``."""
-        return self._purses.get((origin, rule)) or self._add(self._purses, (origin, rule), Purse(rule))
+        purse = self._purses.get((origin, rule)) or self._purses.add((origin, rule), Purse(rule), now)
+        purse.used = now
+        return purse
 
     def stats(self, now: float) -> Mapping[str, OriginStats]:
         """Return what is known of each origin; where clients' rules differ, the circuit that refuses longest."""
-        with self._lock:
-            circuits, purses = list(self._circuits.items()), list(self._purses.items())
+        circuits, purses = self._circuits.listed(), self._purses.listed()
         left: dict[str, float] = {}
         for (origin, _), purse in purses:
             left[str(origin)] = min(purse.left, left.get(str(origin), purse.left))
@@ -196,12 +272,6 @@ class Ledger:
             if known is None or known.circuit == "off" or (wait, failures) > (known.retry_after, known.failures):
                 found[name] = OriginStats(state, failures, wait, left.get(name))
         return found
-
-    def _add[K, V](self, states: dict[K, V], key: K, new: V) -> V:
-        with self._lock:
-            if len(states) >= _MAX_ORIGINS:
-                del states[next(iter(states))]
-            return states.setdefault(key, new)
 
 
 # What this process has met.

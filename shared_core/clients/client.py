@@ -26,7 +26,7 @@ from shared_core.clients.arguments import (
 from shared_core.clients.call import Call
 from shared_core.clients.circuits import CircuitBreaker, OriginStats, RetryBudget, ledger
 from shared_core.clients.credentials import ForwardUser
-from shared_core.clients.exceptions import UnsafeURL
+from shared_core.clients.exceptions import ServiceError, TokenError, UnsafeURL
 from shared_core.clients.plan import Plan
 from shared_core.clients.report import OnEvent, Report
 from shared_core.clients.request import IDEMPOTENCY_KEY, CallOptions, Headers, prepare, usual_headers
@@ -215,11 +215,16 @@ class HTTPClient(Verbs):
         origin = origin_of(target) if base is None else base_origin(base)
         inbound = context.inbound()
         left = None if inbound is None else inbound.seconds_left
-        chosen, token_header = token_for(
-            request, self._token if token is None else token, origin=origin, named=base is not None
-        )
+        try:
+            chosen, token_header = token_for(
+                request, self._token if token is None else token, origin=origin, named=base is not None
+            )
+        except TokenError as error:
+            self._report_unsent(error, method)
+            raise
         stand_in = standins.find(self.service, target)
         clock, book = (stand_in.clock, stand_in.ledger) if stand_in else (self._clock, ledger)
+        started = clock.monotonic()
         plan = Plan(
             adapter=stand_in.adapter if stand_in else self._adapter,
             request=request,
@@ -244,10 +249,10 @@ class HTTPClient(Verbs):
             repeatable=repeatable or method in IDEMPOTENT_METHODS or IDEMPOTENCY_KEY in request.headers,
             expected=expected,
             clock=clock,
-            circuit=book.circuit(origin, self._breaker)
+            circuit=book.circuit(origin, self._breaker, started)
             if self._breaker is not None and conf.is_on("SHARED_CORE_CIRCUIT_BREAKER")
             else None,
-            purse=book.purse(origin, self._budget)
+            purse=book.purse(origin, self._budget, started)
             if self._budget is not None and conf.is_on("SHARED_CORE_RETRY_BUDGET")
             else None,
             on_event=self._on_event,
@@ -259,11 +264,15 @@ class HTTPClient(Verbs):
         try:
             return prepare(method, url, base=base, usual=self._headers, **content)
         except UnsafeURL as error:
-            error.method, error.service, error.request_id = method, self.service or "", context.request_id()
-            refused = requests.PreparedRequest()
-            refused.method, refused.url = method, error.url
-            Report(error.service, refused, self._clock, on_event=self._on_event).failure(error)
+            self._report_unsent(error, method)
             raise
+
+    def _report_unsent(self, error: ServiceError, method: str) -> None:
+        """Put the facts of a call that is not made on ``error``, and report it."""
+        error.method, error.service, error.request_id = method, self.service or "", context.request_id()
+        refused = requests.PreparedRequest()
+        refused.method, refused.url = method, error.url
+        Report(error.service, refused, self._clock, on_event=self._on_event).failure(error)
 
     def _json(
         self, method: str, url: str, *, read: Callable[[requests.Response], Any] = read_json, **arguments: Any

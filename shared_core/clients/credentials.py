@@ -16,8 +16,12 @@ from shared_core.clients.arguments import check_seconds
 from shared_core.clients.exceptions import TokenError
 from shared_core.clients.urls import origin_of
 
-# What a token lives where nobody says how long, in seconds.
+# Seconds: a token's lifetime if its provider gives none, and how long a token is kept at most.
 DEFAULT_LIFETIME = 300.0
+_MAX_LIFETIME = 86_400.0
+
+# A lifetime that a token service sends as a text.
+_SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 
 # What a header can carry after "Bearer ": no space, no line break (RFC 6750 §2.1 asks for less than this).
 SENDABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -76,7 +80,9 @@ class ClientCredentials:
             lifetime, kind = answer.get("expires_in"), answer.get("token_type", "Bearer")
             # RFC 6749 §7.1: a client does not use a token of a type that it does not know.
             token = answer["access_token"] if kind.lower() == "bearer" else None
-            return grant_of((token, DEFAULT_LIFETIME if lifetime is None else float(lifetime)))
+            if isinstance(lifetime, str) and _SECONDS.fullmatch(lifetime):
+                lifetime = float(lifetime)
+            return grant_of((token, DEFAULT_LIFETIME if lifetime is None else lifetime))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             # From None: their texts may quote the answer.
             raise TokenError("the token service's answer holds no bearer token", url=self.token_url) from None
@@ -117,8 +123,8 @@ class ServiceToken:
             raise ValueError("lifetime must be at least 1 second")
         if self.algorithm.lower() == "none":
             raise ValueError("algorithm must be one that signs")
-        if self.algorithm.startswith("HS") and len(self.key.encode()) < 32:
-            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if self.algorithm.startswith("HS"):
+            self._check_secret()
         try:
             self.mint()
         except ImportError as exc:
@@ -126,6 +132,14 @@ class ServiceToken:
         except Exception as exc:  # noqa: BLE001  # PyJWT's and cryptography's own, and TypeError
             # From None: the original may show the key.
             raise ValueError(f"key and algorithm {self.algorithm} do not fit: {type(exc).__name__}") from None
+
+    def _check_secret(self) -> None:
+        from shared_core.auth.keys import is_key  # noqa: PLC0415  # a service that only calls does without the rest of it
+
+        if len(self.key.encode()) < 32:
+            raise ValueError("key is shorter than the 32 bytes that RFC 7518 section 3.2 asks for")
+        if is_key(self.key.encode()):
+            raise ValueError("key is a public or private key, a part of one or an encoding of one, and no secret")
 
     def mint(self) -> Grant:
         """Sign a new token."""
@@ -151,13 +165,23 @@ def forward_user() -> ForwardUser:
     of the service itself, from the settings, goes beside it as X-Service-Authorization. Outside of a request only the
     latter is sent. Nothing of the user's is kept once the request has been served, and it goes only where the settings'
     own token may go.
+
+    An Authorization that no header can carry (above 8192 characters, with a control character, or outside of latin-1)
+    raises `TokenError` at the call, and nothing is sent: without the user, the call would be the service's own.
     """
     return ForwardUser()
 
 
 def grant_of(given: object) -> Grant:
-    """Read what a provider gave: a token, or a token and its seconds."""
+    """Read what a provider gave: a token, or a token and its seconds.
+
+    Raises:
+        TypeError: The seconds are not a number.
+        ValueError: There is no token that a header can carry, or the seconds are not above 0.
+    """
     token, seconds = given if isinstance(given, tuple) else (given, DEFAULT_LIFETIME)
     if not isinstance(token, str) or not SENDABLE.fullmatch(token):
         raise ValueError("what the provider gave is no token")
+    if isinstance(seconds, int | float):
+        seconds = min(seconds, _MAX_LIFETIME)
     return Grant(token, check_seconds("the token's lifetime", seconds))

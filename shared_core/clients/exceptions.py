@@ -16,7 +16,7 @@ Each error is also the `requests` exception that a caller of `requests` would ex
     │   │   ├── NotFound                                           404
     │   │   ├── Conflict                                           409
     │   │   └── RateLimited                                        429
-    │   └── ServerError                                            5xx: an outage, never "not found"
+    │   └── ServerError                                            5xx: the service failed, never "not found"
     ├── TooManyRedirects              requests.TooManyRedirects
     ├── ResponseTooLarge                                           more bytes than the client reads
     ├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
@@ -35,6 +35,10 @@ from urllib.parse import urlsplit
 import requests
 
 from shared_core.redaction import MASK, redact_url
+
+# The statuses of a service that is down, or of the proxy in front of it. A service that is up answers 500 too: one
+# caller's input can cause it.
+OUTAGE_STATUSES = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,9 @@ class ServiceError(requests.RequestException):
         elapsed: Seconds that the whole call took.
         response: The last answer, or None where none came.
         history: One `Attempt` an attempt, oldest first.
-        retry_after: Seconds that the last answer asked to wait, or None.
+        retry_after: Seconds that the last answer asked to wait, at most 86,400, or None.
         request_id: Id of the request being served when the call was made, or None.
+        is_outage: Whether the service may work again soon.
 
     It pickles; the copy has no ``request``, and its response has none.
     """
@@ -92,6 +97,17 @@ class ServiceError(requests.RequestException):
     def attempts(self) -> int:
         """How many attempts were made."""
         return len(self.history)
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether the service was not reached in time, or answered 502, 503 or 504: it may work again soon.
+
+        False for every other answer, 500 among them, which one request can cause: to pass that on as 503 would make
+        your service look down to its callers.
+        """
+        if isinstance(self, ServiceHTTPError):
+            return self.response.status_code in OUTAGE_STATUSES
+        return isinstance(self, ServiceConnectionError | ServiceTimeout)
 
     def __str__(self) -> str:
         """Compose ``user: GET /api/v1/users/42: 503 Service Unavailable (4 attempts, 3.51 s)``."""
@@ -158,7 +174,7 @@ class RateLimited(ClientError):  # noqa: N818  not an error of either side
 
 
 class ServerError(ServiceHTTPError):
-    """The service failed (5xx): an outage, which says nothing about what was asked for."""
+    """The service failed (5xx), which says nothing about what was asked for."""
 
 
 class TooManyRedirects(ServiceError, requests.TooManyRedirects):  # noqa: N818  requests' word
@@ -186,7 +202,20 @@ class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  af
 
 
 class TokenError(ServiceError):
-    """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called."""
+    """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called.
+
+    Or the Authorization of the request being served is none that `forward_user` can send on. Then they name the called
+    service, and nothing was sent.
+    """
+
+    def __init__(self, reason: str, *, is_outage: bool = False, **facts: Any) -> None:  # Any: those of a ServiceError
+        super().__init__(reason, **facts)
+        self._is_outage = is_outage
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether the token service was not reached in time, or answered 502, 503 or 504."""
+        return self._is_outage
 
 
 class CallInsideTransaction(ServiceError):  # noqa: N818  says what was done

@@ -35,7 +35,10 @@ class Limit:
         self._ends = min(time.monotonic() + self._timeout.connect, self._began + self._timeout.total)
 
     def extend(self, seconds: float) -> None:
-        """Move the attempt's own limits, not the call's, by what is not the service's doing: a lookup of its name."""
+        """Move the attempt's own limits, not the call's, by what is not the service's doing.
+
+        That is the lookup of its name, and the time that the caller takes to make a body.
+        """
         self._began += seconds
         self._ends += seconds
 

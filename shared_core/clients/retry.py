@@ -22,6 +22,9 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 # RFC 9110 §10.2.3: Retry-After is a number of seconds or a date.
 _DELAY_SECONDS = re.compile(r"[0-9]+", re.ASCII)
 
+# Seconds. RFC 9110 sets no maximum, and callers sleep for what they get: time.sleep(inf) raises OverflowError.
+_MAX_RETRY_AFTER = 86_400.0
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -79,20 +82,24 @@ def backoff(policy: RetryPolicy, attempt: int, chance: Callable[[], float] = ran
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait, or None where it is absent or neither form.
+    """Return the seconds that a Retry-After header asks to wait, or None if it is absent or in neither form.
 
     Args:
         value: The header.
-        now: Seconds since the epoch, for the form that is a date; one in the past asks for no wait.
+        now: Seconds since the epoch, for a header that is a date.
+
+    Returns:
+        Seconds from 0, for a date in the past, to 86,400: a longer wait counts as one day.
     """
     text = (value or "").strip()
     if _DELAY_SECONDS.fullmatch(text):
-        return float(text)
+        return min(float(text), _MAX_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    wait = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    return min(max(0.0, wait), _MAX_RETRY_AFTER)
 
 
 def rewinder(body: Any) -> Callable[[], object] | None:  # Any: whatever requests takes as a body

@@ -7,6 +7,7 @@ thread at a time fetches it, and the others wait for what that one gets.
 import functools
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,7 +18,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from shared_core import conf, context
-from shared_core.clients.arguments import check_header_value
 from shared_core.clients.credentials import (
     SENDABLE,
     ClientCredentials,
@@ -34,6 +34,9 @@ logger = logging.getLogger("shared_core.http")
 
 # Providers whose tokens are kept at once; the one that was not asked for longest makes room.
 _MAX_CACHES = 256
+
+# RFC 9110 §5.5: visible characters, and white space between them. As long as `shared_core.auth` reads.
+_FORWARDABLE = re.compile(r"(?![ \t])[\t\x20-\x7e\x80-\xff]{1,8192}(?<![ \t])")
 
 type Provider = ClientCredentials | ServiceToken | Callable[[], str | tuple[str, float]]
 type Token = str | Provider
@@ -141,6 +144,7 @@ def fetch(provider: Provider, post: PostForm) -> Grant:
                 history=exc.history,
                 retry_after=exc.retry_after,
                 request_id=exc.request_id,
+                is_outage=exc.is_outage,
             ) from exc
     if isinstance(provider, ServiceToken):
         return provider.mint()
@@ -181,15 +185,24 @@ def token_for(
 
     Raises:
         ImproperlyConfigured: A setting holds what is no token.
+        TokenError: The Authorization of the request being served cannot be sent on.
     """
     if not isinstance(given, ForwardUser):
         if given is not None:
             return (None if isinstance(given, bool) else given), "Authorization"
         return _own_token(origin, named=named), "Authorization"
     inbound = context.inbound()
-    if inbound is not None and inbound.authorization and (named or is_trusted(origin)):
-        check_header_value("the Authorization of the request being served", inbound.authorization)
-        request.headers.setdefault("Authorization", inbound.authorization)
+    if (
+        inbound is not None
+        and inbound.authorization
+        and "Authorization" not in request.headers
+        and (named or is_trusted(origin))
+    ):
+        # An error, and not a call without it: the service that is called would take it for this service's own wish.
+        if not _FORWARDABLE.fullmatch(inbound.authorization):
+            # Without the value.
+            raise TokenError("the Authorization of the request being served cannot be sent on", url=str(request.url))
+        request.headers["Authorization"] = inbound.authorization
     return _own_token(origin, named=named), "X-Service-Authorization"
 
 
@@ -259,7 +272,7 @@ def _result(flight: Future[str], patience: float) -> str:
     try:
         return flight.result(timeout=max(0.0, patience))
     except TimeoutError:
-        raise TokenError("another thread's request for it did not end in time") from None
+        raise TokenError("another thread's request for it did not end in time", is_outage=True) from None
     except TokenError as exc:
         # A copy: each call puts facts of its own on the error that it raises.
         raise copy(exc) from exc.__cause__

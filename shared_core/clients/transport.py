@@ -5,9 +5,9 @@ It neither retries nor follows redirects: a call does both itself.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException
 from ssl import SSLCertVerificationError
 from typing import Any
 
@@ -25,6 +25,7 @@ from urllib3.exceptions import (
 )
 
 from shared_core.clients.adapter import PooledAdapter, TLSFilesError
+from shared_core.clients.circuits import Verdict
 from shared_core.clients.exceptions import (
     DeadlineExceeded,
     InvalidResponse,
@@ -36,7 +37,7 @@ from shared_core.clients.exceptions import (
 )
 from shared_core.clients.limits import Limit
 from shared_core.clients.quick import QuickBody
-from shared_core.clients.wire import NotConnectedError
+from shared_core.clients.wire import BodyError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -49,7 +50,7 @@ _PIECE = 65_536
 _PACKED_PIECE = 2048
 
 # What stops an exchange; requests' own errors are OSErrors.
-_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError)
+_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
 
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
 _TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
@@ -65,7 +66,7 @@ class Failure:
     response: requests.Response | None = None
     retriable: bool = True  # the same request might fare better later
     nothing_sent: bool = False  # not a byte was written: the server cannot have acted
-    is_outage: bool = False  # the service's doing, and no single request's
+    verdict: Verdict = Verdict.UNKNOWN  # what it shows about the service
 
 
 def exchange(
@@ -104,7 +105,8 @@ def exchange(
             failure = _read(response, limit=limit, max_bytes=max_bytes)
             # An error's body only explains the error: what came of it stays, whatever stopped the rest.
             if failure is not None and response.status_code < 400:
-                return failure
+                # An answer had begun, so the service is up, unless it is too slow to end it.
+                return failure if issubclass(failure.error, ServiceTimeout) else replace(failure, verdict=Verdict.UP)
         if not request.hooks["response"]:
             return response
         hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
@@ -122,9 +124,11 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = text or type(reason).__name__
+    if isinstance(exc, BodyError):
+        return Failure(ServiceConnectionError, f"the request's body cannot be read: {text}", cause)
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
-        return Failure(ServiceConnectionError, text, cause, nothing_sent=True, is_outage=True)
+        return Failure(ServiceConnectionError, text, cause, nothing_sent=True, verdict=Verdict.DOWN)
     if isinstance(cause, _TIMEOUTS):
         return _timed_out(cause, limit, sent=sent and not isinstance(cause, _CONNECT_TIMEOUTS))
     if isinstance(cause, DecodeError):
@@ -132,9 +136,11 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     # A bare OSError is how requests' own adapter says that a CA bundle or a client's certificate is not there.
     missing = isinstance(cause, TLSFilesError) or (type(cause) is OSError and cause.errno is None and sent)
     permanent = missing or isinstance(reason, SSLCertVerificationError | ValueError)
-    return Failure(
-        ServiceConnectionError, text, cause, retriable=not permanent, nothing_sent=not sent, is_outage=not permanent
-    )
+    verdict = Verdict.UNKNOWN if permanent else Verdict.DOWN
+    # A head that began as HTTP and then went wrong, with a line that is too long for example, is an answer.
+    if isinstance(cause, HTTPException) and not isinstance(cause, BadStatusLine):
+        verdict = Verdict.UP
+    return Failure(ServiceConnectionError, text, cause, retriable=not permanent, nothing_sent=not sent, verdict=verdict)
 
 
 def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:
@@ -143,8 +149,8 @@ def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:
     if isinstance(cause, EmptyPoolError):  # this process's own calls keep all of them busy
         return Failure(ServiceConnectTimeout, "no connection of the pool came free in time", cause, nothing_sent=True)
     if not sent:
-        return Failure(ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True, is_outage=True)
-    return Failure(ServiceTimeout, "no whole answer in time", cause, is_outage=True)
+        return Failure(ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True, verdict=Verdict.DOWN)
+    return Failure(ServiceTimeout, "no whole answer in time", cause, verdict=Verdict.DOWN)
 
 
 def _read(response: requests.Response, *, limit: Limit, max_bytes: int | None) -> Failure | None:
@@ -196,7 +202,7 @@ def _read_whole(response: requests.Response, max_bytes: int | None) -> bytes | N
 def _cause(exc: Exception) -> Exception:
     """Unwrap what requests and urllib3 wrapped around the failure: their texts quote the URL with its query."""
     while True:
-        if isinstance(exc, NotConnectedError) and isinstance(exc.__cause__, Exception):
+        if isinstance(exc, NotConnectedError | BodyError) and isinstance(exc.__cause__, Exception):
             exc = exc.__cause__
         elif isinstance(exc, MaxRetryError) and exc.reason is not None:
             exc = exc.reason

@@ -22,6 +22,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _HOST = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+# RFC 1035 §2.3.4, in characters. Circuits and log lines keep hosts, and users may choose them.
+_LONGEST_HOST = 253
 # inet_aton reads a number without dots as an address: 3627734734 is 216.58.206.206.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
@@ -166,7 +168,7 @@ def _parse(url: str) -> tuple[SplitResult, Origin]:
     if "\\" in url.partition("?")[0]:
         raise UnsafeURL("the URL holds a backslash", url=url)
     # Other than ASCII is left to IDNA, whose result is checked again; an IPv6 address was in brackets.
-    if host.isascii() and ":" not in host and not _HOST.fullmatch(host):
+    if len(host) > _LONGEST_HOST or (host.isascii() and ":" not in host and not _HOST.fullmatch(host)):
         raise UnsafeURL("the URL's host is no name of a host", url=url)
     return parts, Origin(parts.scheme, host.removesuffix("."), _DEFAULT_PORTS[parts.scheme] if port is None else port)
 

@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection as PlainConnection
 from typing import Any
 
@@ -30,6 +30,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.proxy import connection_requires_http_tunnel
+from urllib3.util.request import body_to_chunks
 
 from shared_core.clients.limits import Limit
 from shared_core.clients.quick import QuickBody, QuickHeaders, QuickResponse, headers_of
@@ -37,6 +38,10 @@ from shared_core.clients.quick import QuickBody, QuickHeaders, QuickResponse, he
 
 class NotConnectedError(Exception):
     """There was no connection to send anything over; ``__cause__`` says why."""
+
+
+class BodyError(Exception):
+    """The caller's body could not be read; ``__cause__`` says why."""
 
 
 class _Reader(io.RawIOBase):
@@ -186,6 +191,7 @@ def exchange(
 
     Raises:
         NotConnectedError: There is no connection: nothing was sent.
+        BodyError: ``body`` could not be read.
         OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: The exchange failed.
     """
     connection = _checkout(pool, limit)
@@ -196,12 +202,28 @@ def exchange(
                 connection.ask(method, target, body, headers)
             else:
                 chunked = "Content-Length" not in headers
-                connection.request(method, target, body=body, headers=headers, chunked=chunked)
+                pieces = _pieces(body_to_chunks(body, method, connection.blocksize).chunks or (), limit)
+                connection.request(method, target, body=pieces, headers=headers, chunked=chunked)
         return connection.answer(method, pool)
     except BaseException:
         connection.close()
         pool._put_conn(connection)
         raise
+
+
+def _pieces(chunks: Iterable[Any], limit: Limit) -> Iterator[Any]:  # Any: what urllib3 makes of a body
+    """Give the pieces of a body; how long the caller takes to make them is not the service's doing."""
+    pieces = iter(chunks)
+    while True:
+        began = time.monotonic()
+        try:
+            piece = next(pieces, None)
+        except OSError as exc:
+            raise BodyError from exc
+        limit.extend(time.monotonic() - began)
+        if piece is None:
+            return
+        yield piece
 
 
 def _checkout(pool: urllib3.HTTPConnectionPool, limit: Limit) -> _Limited:

@@ -61,11 +61,12 @@ def idempotent(
         @idempotent(required=True)
         def notify(request): ...
 
-    A key is one caller's, for one method and path. The view runs in a transaction, in which its answer is stored too:
-    both are kept, or neither. Neither is where the view raises, or answers 5xx, 401, 403, 408, 409, 425 or 429; the
-    next request with the key runs it again. So it must not call other services (a call would hold the transaction, and
-    cannot be taken back), nor write to another database than that of ``shared_core.idempotency``, an app for
-    INSTALLED_APPS. A repeat is told by ``Idempotent-Replayed: true``; cookies are not given again.
+    A key belongs to one caller (the service, and the person that it calls for), one method and one path. The view runs
+    in a transaction, in which its answer is stored too: both are kept, or neither. Neither is where the view raises, or
+    answers 5xx, 401, 403, 408, 409, 425 or 429; the next request with the key runs it again. So it must not call other
+    services (a call would hold the transaction, and cannot be taken back), nor write to another database than that of
+    ``shared_core.idempotency``, an app for INSTALLED_APPS. A repeat is told by ``Idempotent-Replayed: true``; cookies
+    are not given again.
 
     GET, HEAD and OPTIONS, and requests without a key, are the view's own.
 
@@ -74,7 +75,9 @@ def idempotent(
         required: Whether a request without a key is answered with 400.
         wait: How long a repeat waits for the first request to end, in seconds, before it is told 409 with Retry-After;
             no longer than its own caller waits.
-        caller: Returns who asks, where that is neither ``request.service`` nor ``request.user``.
+        caller: Returns the caller, a text, before the view runs. The default is the service and the person: see
+            `shared_core.idempotency.requests.caller_of`. Give your own where a person's token may be renewed between
+            two attempts, or where people are known by something else than ``request.user`` and Authorization.
 
     Raises:
         TypeError: The view is asynchronous, or (when it has run; nothing is kept) returns what cannot be stored.

@@ -35,6 +35,7 @@ from shared_core.models.statements import AnyOf, Rows, rows_of
 
 GOES, STAYS, BLOCKS = "goes", "stays", "blocks"
 FIRST = 5  # rows of a branch that are shown
+CHUNK = 2000  # rows of a branch that are read at a time
 
 
 @dataclass(eq=False)
@@ -47,6 +48,7 @@ class Branch:
     count: int = 0
     first: list[Any] = field(default_factory=list)  # some of them, at most `FIRST`
     branches: list["Branch"] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)  # [queryset or list of rows]: together, all the rows counted
 
     def __iter__(self) -> Iterator["Branch"]:
         """Yield this branch and all below it."""
@@ -62,8 +64,34 @@ class Branch:
                 counts[branch.model] += branch.count
         return {model: count for model, count in counts.items() if count}
 
+    def rows(self) -> Iterator[Any]:
+        """Yield all the rows; those that are not loaded are read in chunks."""
+        for part in self.parts:
+            yield from part.iterator(chunk_size=CHUNK) if isinstance(part, models.QuerySet) else part
+
+    def is_empty(self) -> bool:
+        """Return whether there are no rows."""
+        return not self.count and not any(part.exists() for part in self.parts)
+
+    def inherited(self) -> Iterator["Branch"]:
+        """Yield this branch, and by multi-table inheritance the same rows as rows of other models.
+
+        Those are not counted, and have no branches.
+        """
+        yield self
+        hierarchy = hierarchy_of(self.model) if is_soft_deletable(self.model) else None
+        for model in hierarchy.members if hierarchy else ():
+            if hierarchy and is_soft_deletable(model) and model is not self.model._meta.concrete_model:
+                key = hierarchy.key.name
+                querysets = [part for part in self.parts if isinstance(part, models.QuerySet)]
+                same = [
+                    rows_of(model, one.db).filter(**{f"{key}__in": one.order_by().values(key)}) for one in querysets
+                ]
+                yield Branch(model, self.fate, parts=same)
+
     def add(self, rows: Rows) -> None:
         """Count these rows in, and keep the first of them."""
+        self.parts.append(rows)
         # In no order: a database that sorts before it stops may read a whole table to find a few.
         first = list(rows.order_by()[: FIRST + 1])
         if len(first) <= FIRST:
@@ -99,12 +127,12 @@ def of_hard_deletion(rows: Rows) -> Branch:
         collector.collect(rows)
     except (deletion.ProtectedError, deletion.RestrictedError) as error:
         found = error.protected_objects if isinstance(error, deletion.ProtectedError) else error.restricted_objects
-        root.branches = _by_model(found, BLOCKS)
+        root.branches = _by_model(found, BLOCKS, rows.db)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
     for instances in collector.data.values():
         root.branches += _by_model(
-            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES
+            [one for one in instances if type(one) is not rows.model or one.pk not in keys], GOES, rows.db
         )
     # By multi-table inheritance, two ways may lead to the same rows.
     unloaded: dict[Model, Rows] = {}
@@ -118,7 +146,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
             if isinstance(some, models.QuerySet):
                 _branch_of(root, link.model, STAYS, link).add(some)
             else:
-                root.branches += _by_model(some, STAYS)
+                root.branches += _by_model(some, STAYS, rows.db)
     root.branches = [branch for branch in root.branches if branch.count]
     return root
 
@@ -129,14 +157,28 @@ def _database_cascades(model: Model) -> bool:
     return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
 
-def _by_model(instances: Any, fate: str) -> list[Branch]:  # Any: rows; the stubs take several for one
+def _by_model(instances: Any, fate: str, using: str) -> list[Branch]:  # Any: rows; the stubs take several for one
     rows = defaultdict[Model, list[Any]](list)
     for instance in instances:
         rows[type(instance)].append(instance)
     return [
-        Branch(model, fate, count=len(some), first=nsmallest(FIRST, some, key=lambda row: row.pk))
+        Branch(
+            model,
+            fate,
+            count=len(some),
+            first=nsmallest(FIRST, some, key=lambda row: row.pk),
+            parts=[_loaded_whole(model, some, using)],
+        )
         for model, some in rows.items()
     ]
+
+
+def _loaded_whole(model: Model, instances: list[Any], using: str) -> Any:  # Any: a part of a `Branch`
+    """Return the rows of instances, of which the collector may have loaded the keys alone: their queryset."""
+    key: Any = model._meta.pk
+    if key.column is None:  # a composite one, which has no array
+        return instances
+    return rows_of(model, using).filter(AnyOf(F(key.name), [one.pk for one in instances]))
 
 
 def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branch:
@@ -166,7 +208,7 @@ class _Walk:
         self.root.first = list(rows[:FIRST])
         found = as_owner_rows(rows, hierarchy).values_list(*self.names(hierarchy))
         roots = self.collector.add(rows.model, hierarchy, found)
-        self.root.count = len(roots)
+        self.count(self.root, hierarchy, roots)
         if not self.deleted and len({row[-1] for row in roots}) == 1:
             self.counted = _counted(hierarchy)
         self.look(hierarchy, roots)
@@ -199,13 +241,18 @@ class _Walk:
         new = self.collector.add(relation.child, hierarchy, found)
         if new:
             branch = self.branch(relation, GOES)
-            branch.count += len(new)
+            self.count(branch, hierarchy, new)
             if shown := [row[0] for row in sorted(new)[: FIRST - len(branch.first)]]:
                 firsts = rows_of(relation.child, self.using).filter(AnyOf(F(hierarchy.key.name), shown))
                 branch.first += sorted(firsts, key=lambda row: row.pk)
             self.homes.setdefault(hierarchy, branch)
             self.look(hierarchy, new)
         return new
+
+    def count(self, branch: Branch, hierarchy: Hierarchy, new: list[Row]) -> None:
+        branch.count += len(new)
+        keys = AnyOf(F(hierarchy.key.name), [row[0] for row in new])
+        branch.parts.append(rows_of(branch.model, self.using).filter(keys))
 
     def look(self, hierarchy: Hierarchy, new: list[Row]) -> None:
         """Count what refers to new rows, and is not deleted with them."""
@@ -236,6 +283,7 @@ class _Walk:
         if noted.count:
             branch = self.branch(relation, fate)
             branch.count += noted.count
+            branch.parts += noted.parts
             branch.first = [*branch.first, *noted.first][:FIRST]
 
     def branch(self, relation: HierarchyRelation, fate: str) -> Branch:

@@ -44,9 +44,11 @@ def author(db):
     return author
 
 
-def hard_delete_permission():
-    content_type = ContentType.objects.get_for_model(Author)
-    Permission.objects.create(codename="hard_delete_author", name="-", content_type=content_type)
+def hard_delete_permission(*models):
+    for model in models:
+        content_type = ContentType.objects.get_for_model(model)
+        codename = f"hard_delete_{model._meta.model_name}"
+        Permission.objects.create(codename=codename, name="-", content_type=content_type)
 
 
 @pytest.mark.parametrize("view", ["delete", "restore", "hard_delete"])
@@ -92,14 +94,15 @@ def test_who_may_not_delete_what_goes_along_is_told_and_refused(admin_of, author
     author.delete()
     asked = client.get(url("restore", author))
 
-    assert "does not have the permission to delete what is concerned: book" in asked.content.decode()
+    assert "does not have permission to restore: book" in asked.content.decode()
     assert client.post(url("restore", author), {"post": "yes"}).status_code == 403
     assert not Author.objects.exists()
 
 
 def test_a_named_permission_is_enough_to_delete_for_good(admin_of, author):
-    hard_delete_permission()
-    client = admin_of("view_author", "hard_delete_author", "delete_author", "delete_book")
+    hard_delete_permission(Author, Book)
+    named = ["hard_delete_author", "hard_delete_book"]
+    client = admin_of("view_author", "delete_author", "delete_book", *named)
     author.delete()
     client.post(url("hard_delete", author), {"post": "yes", "typed": " Ann "})
 

@@ -42,6 +42,13 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
     assert accepted.service_of(OTHER) == "file"
 
 
+def test_a_file_that_is_not_there_holds_no_token():
+    accepted = AcceptedTokens({"ticket": [Path("/nowhere/token")], "file": [OTHER]})
+
+    assert accepted.service_of(OTHER) == "file"
+    assert accepted.read().faults == {Path("/nowhere/token"): "cannot be read: No such file or directory"}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -52,7 +59,6 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
         ({"ticket": [f"{OLD}\n"]}, "without spaces at its ends"),
         ({"ticket": [None]}, "is no text of 16 characters"),
         ({"ticket": [OLD], "file": [OLD]}, "gives 'file' a token that another service has too"),
-        ({"ticket": [Path("/nowhere/token")]}, "/nowhere/token cannot be read: No such file"),
     ],
 )
 def test_what_is_wrong_is_an_error_that_says_what_to_write_and_shows_no_token(setting, message):

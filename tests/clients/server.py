@@ -265,8 +265,9 @@ def _body(stream: object, headers: Message) -> bytes:
     if headers.get("Transfer-Encoding") != "chunked":
         return stream.read(int(headers.get("Content-Length", "0")))
     body = b""
-    while size := int(stream.readline(), 16):
-        body += stream.read(size)
+    while line := stream.readline():
+        body += stream.read(int(line, 16))
         stream.readline()
-    stream.readline()
-    return body
+        if int(line, 16) == 0:
+            return body
+    raise ConnectionResetError("the client hung up in the middle of a body")

@@ -73,7 +73,7 @@ def test_it_does_not_show_its_key():
         ({"key": KEY, "algorithm": "none"}, ValueError, "one that signs"),
         ({"key": KEY, "algorithm": "HS1"}, ValueError, "do not fit"),
         ({"key": "no pem" * 9, "algorithm": "RS256"}, ValueError, "do not fit"),
-        ({"key": PEM}, ValueError, "do not fit"),
+        ({"key": PEM}, ValueError, "is a public or private key"),
         ({"lifetime": 0}, ValueError, "lifetime"),
         ({"lifetime": 0.5}, ValueError, "lifetime"),
         ({"lifetime": "300"}, TypeError, "lifetime"),

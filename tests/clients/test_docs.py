@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared_core.clients import ServerError
 from shared_core.testing import FakeService
 
 PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
@@ -27,6 +28,17 @@ def test_the_tests_on_the_page_pass(page):
         page[name]()
 
     assert len(tests) == 2
+
+
+@pytest.mark.parametrize(("status", "answered"), [(200, 200), (503, 503), (502, 503), (500, ServerError)])
+def test_an_outage_alone_is_passed_on_as_503(page, status, answered):
+    with FakeService("user") as users:
+        users.on("GET", "/api/v1/users/42").reply(status, json={"id": "42"})
+        if answered is ServerError:
+            with pytest.raises(ServerError):
+                page["profile"](None, "42")
+        else:
+            assert page["profile"](None, "42").status_code == answered
 
 
 def test_every_page_of_a_list_is_asked_for(page):

@@ -139,6 +139,37 @@ def test_an_error_without_a_response_survives_pickling(kind):
     assert copied.__dict__ == error.__dict__
 
 
+def answered(status):
+    response = requests.Response()
+    response.status_code = status
+    return response
+
+
+@pytest.mark.parametrize(
+    ("error", "is_outage"),
+    [
+        (ServiceConnectionError("refused"), True),
+        (ServiceConnectTimeout("no connection in time"), True),
+        (ServiceTimeout("no whole answer in time"), True),
+        (DeadlineExceeded("the deadline has passed"), True),
+        (CircuitOpen("not tried"), True),
+        *((error_for_status(status)(str(status), response=answered(status)), True) for status in (502, 503, 504)),
+        *(
+            (error_for_status(status)(str(status), response=answered(status)), False)
+            for status in (400, 404, 429, 500, 501, 511)
+        ),
+        (TokenError("no token", is_outage=True), True),
+        (TokenError("no token"), False),
+        (InvalidResponse("not JSON", response=answered(200)), False),
+        (UnsafeURL("climbs"), False),
+    ],
+    ids=repr,
+)
+def test_an_outage_is_told_from_an_answer(error, is_outage):
+    assert error.is_outage is is_outage
+    assert pickle.loads(pickle.dumps(error)).is_outage is is_outage
+
+
 def test_no_secret_is_in_a_traceback(make, refusing):
     client = make(refusing, token="s3cret")
     options = {"params": {"signature": "v3ry"}, "headers": {"X-Api-Key": "h1dden"}}

@@ -86,7 +86,7 @@ def test_checks_that_hang_hang_side_by_side(client):
 @ready_at
 def test_with_debug_the_details_are_told_without_secrets(client, settings, broken):
     settings.DEBUG = True
-    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1))
+    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
     circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
     answer = client.get("/ready/").json()
 
@@ -101,7 +101,7 @@ def test_with_debug_the_details_are_told_without_secrets(client, settings, broke
 
 @ready_at
 def test_another_services_outage_makes_this_one_no_less_ready(client):
-    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1))
+    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
     circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
 
     assert client.get("/ready/").status_code == 200

@@ -47,9 +47,10 @@ def a_book():
 @pytest.mark.parametrize("make", [a_city, a_topic, a_book])
 def test_a_hard_deletion_deletes_what_its_preview_shows(make):
     row = make()
-    told = preview.of_hard_deletion(rows_of(row)).counts()
+    tree = preview.of_hard_deletion(rows_of(row))
 
-    assert labels(told) == row.hard_delete()[1]
+    assert all(len(list(branch.rows())) == branch.count for branch in tree)
+    assert labels(tree.counts()) == row.hard_delete()[1]
 
 
 def test_what_a_hard_deletion_leaves_without_a_link_is_told():

@@ -87,9 +87,12 @@ def previewed(verb, rows):
     """Return what the preview says will come of it: a number of rows, or why not."""
     if verb.startswith("delete"):
         tree = preview.of_deletion(rows)
+        assert all(len(list(branch.rows())) == branch.count for branch in tree)
         return "refused" if tree.counts(preview.BLOCKS) else sum(tree.counts().values())
     error = restore.find_restore_error(rows)
-    return type(error).__name__ if error else sum(preview.of_restore(rows).counts().values())
+    tree = preview.of_restore(rows)
+    assert all(len(list(branch.rows())) == branch.count for branch in tree)
+    return type(error).__name__ if error else sum(tree.counts().values())
 
 
 def listen(sender, instance, **kwargs):

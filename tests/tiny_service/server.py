@@ -50,4 +50,5 @@ class Server:
 
     @property
     def written(self):
-        return (self.folder / "tiny.log").read_text().splitlines()
+        path = self.folder / "tiny.log"
+        return path.read_text().splitlines() if path.exists() else []  # made by the first record

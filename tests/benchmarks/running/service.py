@@ -10,7 +10,7 @@ from shared_core.databases import get_database_config
 from tests.stack import ensure_database
 
 KEY = "a shared secret of more than 32 bytes"
-TOKEN = "t" * 40
+TOKEN = "ticket-Qe7w1oZ9hZp3vT5yN8sX"
 AUDIENCE, ISSUER = "user", "ticket"
 
 
@@ -23,7 +23,7 @@ def configure() -> None:
         MIDDLEWARE=["shared_core.middleware.RequestContextMiddleware"],
         ROOT_URLCONF=__name__,
         SECRET_KEY="for the benchmarks only",
-        SERVICE_ACCEPTED_TOKENS={ISSUER: [TOKEN], "file": ["f" * 40]},
+        SERVICE_ACCEPTED_TOKENS={ISSUER: [TOKEN], "file": ["file-Qe7w1oZ9hZp3vT5yN8sX"]},
         SERVICE_JWT_KEY=KEY,
         SERVICE_JWT_ALGORITHMS=["HS256"],
         SERVICE_JWT_AUDIENCE=AUDIENCE,

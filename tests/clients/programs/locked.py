@@ -17,7 +17,8 @@ def main() -> None:
     locks = [
         pool.pool.mutex,
         client._adapter._lock,
-        ledger._lock,
+        ledger._circuits._lock,
+        ledger._purses._lock,
         circuit._lock,
         purse._lock,
         tokens._caches_lock,

@@ -64,6 +64,8 @@ def tickets(request):
     except services.RefusedError as error:
         return JsonResponse({"error": str(error)}, status=422)
     except ServiceError as error:
+        if not error.is_outage:  # its own mistake: to answer 503 would make this service look down
+            raise
         answer = {"error": f"{error.service}-service cannot be asked now. Try again."}
         return JsonResponse(answer, status=503, headers={"Retry-After": str(RETRY_AFTER)})
     return JsonResponse(show_whole(ticket), status=201 if is_new else 200)

@@ -1,0 +1,136 @@
+"""Asks each ModelAdmin whether the user may act on the rows of its model.
+
+    DELETE        has_delete_permission
+    RESTORE       has_restore_permission; has_delete_permission where the ModelAdmin has no such method
+    HARD_DELETE   has_delete_permission and has_hard_delete_permission
+
+A method of Django or of this package decides by the model, so it is called once per model. A method that overrides it
+is called once per row. Models that are not registered in the admin are not asked about, as in Django's confirmation.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+
+from shared_core.models import preview
+from shared_core.models.cascade import as_owner_rows
+from shared_core.models.preview import GOES, Branch
+from shared_core.models.relations import Model, hierarchy_of, is_soft_deletable
+from shared_core.models.statements import AnyOf, lock
+
+DELETE, RESTORE, HARD_DELETE = "delete", "restore", "hard_delete"
+
+type Rows = QuerySet[Any]
+type Method = Callable[..., bool]
+
+
+class RowPermissions(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """The permissions of a `SoftDeleteAdmin`; to override, as those of Django's ModelAdmin are."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may change the row; nobody may change a deleted one."""
+        return super().has_change_permission(request, obj) and not (obj is not None and obj.is_deleted)
+
+    def has_restore_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may restore the row: by default, whether the user may delete it."""
+        return self.has_delete_permission(request, obj)
+
+    def has_hard_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002  # by the model
+        """Return whether the user has ``app.hard_delete_<model>``; superusers have every permission."""
+        codename = get_permission_codename("hard_delete", self.opts)
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+
+
+def admin_of(site: admin.AdminSite, model: Model) -> Any:  # Any: a ModelAdmin, ours or Django's
+    """Return the model's ModelAdmin; None where the model is not registered."""
+    return site.get_model_admin(model) if site.is_registered(model) else None
+
+
+def lacking(request: HttpRequest, site: admin.AdminSite, branches: Iterator[Branch], act: str) -> list[str]:
+    """Return the kinds of rows on which the user may not act.
+
+    Args:
+        request: The user's.
+        site: Where the models are registered.
+        branches: What would happen; only rows that `GOES` marks are asked about.
+        act: `DELETE`, `RESTORE` or `HARD_DELETE`.
+    """
+    found = {
+        str(part.model._meta.verbose_name)
+        for branch in branches
+        if branch.fate == GOES and branch.count
+        for part in branch.inherited()
+        if (shown := admin_of(site, part.model)) is not None and not _may(request, shown, part, act)
+    }
+    return sorted(found)
+
+
+def pinned(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
+    """Return those rows that are deleted, or active, by their keys: no other row joins them.
+
+    Args:
+        rows: Of the database to write to, in the transaction that then acts on them.
+        deleted: Which of the rows.
+        locks: Whether to lock them. A restore must not: it locks parents first.
+    """
+    hierarchy = hierarchy_of(rows.model)
+    found = as_owner_rows(rows, hierarchy).filter(is_deleted=deleted)
+    keys = (lock(found) if locks else found.order_by()).values_list(hierarchy.key.name, flat=True)
+    return rows.filter(AnyOf(F(hierarchy.key.name), list(keys)))
+
+
+@contextmanager
+def deleting(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterator[None]:
+    """Soft-delete rows in this block, in a transaction; it is rolled back if they took rows that were added meanwhile.
+
+    Raises:
+        PermissionDenied: More rows were deleted than there were before, and the user may not delete one of them.
+    """
+    with transaction.atomic(using=rows.db):
+        before = preview.of_deletion(rows)
+        yield
+        for roots in before.parts:
+            deleted = preview.of_restore(roots)
+            asked = before.counts()
+            is_more = any(count > asked.get(model, 0) for model, count in deleted.counts().items())
+            if is_more and lacking(request, site, iter(deleted), DELETE):
+                raise PermissionDenied
+
+
+def _may(request: HttpRequest, shown: Any, branch: Branch, act: str) -> bool:
+    for method in _methods(shown, act):
+        if _is_by_model(shown, method):
+            if not method(request) and not branch.is_empty():
+                return False
+        elif not all(method(request, row) for row in branch.rows()):
+            return False
+    return True
+
+
+def _methods(shown: Any, act: str) -> Iterator[Method]:
+    if act == RESTORE:
+        yield getattr(shown, "has_restore_permission", shown.has_delete_permission)
+        return
+    yield shown.has_delete_permission
+    if act == HARD_DELETE:
+        if hasattr(shown, "has_hard_delete_permission"):
+            yield shown.has_hard_delete_permission
+        elif is_soft_deletable(shown.model):
+            # Its has_delete_permission is for a deletion that can be undone.
+            yield partial(RowPermissions.has_hard_delete_permission, shown)
+
+
+def _is_by_model(shown: Any, method: Any) -> bool:  # Any: a method, or what an instance has in its place
+    """Return whether the method ignores the row: Django's and ours do, and an override is taken not to."""
+    function = method.func if isinstance(method, partial) else getattr(method, "__func__", None)
+    if function is RowPermissions.has_restore_permission:
+        return _is_by_model(shown, shown.has_delete_permission)
+    return function in {admin.ModelAdmin.has_delete_permission, RowPermissions.has_hard_delete_permission}

@@ -1,0 +1,465 @@
+"""Files of tokens that break or change while a service runs, and tokens that anybody can read in this repository."""
+
+import os
+import re
+import secrets
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from shared_core.auth import service_auth_required, tokens
+from shared_core.auth.tokens import AcceptedTokens
+from shared_core.checks.secrets import check_secrets
+from shared_core.checks.services import check_callers
+from shared_core.clients import ServiceToken
+from shared_core.service_settings import accepted_tokens, get_service_settings, secret
+
+ROOT = Path(__file__).parents[2]
+SECRET = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
+TICKET, FILE, NEW = (f"{name}-Qe7w1oZ9hZp3vT5yN8sX" for name in ("t", "f", "n"))
+
+
+@service_auth_required()
+def whoami(request):
+    return HttpResponse(request.service)
+
+
+def ask(token):
+    """Return the calling service, or the status of the refusal."""
+    response = whoami(RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"}))
+    return response.content.decode() if response.status_code == 200 else response.status_code
+
+
+@pytest.fixture
+def folder(tmp_path, settings, monkeypatch):
+    """A folder of tokens, as a service has it: its settings are read, and no file is touched meanwhile."""
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    (folder / "ticket").write_text(TICKET)
+    (folder / "file").write_text(FILE)
+    monkeypatch.delenv("SERVICE_ACCEPTED_TOKENS", raising=False)
+    monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS_DIR", str(folder))
+    settings.SERVICE_ACCEPTED_TOKENS = accepted_tokens()
+    return folder
+
+
+@pytest.fixture(params=["folder", "files"])
+def files(request, folder, settings):
+    """The same folder; or its files, written in the settings one by one."""
+    if request.param == "files":
+        settings.SERVICE_ACCEPTED_TOKENS = {name: [folder / name] for name in ("ticket", "file")}
+    return folder
+
+
+def errors(logs):
+    return [
+        line["fields"]["reason"] for line in logs if line["level"] == "ERROR" and line["logger"] == "shared_core.auth"
+    ]
+
+
+class Broken:
+    """What becomes of the file of ticket."""
+
+    def empty(self, path):
+        path.write_text("")
+
+    def blank(self, path):
+        path.write_text("\n \n")
+
+    def one_character(self, path):
+        path.write_text("x")
+
+    def binary(self, path):
+        path.write_bytes(b"\xff" * 40)
+
+    def another_services(self, path):
+        path.write_text(path.with_name("other").read_text())
+
+    def a_folder(self, path):
+        path.unlink()
+        path.mkdir()
+
+    def a_link_to_nothing(self, path):
+        path.unlink()
+        path.symlink_to("nothing")
+
+    def removed(self, path):
+        path.unlink()
+
+
+BROKEN = [name for name in vars(Broken) if not name.startswith("_")]
+SILENT_IN_A_FOLDER = {"removed", "a_folder", "a_link_to_nothing"}  # no file is there, as where it is revoked
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_file_that_breaks_shuts_out_its_own_service_alone(files, settings, how, capture_logs):
+    (files / "other").write_text(NEW)
+    listed = settings.SERVICE_ACCEPTED_TOKENS
+    settings.SERVICE_ACCEPTED_TOKENS = {**listed, **({} if "*" in listed else {"other": [files / "other"]})}
+    assert [ask(TICKET), ask(FILE), ask(NEW)] == ["ticket", "file", "other"]
+
+    getattr(Broken(), how)(files / "ticket")
+    for _ in range(3):
+        assert [ask(TICKET), ask(FILE)] == [401, "file"]
+    told = errors(capture_logs)
+    assert len(told) == (0 if "*" in listed and how in SILENT_IN_A_FOLDER else 1)
+    assert ask(NEW) == (401 if how == "another_services" else "other")
+    assert not any(token in str(capture_logs) for token in (TICKET, FILE, NEW))
+
+    if (files / "ticket").is_dir():
+        (files / "ticket").rmdir()
+    (files / "ticket").unlink(missing_ok=True)
+    (files / "ticket").write_text(TICKET)
+    assert [ask(TICKET), ask(FILE), ask(NEW)] == ["ticket", "file", "other"]
+
+
+def test_a_line_that_is_no_token_costs_no_other_line(files, capture_logs):
+    (files / "ticket").write_text(f"{TICKET}\nshort\n{NEW}\n")
+
+    assert [ask(TICKET), ask(NEW), ask("short")] == ["ticket", "ticket", 401]
+    assert errors(capture_logs) == [f"{files / 'ticket'} line 2 has fewer than 16 characters"]
+
+
+def test_a_token_of_two_services_is_neithers(files, settings, capture_logs):
+    settings.SERVICE_ACCEPTED_TOKENS = {**settings.SERVICE_ACCEPTED_TOKENS, "cron": [NEW]}
+    (files / "file").write_text(f"{TICKET}\n{NEW}\n{FILE}\n")
+
+    assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, 401, "file"]
+    told = " ".join(errors(capture_logs))
+    assert "is a token of cron too, and is accepted from neither" in told
+    assert re.search("is a token of (ticket|file) too", told)
+    (files / "file").write_text(FILE)
+    assert [ask(TICKET), ask(NEW), ask(FILE)] == ["ticket", "cron", "file"]
+
+
+def test_a_file_that_is_broken_when_the_service_starts_shuts_out_its_own_service_alone(files, capture_logs):
+    (files / "ticket").write_text("x")
+
+    assert [ask(TICKET), ask(FILE)] == [401, "file"]
+    assert len(errors(capture_logs)) == 1
+
+
+def test_what_breaks_is_told_by_the_check_too(files):
+    (files / "ticket").write_text("x")
+    (message,) = check_callers()
+
+    assert message.id == "shared_core.E207"
+    assert f"{files / 'ticket'} line 1 has fewer than 16 characters" in message.msg
+
+
+def test_an_empty_folder_lets_nobody_in_and_the_check_says_so(folder, settings):
+    for path in folder.iterdir():
+        path.unlink()
+    settings.MIDDLEWARE = [
+        "shared_core.middleware.RequestContextMiddleware",
+        "shared_core.auth.ServiceAuthMiddleware",
+    ]
+
+    assert ask(TICKET) == 401
+    assert [message.id for message in check_callers()] == ["shared_core.W206"]
+
+
+class TestAFolder:
+    def test_a_new_callers_file_is_seen(self, folder):
+        assert ask(NEW) == 401
+        (folder / "cron").write_text(NEW)
+
+        assert [ask(NEW), ask(TICKET)] == ["cron", "ticket"]
+
+    def test_a_folder_that_is_gone_shuts_out_those_of_its_files(self, folder, settings, capture_logs):
+        settings.SERVICE_ACCEPTED_TOKENS = {**settings.SERVICE_ACCEPTED_TOKENS, "cron": [NEW]}
+        assert [ask(NEW), ask(TICKET)] == ["cron", "ticket"]
+
+        folder.rename(folder.with_name("elsewhere"))
+        for _ in range(3):
+            assert [ask(NEW), ask(TICKET)] == ["cron", 401]
+        assert errors(capture_logs) == [f"{folder} cannot be read: No such file or directory"]
+
+        folder.with_name("elsewhere").rename(folder)
+        assert ask(TICKET) == "ticket"
+
+    def test_what_a_service_adds_to_the_dict_counts(self, folder, settings):
+        accepted = accepted_tokens()
+        accepted.setdefault("cron", []).append(NEW)
+        settings.SERVICE_ACCEPTED_TOKENS = accepted
+
+        assert [ask(NEW), ask(TICKET)] == ["cron", "ticket"]
+
+    @pytest.mark.parametrize("own", [["a-token-that-is-long"], ["x"], [None]])
+    def test_no_token_stands_where_a_folder_does(self, own):
+        with pytest.raises(ImproperlyConfigured, match=r"\['\*'\] must be a list of folders") as raised:
+            AcceptedTokens({"*": own})
+        assert "a-token-that" not in str(raised.value)
+
+    def test_nor_in_the_environment(self, monkeypatch):
+        monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"*={TICKET}")
+
+        with pytest.raises(ImproperlyConfigured, match="write service=token"):
+            accepted_tokens()
+
+
+def settle(*paths):
+    """Wait until the clock of the file system has gone on so far that states are believed."""
+    ends = time.monotonic() + 5
+    while max(path.stat().st_ctime_ns for path in paths) > time.time_ns() - 20_000_000:
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+class TestAChangeIsSeen:
+    def rewrite(self, path, text):
+        before = path.stat()
+        path.write_text(text)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = path.stat()
+        assert (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
+
+    def test_though_size_and_time_are_what_they_were(self, files, monkeypatch):
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        settle(files, files / "ticket", files / "file")
+        assert ask(TICKET) == "ticket"
+
+        self.rewrite(files / "ticket", NEW)
+
+        assert [ask(TICKET), ask(NEW)] == [401, "ticket"]
+
+    def test_however_fast_it_comes(self, files):
+        path = files / "ticket"
+        for number in range(200):
+            token = f"{TICKET}{number:03}"
+            path.write_text(token)
+            assert ask(token) == "ticket"
+
+    def test_by_a_file_system_that_counts_in_seconds(self, files, monkeypatch):
+        def in_seconds(path):
+            inode, modified, changed, size = state_of(path)
+            return inode, modified // 10**9 * 10**9, changed // 10**9 * 10**9, size
+
+        state_of = tokens.state_of
+        monkeypatch.setattr(tokens, "state_of", in_seconds)
+
+        self.test_however_fast_it_comes(files)
+
+    def test_by_many_threads_at_once_and_told_by_one(self, files, capture_logs):
+        assert ask(TICKET) == "ticket"
+        (files / "ticket").write_text("x")
+        together = threading.Barrier(8)
+
+        def run(_):
+            together.wait(10)
+            return ask(FILE)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(run, range(8))) == {"file"}
+        assert len(errors(capture_logs)) == 1
+
+    def test_by_kubernetes_which_swaps_a_link(self, folder, monkeypatch):
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        for name in ("ticket", "file"):
+            (folder / name).unlink()
+        for version, token in (("..1", TICKET), ("..2", NEW)):
+            (folder / version).mkdir()
+            (folder / version / "ticket").write_text(token)
+            os.utime(folder / version / "ticket", ns=(1, 1))
+        (folder / "..2" / "cron").write_text(FILE)
+        (folder / "..data").symlink_to("..1")
+        (folder / "ticket").symlink_to("..data/ticket")
+        settle(folder, folder / "ticket")
+        assert [ask(TICKET), ask(NEW), ask(FILE)] == ["ticket", 401, 401]
+
+        (folder / "..data_tmp").symlink_to("..2")
+        (folder / "..data_tmp").rename(folder / "..data")
+        (folder / "cron").symlink_to("..data/cron")
+
+        assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, "ticket", "cron"]
+
+    def test_and_nothing_is_read_where_there_is_none(self, folder, monkeypatch):
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        settle(folder, folder / "ticket", folder / "file")
+        accepted = AcceptedTokens({"*": [folder]})
+        assert accepted.service_of(TICKET) == "ticket"
+
+        monkeypatch.setattr(accepted, "read", None)
+
+        assert accepted.service_of(FILE) == "file"
+
+
+@pytest.mark.parametrize("broken", ["", "x", None], ids=["empty", "short", "removed"])
+def test_a_key_file_that_breaks_shuts_out_its_own_issuer_alone(tmp_path, settings, broken, capture_logs):
+    keys = {name: tmp_path / name for name in ("ticket", "file")}
+    for path in keys.values():
+        path.write_text(SECRET)
+    settings.SERVICE_ACCEPTED_TOKENS = {"cron": [NEW]}
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = keys, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    jwts = [ServiceToken(name, "user", SECRET).mint().token for name in keys]
+    assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+
+    keys["ticket"].unlink() if broken is None else keys["ticket"].write_text(broken)
+    for _ in range(3):
+        assert [ask(token) for token in (*jwts, NEW)] == [401, "file", "cron"]
+    assert len(errors(capture_logs)) == 1
+
+    keys["ticket"].write_text(SECRET)
+    assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+
+
+def test_a_key_file_that_changes_and_keeps_size_and_time_is_read_again(tmp_path, settings, monkeypatch):
+    path = tmp_path / "key"
+    path.write_text(SECRET)
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = {"ticket": path}, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+    settle(path)
+    signed = ServiceToken("ticket", "user", SECRET).mint().token
+    assert ask(signed) == "ticket"
+
+    TestAChangeIsSeen().rewrite(path, SECRET[::-1])
+
+    assert ask(signed) == 401
+
+
+@pytest.fixture
+def exposed(monkeypatch, tmp_path, settings):
+    """A service that strangers may reach: no tests, as far as it can know."""
+
+    def set_environment(name):
+        monkeypatch.setenv("ENVIRONMENT", name)
+
+    monkeypatch.chdir(tmp_path)  # where no .env is
+    monkeypatch.delattr(mail, "outbox")
+    settings.DEBUG = False
+    settings.SECRET_KEY = secrets.token_urlsafe(50)
+    set_environment("production")
+    return set_environment
+
+
+def published():
+    """Yield ``(file, secret)`` of what is read in this repository by everybody who looks for a key or a token."""
+    folders = [ROOT, ROOT / "docs", *(ROOT / "tests" / "services").glob("*-service")]
+    places = {path for folder in folders for name in ("*.md", "*.yml", ".env*") for path in folder.glob(name)}
+    places |= {path for path in (ROOT / "shared_core" / "service_template").rglob("*") if path.is_file()}
+    for path in sorted(places):
+        text = path.read_text().replace("\\\n", "")
+        text = re.sub(r"\{\{ .*? \}\}", "ticket", text)  # as the scaffold fills it in
+        names = r"(?:KEY|TOKENS?|SECRET)\b['\"]?\s*[:=]\s*"
+        values = r"\"(?P<one>[^\"]*)\"|'(?P<two>[^']*)'|(?P<three>[^\s'\"]+)"
+        for found in re.finditer(rf"{names}(?:{values})|Bearer (?P<bearer>\S+)", text):
+            value = next(filter(None, found.groups()), "")
+            for part in re.split(r",\s*(?=[a-z-]+=)", value):  # service=token,service=token
+                token = re.sub(r"^[a-z-]+=|[\"'`,.)]+$", "", part.strip())
+                if len(token) >= 16 and not re.search(r"[(<…${]", token):
+                    yield path.relative_to(ROOT).as_posix(), token
+
+
+PUBLISHED = sorted({token for _, token in published()})
+
+
+def test_what_is_published_is_found():
+    assert {
+        "gateway-on-this-machine-only",
+        "ticket-on-this-machine-only",
+        "gateway-for-a-developers-machine-and-ci-only",
+        "ticket-for-a-developers-machine-and-ci-only",
+        "for-a-developers-machine-and-ci-only-0123456789",
+        "a-token-of-the-tests",
+    } <= set(PUBLISHED)
+
+
+def test_what_is_published_to_be_run_says_that_it_is_for_development_or_tests():
+    places = {path for path, _ in published() if path.endswith((".yml", ".example"))}
+    said = {path: set(re.findall(r"\bENVIRONMENT[:=] *(\w+)", (ROOT / path).read_text())) for path in places}
+
+    assert len(said) == 7
+    assert [path for path, names in said.items() if not names or names - {"development", "test"}] == []
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+@pytest.mark.parametrize("token", PUBLISHED)
+def test_what_is_published_is_refused_at_the_start_wherever_strangers_come(exposed, environment, token, monkeypatch):
+    exposed(environment)
+    for name in ("SERVICE_AUTH_TOKEN", "SECRET_KEY"):
+        monkeypatch.setenv(name, token)
+        with pytest.raises(ImproperlyConfigured, match=f"{name} is too weak"):
+            secret(name, shortest=16)
+    monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"gateway={token}")
+    with pytest.raises(ImproperlyConfigured, match="a token of gateway "):
+        accepted_tokens()
+
+
+@pytest.mark.parametrize("token", PUBLISHED)
+def test_and_is_told_apart_where_settings_and_files_hold_it(exposed, token, settings, tmp_path, capture_logs):
+    (tmp_path / "ticket").write_text(f"{token}\n{TICKET}\n")
+    settings.SERVICE_ACCEPTED_TOKENS = {"gateway": [token], "ticket": [tmp_path / "ticket"], "file": [FILE]}
+    settings.SERVICE_AUTH_TOKEN = token
+
+    assert [ask(token), ask(TICKET), ask(FILE)] == [401, "ticket", "file"]
+    assert len(errors(capture_logs)) == 2
+    assert sorted(message.id for message in check_secrets()) == ["shared_core.E202", "shared_core.E211"]
+    assert [message.id for message in check_callers()] == ["shared_core.E207"]
+    assert not any(token in text for text in (str(capture_logs), *map(str, [*check_secrets(), *check_callers()])))
+
+
+@pytest.mark.parametrize(
+    "token", ["a" * 16, "changeme-changeme", "ticket-token-0123456789", "GATEWAY on_this machine ONLY"]
+)
+def test_a_weak_token_is_refused_as_a_weak_secret_is(exposed, token, monkeypatch, settings):
+    monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"gateway={token}")
+    with pytest.raises(ImproperlyConfigured, match=r"a token of gateway (has fewer|is made|is published)") as raised:
+        accepted_tokens()
+    assert token not in str(raised.value)
+
+    settings.SERVICE_ACCEPTED_TOKENS = {"gateway": [token, FILE]}
+    assert [ask(token), ask(FILE)] == [401, "gateway"]
+
+
+@pytest.mark.parametrize("environment", ["development", "test"])
+def test_in_development_and_tests_what_is_published_works(exposed, environment, settings, monkeypatch):
+    exposed(environment)
+    token = "gateway-on-this-machine-only"
+    monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"gateway={token}")
+    settings.SERVICE_ACCEPTED_TOKENS = accepted_tokens()
+
+    assert ask(token) == "gateway"
+    assert list(check_secrets()) == []
+
+
+def test_the_key_that_get_service_settings_has_for_development_is_no_other_services(exposed, monkeypatch):
+    exposed("test")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@h/n")
+    for name in ("DB_NAME", "DB_USER", "DB_PASSWORD", "DB_HOST", "DB_PORT", "DB_DIRECT_HOST", "DB_DIRECT_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    key = get_service_settings("user")["SECRET_KEY"]
+    exposed("production")
+    monkeypatch.setenv("SECRET_KEY", key)
+
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is too weak for production: it is published"):
+        secret("SECRET_KEY", unsafe="another")
+
+
+def test_tokens_that_are_made_as_we_say_are_accepted(exposed, settings):
+    for _ in range(300):
+        made = [secrets.token_urlsafe(32), secrets.token_hex(8)]
+        settings.SERVICE_ACCEPTED_TOKENS = {"gateway": made}
+
+        assert [ask(token) for token in made] == ["gateway", "gateway"]
+
+
+def test_a_guessable_or_published_secret_of_jwts_is_refused(exposed, settings):
+    settings.SERVICE_JWT_ALGORITHMS, settings.SERVICE_JWT_AUDIENCE = ["HS256"], "user"
+    settings.SERVICE_JWT_ISSUER = "ticket"
+    for key in ("a" * 40, "for-a-developers-machine-and-ci-only", "a secret of 32 bytes or more, from the environment"):
+        settings.SERVICE_JWT_KEY = key
+        with pytest.raises(ImproperlyConfigured, match=r"SERVICE_JWT_KEY (has fewer|is published)") as raised:
+            ask("a.b.c")
+        assert key not in str(raised.value)
+
+    settings.SERVICE_JWT_KEY = secrets.token_urlsafe(32)
+    assert ask("a.b.c") == 401

@@ -1,0 +1,106 @@
+"""Headers of a stranger's request that go on to other services: a value that cannot be sent is a ServiceError."""
+
+import pickle
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from shared_core.clients import HTTPClient, ServiceError, TokenError, forward_user
+from shared_core.context import is_request_id
+from shared_core.middleware import RequestContextMiddleware
+
+CANARY = "c4n4ry-that-sings-0123456789"
+UNSENDABLE = {
+    "outside of latin-1": f"Bearer {CANARY}\u20ac",
+    "a surrogate": f"Bearer {CANARY}\udc80",
+    "a line break": f"Bearer {CANARY}\r\nX-Admin: 1",
+    "a bare line feed": f"Bearer {CANARY}\n",
+    "a NUL": f"Bearer {CANARY}\x00",
+    "a control character": f"Bearer {CANARY}\x1b[2J",
+    "a deletion": f"Bearer {CANARY}\x7f",
+    "an edge": f" Bearer {CANARY}",
+    "another edge": f"Bearer {CANARY}\t",
+    "nothing but white space": "   ",
+    "too long": f"Bearer {CANARY}{'x' * 8192}",
+}
+
+
+@pytest.fixture(autouse=True)
+def own(settings):
+    settings.SERVICE_AUTH_TOKEN = "own"
+
+
+def serve(client, **headers):
+    """Let a view call another service for a request with these headers; return its response, or the error."""
+    answers = []
+
+    def view(request):
+        try:
+            answers.append(client.get("/x"))
+        except ServiceError as error:
+            answers.append(error)
+        return HttpResponse()
+
+    request = RequestFactory().get("/")
+    request.META.update({f"HTTP_{name.upper()}": value for name, value in headers.items()})
+    RequestContextMiddleware(view)(request)
+    return answers[0]
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("what", UNSENDABLE)
+def test_an_authorization_that_cannot_be_sent_is_an_error_and_nothing_is_sent(make, recorder, what, capture_logs):
+    client = make("http://user:8000", service="user", token=forward_user(), transport=recorder)
+    error = serve(client, authorization=UNSENDABLE[what], x_request_id="request-0123456789")
+
+    assert isinstance(error, TokenError)
+    assert recorder.requests == []
+    assert (error.method, error.service, error.url) == ("GET", "user", "http://user:8000/x")
+    assert (error.request_id, error.attempts) == ("request-0123456789", 0)
+    texts = [str(error), pickle.dumps(error).decode("latin-1"), str(capture_logs), repr(error.__cause__)]
+    assert not any(CANARY in text for text in texts)
+    assert [line["level"] for line in capture_logs if line["logger"] == "shared_core.http"] == ["WARNING"]
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize(
+    "value", ["Bearer a", "Basic YW5u", 'Digest username="Ann", uri="/"', "Bearer \xe4\xff", f"Bearer {'x' * 8185}"]
+)
+def test_one_that_can_goes_on_as_it_is(make, recorder, value):
+    serve(make("http://user:8000", token=forward_user(), transport=recorder), authorization=value)
+
+    assert recorder.requests[0].headers["Authorization"] == value
+    assert recorder.requests[0].headers["X-Service-Authorization"] == "Bearer own"
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_where_it_is_not_needed_it_is_no_error(make, recorder):
+    bad = UNSENDABLE["a line break"]
+    serve(make("http://user:8000", token="mine", transport=recorder), authorization=bad)
+    by_hand = make("http://user:8000", token=forward_user(), headers={"Authorization": "Own"}, transport=recorder)
+    serve(by_hand, authorization=bad)
+    stranger = HTTPClient(token=forward_user(), transport=recorder)
+    serve(_At(stranger, "https://stranger.example.com"), authorization=bad)
+
+    assert [request.headers.get("Authorization") for request in recorder.requests] == ["Bearer mine", "Own", None]
+
+
+class _At:
+    def __init__(self, client, base):
+        self._client, self._base = client, base
+
+    def get(self, path):
+        return self._client.get(self._base + path)
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("name", ["x_request_id", "traceparent", "x_request_deadline"])
+@pytest.mark.parametrize("what", UNSENDABLE)
+def test_no_other_header_goes_on_as_it_came(make, recorder, name, what):
+    response = serve(make("http://user:8000", transport=recorder), **{name: UNSENDABLE[what]})
+
+    assert response.status_code == 200
+    headers = recorder.requests[0].headers
+    assert CANARY not in str(headers)
+    assert is_request_id(headers["X-Request-ID"])

@@ -1,0 +1,173 @@
+"""Numbers and dates that another service sends are bounded, whatever they are."""
+
+import json
+import math
+import threading
+import time as real_time
+
+import pytest
+
+from shared_core import context
+from shared_core.clients import ClientCredentials, ServerError, ServiceError, TokenError
+from shared_core.clients.credentials import grant_of
+from shared_core.clients.retry import retry_after
+from shared_core.clients.tokens import TokenCache
+from tests.clients.conftest import EPOCH
+from tests.clients.server import answer, raw
+
+DAY = 86_400.0
+
+RETRY_AFTER = {
+    "0": 0.0,
+    "0" * 60_000 + "7": 7.0,
+    "86400": DAY,
+    "86401": DAY,
+    "9" * 300: DAY,  # more than a float can be
+    "9" * 65_000: DAY,
+    "-1": None,
+    "-" + "9" * 400: None,
+    "+5": None,
+    "1e400": None,
+    "1_000": None,
+    "inf": None,
+    "nan": None,
+    "٣": None,  # a digit, but none of HTTP's
+    "5, 7": None,
+    "5 7": None,
+    "Fri, 31 Dec 9999 23:59:59 GMT": DAY,
+    "Fri, 31 Dec 9999 23:59:59 -2359": DAY,
+    "Mon, 01 Jan 0001 00:00:00 +2359": 0.0,
+    "Mon, 00 Jan 0000 00:00:00 GMT": None,
+    "Fri, 31 Dec 99999 23:59:59 GMT": None,
+    "Fri, 31 Dec 9999 23:59:59 +9999": None,
+    "Fri, 31 Dec 9999 23:59:59 +" + "9" * 400: None,
+    "Fri, " + "9" * 5000 + " Dec 9999 23:59:59 GMT": None,
+    "Fri, 27 Nov 2026 10:00:00 GMT, Fri, 27 Nov 2026 10:00:00 GMT": 0.0,
+    ", " * 30_000: None,
+    "1:" * 30_000: None,
+    "(" * 60_000: None,
+}
+
+
+@pytest.mark.parametrize(("value", "seconds"), RETRY_AFTER.items(), ids=[repr(value)[:30] for value in RETRY_AFTER])
+def test_retry_after_is_bounded(value, seconds):
+    began = real_time.perf_counter()
+
+    assert retry_after(value, EPOCH) == seconds
+    assert real_time.perf_counter() - began < 0.5  # far below what anything but linear time would take
+
+
+@pytest.mark.parametrize("status", [503, 504, 429, 500])
+@pytest.mark.parametrize("value", ["9" * 300, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_error_asks_for_no_longer_wait_than_a_day(make, server, status, value):
+    server.script(answer(status, Retry_After=value))
+    with pytest.raises(ServiceError) as caught:
+        make(server.url, token=False).get("/x")
+
+    assert caught.value.retry_after == DAY
+    assert caught.value.attempts == 1  # above the cap of the policy
+    assert json.dumps(math.ceil(caught.value.retry_after)) == "86400"
+
+
+def test_retry_after_as_long_as_a_header_may_be_is_bounded(make, server):
+    server.script(answer(503, Retry_After="9" * 65_000))
+    with pytest.raises(ServerError) as caught:
+        make(server.url, token=False).get("/x")
+
+    assert caught.value.retry_after == DAY
+
+
+LIFETIMES = {
+    "null": 300.0,
+    "60": 60.0,
+    "0.5": 0.5,
+    '"3600"': 3600.0,
+    "86401": DAY,
+    "1e308": DAY,
+    "Infinity": DAY,
+    "9" * 400: DAY,  # an integer that no float can be
+    '"999999999999999999"': DAY,
+    "0": None,
+    "-1": None,
+    "-1e308": None,
+    "-" + "9" * 400: None,
+    "-Infinity": None,
+    "NaN": None,
+    '"NaN"': None,
+    '"inf"': None,
+    '"-5"': None,
+    '"1e308"': None,
+    '"' + "9" * 100_000 + '"': None,
+    "9" * 100_000: None,
+    '"٣"': None,
+    "true": None,
+    "false": None,
+    "[60]": None,
+    "{}": None,
+}
+
+
+@pytest.mark.parametrize(("text", "seconds"), LIFETIMES.items(), ids=[text[:20] for text in LIFETIMES])
+def test_the_lifetime_that_a_token_service_sends_is_bounded_or_a_token_error(make, server, other, text, seconds):
+    other.script(answer(200, f'{{"access_token": "t", "expires_in": {text}}}'.encode()))
+    provider = ClientCredentials(f"{other.url}/token", "ticket", "secret")
+    client = make(token=False)
+
+    def fetch():
+        return provider.fetch(lambda url, form, auth: client.post(url, data=form, auth=auth)).seconds
+
+    if seconds is None:
+        with pytest.raises(TokenError, match="no bearer token"):
+            fetch()
+    else:
+        assert fetch() == seconds
+
+
+@pytest.mark.parametrize("seconds", [DAY + 1, 10**400, 1e308, math.inf])
+def test_a_callables_token_is_kept_for_a_day_at_most(seconds):
+    cache, asked = TokenCache(), []
+
+    def fetch():
+        asked.append(1)
+        return grant_of(("t", seconds))
+
+    for now in (0.0, DAY - 31, DAY):
+        cache.get(fetch, monotonic=lambda now=now: now, patience=5)
+
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, -1, -(10**400), -math.inf, math.nan, True, False, None, "60", [60], 1j])
+def test_a_callables_seconds_that_are_no_lifetime_are_a_token_error(make, server, seconds):
+    with pytest.raises(TokenError):
+        make(server.url, token=lambda: ("t", seconds)).get("/x")
+
+    assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "deadline", ["9" * 10, "9" * 400, "9" * 65_000, "1e308", "inf", "-1", "٣", "0." + "0" * 65_000, "1.5, 2.5"]
+)
+def test_a_deadline_that_is_no_number_of_seconds_is_ignored(deadline):
+    assert context.Inbound(deadline=deadline).seconds_left is None
+
+
+def test_the_longest_deadline_is_one_that_a_lock_can_wait_for():
+    left = context.Inbound(deadline="999999999.999999999").seconds_left
+
+    assert left < threading.TIMEOUT_MAX
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("length", ["-1", "9" * 20, "9" * 400, "9" * 5000, "1e3", "nan", "5, 7", "0x5", ""])
+def test_a_content_length_that_does_not_fit_costs_no_memory_and_no_exception_of_another_kind(make, server, length):
+    server.script(raw(HEAD + f"Content-Length: {length}\r\nConnection: close\r\n\r\nwhole".encode()))
+    client = make(server.url, token=False, timeout=2)
+
+    try:
+        content = client.get("/x", retry_attempts=0).content
+    except ServiceError:
+        return
+    assert content == b"whole"
