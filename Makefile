@@ -79,7 +79,7 @@ soak: venv ## ten minutes of the highest load that this machine carries; ARGS="-
 chaos-publish: venv ## write docs/faults.md from build/chaos
 	@.venv/bin/python -m tests.chaos.publish
 
-FUZZED = line log_line message url origin headers token jwt key database_url secret
+FUZZED = line log_line message url origin headers token jwt key database_url secret record_keys masking
 
 fuzz: ## parsers, by texts that grow into them, a minute each; ARGS="url --seconds 600" for one
 	@VENV=.venv-fuzz EXTRAS=dev,fuzz .ci/venv

@@ -7,11 +7,14 @@ can mend it. A logger of another class can.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 # What a LogRecord has of its own, and what a formatter puts on it; `makeRecord` refuses these.
 STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+
+# A key has 64 characters at most; the others number it.
+_LONGEST_BEGIN = 56
 
 
 class _Lenient(logging.Logger):
@@ -87,10 +90,23 @@ def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the ca
     if own.keys().isdisjoint(extra) and "message" not in extra and "asctime" not in extra:
         own.update(extra)
         return
-    clashing = [key for key in extra if key in STANDARD or key in own]
+    clashing = {key: extra[key] for key in extra if key in STANDARD or key in own}
     own.update({key: extra[key] for key in extra if key not in clashing})
-    for key in clashing:
-        name = f"{key}_"
-        while name in own:
-            name += "_"
-        own[name] = extra[key]
+    tried: dict[str, int] = {}
+    for key, value in clashing.items():
+        own[free_name(str(key), tried, own, STANDARD)] = value
+
+
+def free_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
+    """Return ``name``, or where it is taken ``name_``, ``name__``, ``name_3`` and so on, as long as a key may be.
+
+    Args:
+        name: What it is to be.
+        tried: How many endings each beginning has had, ``{"name": 2}``. Kept, so that n equal names take n steps.
+        taken: Where it must not be.
+    """
+    found, begin = name, name[:_LONGEST_BEGIN]
+    while any(found in names for names in taken):
+        number = tried[begin] = tried.get(begin, 0) + 1
+        found = begin + ("_" * number if number < 3 else f"_{number}")
+    return found

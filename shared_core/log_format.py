@@ -16,6 +16,7 @@ __all__ = ["DevFormatter", "JsonFormatter", "TextFormatter", "parse_line"]
 
 _RESET = "\x1b[0m"
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
+_LONGEST_ID = 64  # characters, of a request id
 
 
 class _RecordFormatter(logging.Formatter):
@@ -29,7 +30,8 @@ class _RecordFormatter(logging.Formatter):
         Args:
             service: The value of the field ``service``; None writes none.
             mask_keys: Further keys whose values are masked, in any spelling.
-            max_record_bytes: A longer line has its texts, then its fields cut to fit, and bears ``truncated=true``.
+            max_record_bytes: A longer line has its texts cut to fit, then its fields left out, extras first and ids
+                never. It bears ``truncated=true``.
         """
         super().__init__()
         self._service = {} if service is None else {"service": service}
@@ -38,26 +40,31 @@ class _RecordFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of ``record``."""
-        message = log_record.message(record)
-        fields = log_record.fields(record, self._service, self._mask_keys)
+        message, fields = log_record.read(record, self._service, self._mask_keys, self._max_bytes)
         line = self._render(record, message, fields)
-        for text_limit, field_limit in self._cuts(len(fields)):
+        for text_limit, id_limit, left_out in self._cuts(len(fields)):
             # A character takes four bytes at most, so that most lines need not be encoded to be measured.
             if len(line) * 4 <= self._max_bytes or len(_encode(line)) <= self._max_bytes:
                 break
-            cut = {key: _cut(value, text_limit) for key, value in list(fields.items())[:field_limit]}
+            cut = {
+                key: _cut(value, id_limit if key in log_record.IDS else text_limit)
+                for place, (key, value) in enumerate(fields.items())
+                if place >= left_out or key in log_record.IDS
+            }
             line = self._render(record, message[:text_limit], cut | {"truncated": True})
         return line
 
-    def _cuts(self, fields: int) -> Iterator[tuple[int, int]]:
-        """Yield ever smaller bounds: characters of a text, and then the number of fields."""
+    def _cuts(self, fields: int) -> Iterator[tuple[int, int, int]]:
+        """Yield ever smaller bounds: characters of a text and of an id, and then how many fields are left out."""
         limit = self._max_bytes
         while limit > 16:
             limit //= 2
-            yield limit, fields
-        while fields:
-            fields //= 2
-            yield limit, fields
+            yield limit, max(limit, _LONGEST_ID), 0
+        kept = fields
+        while kept:
+            kept //= 2
+            yield limit, _LONGEST_ID, fields - kept
+        yield limit, limit, fields
 
     def _render(self, record: logging.LogRecord, message: str, fields: Mapping[str, Any]) -> str:
         head = (log_record.level(record), log_record.moment(record), log_record.logger(record))

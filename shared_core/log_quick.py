@@ -20,6 +20,7 @@ _LAST_OWN = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))[-1]
 _LEFT_BY_OTHERS = {"message", "asctime"}
 _KEYS_OF_ALL = {_LAST_OWN}
 
+_MOST = log_record.MAX_FIELDS // 2  # of what is bound, and of a record's attributes
 _KEPT = 4096  # of each kind
 _LONGEST_KEPT = 128  # characters
 _LONGEST_LINE = 2500  # characters; no integer in it is so long that Python may refuse to write it
@@ -37,7 +38,7 @@ class QuickLines:
         """Prepare to write.
 
         Args:
-            service: As `shared_core.log_record.fields` has it.
+            service: As `shared_core.log_record.read` has it.
             mask_keys: Likewise.
             max_record_bytes: A record that may be longer is no ordinary one.
         """
@@ -59,10 +60,10 @@ class QuickLines:
         if bound is None or bound.by is not self:
             bound = bindings.written = self._write(log_record.inherited(bindings, self._service))
         own, message = record.__dict__, record.msg
-        if type(message) is not str or not own.keys().isdisjoint(bound.keys):
+        if type(message) is not str or len(own) > _MOST or not own.keys().isdisjoint(bound.keys):
             return None
         try:
-            message = write_message(mask_text(message % record.args)) if record.args else self._messages[message]
+            message = self._formatted(message % record.args) if record.args else self._messages[message]
             fields, names, texts = bound.text, self._names, self._texts
             for key in reversed(own):
                 if key == _LAST_OWN:
@@ -80,7 +81,7 @@ class QuickLines:
         except KeyError:  # something is not known yet
             self._learn(record)
             return None
-        except Exception:  # noqa: BLE001  # the arguments' own; it is told in full
+        except Exception:  # noqa: BLE001  # the arguments' own, or a long text; it is told in full
             return None
         return line if len(line) <= self._longest else None
 
@@ -88,7 +89,8 @@ class QuickLines:
         """Keep what the next record of its kind will ask for."""
         _keep(self._levels, record.levelname, log_record.level(record))
         _keep(self._loggers, record.name, log_record.logger(record))
-        if not record.args and mask_text(record.msg) == record.msg:  # what holds a secret is not kept
+        # What is long or holds a secret is not kept.
+        if not record.args and len(record.msg) <= _LONGEST_KEPT and mask_text(record.msg) == record.msg:
             _keep(self._messages, record.msg, write_message(record.msg))
         for key in vars(record):
             if self._is_plain(key):
@@ -96,7 +98,14 @@ class QuickLines:
             elif key in _LEFT_BY_OTHERS:
                 _keep(self._names, key, None)
 
+    def _formatted(self, message: str) -> str:
+        if len(message) > self._longest:
+            raise ValueError(len(message))
+        return write_message(mask_text(message))
+
     def _text(self, value: str) -> str:
+        if len(value) > self._longest:
+            raise ValueError(len(value))
         masked = mask_text(value)
         text = write_value(masked)
         if masked == value:
@@ -105,6 +114,8 @@ class QuickLines:
 
     def _write(self, bound: Mapping[str, object]) -> "_Written":
         text = ""
+        if len(bound) > _MOST:
+            return _Written(self, _KEYS_OF_ALL, "")
         for key, value in bound.items():
             name = self._names.get(key)
             if name is None:
@@ -112,7 +123,12 @@ class QuickLines:
                     return _Written(self, _KEYS_OF_ALL, "")
                 _keep(self._names, key, name := f" {key}=")
             try:  # what is bound is another for each request: it is not kept
-                its_text = write_value(mask_text(value)) if type(value) is str else _scalar(value)
+                if type(value) is not str:
+                    its_text = _scalar(value)
+                elif len(value) <= self._longest:
+                    its_text = write_value(mask_text(value))
+                else:
+                    return _Written(self, _KEYS_OF_ALL, "")
             except (TypeError, ValueError):
                 return _Written(self, _KEYS_OF_ALL, "")
             text = f"{text}{name}{its_text}"

@@ -4,19 +4,18 @@ Five things: its level, its time, its logger, its message, and fields: the recor
 request, then the service, then the exception. Nothing here raises for what was logged, and nothing of it is changed.
 """
 
-import json
 import logging
 import re
 import time
-import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from traceback import TracebackException
 
 from shared_core import context
-from shared_core.log_extras import STANDARD
-from shared_core.redaction import MASK, is_secret_key, mask_text
+from shared_core.log_extras import STANDARD, free_name
+from shared_core.log_values import Reader, Value, as_text
+from shared_core.redaction import MASK
 
 # Keys that say something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
@@ -25,10 +24,9 @@ RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "l
 # perhaps a token; Celery's data hold a task's arguments.
 TOLD_ELSEWHERE = {"django": "request", "celery": "data"}
 
-# Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
-_MAX_BITS = 10_000
-
-type Value = str | int | float | bool | None
+# A record has no more extras and bound fields together. Extras are left out first, and IDS never.
+MAX_FIELDS = 256
+IDS = ("request_id", "trace_id", "span_id", "service")
 
 
 def level(record: logging.LogRecord) -> str:
@@ -63,39 +61,59 @@ def _fit_logger(name: str) -> str:
     return "".join(c if c.isprintable() and c not in ' "=' else "_" for c in name) or "root"
 
 
-def message(record: logging.LogRecord) -> str:
-    """Return the message with its arguments, or as it is where it cannot take them."""
-    try:
-        text = record.getMessage()
-    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
-        text = _as_text(record.msg)
-    return mask_text(text)
+def read(
+    record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str], longest: int
+) -> tuple[str, dict[str, Value]]:
+    """Return the message, or as it is where it cannot take its arguments, and the fields in their order.
 
-
-def fields(record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str]) -> dict[str, Value]:
-    """Return the fields in their order.
+    ``truncated`` is among the fields if something was left out.
 
     Args:
         record: What was logged.
         service: ``{"service": name}``, or nothing.
-        mask_keys: Keys that are secret beside those that `redaction` knows.
+        mask_keys: Keys that are secret in addition to those that `redaction` knows.
+        longest: Characters and items that are read of the message, of the fields together, and of the exception.
     """
-    extras = {key: value for key, value in vars(record).items() if key not in STANDARD}
-    if (key := TOLD_ELSEWHERE.get(record.name.partition(".")[0])) is not None:
-        extras.pop(key, None)
-    bound = inherited(context.bindings(), service)
+    reader = Reader(mask_keys, longest)
+    own, bound = vars(record), inherited(context.bindings(), service)
+    chosen, reader.is_cut = _chosen(record, bound)
     found: dict[str, Value] = {}
-    for key, value in chain(extras.items(), ((key, bound[key]) for key in bound if key not in extras)):
-        found[_free(fit(str(key)), found)] = MASK if is_secret_key(str(key), mask_keys) else plain(value, mask_keys)
-    if bad_arguments := _bad_arguments(record):
-        found[_free("args_", found)] = bad_arguments
-    return found | _exception(record)
+    tried: dict[str, int] = {}
+    for key, value in chosen.items():
+        name = fit(as_text(key))
+        if name != key:  # a key that fits keeps its name
+            name = free_name(name, tried, found, own, bound)
+        found[name] = MASK if reader.is_secret(key) else reader.field(value)
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
+        text = as_text(record.msg)
+        found[free_name("args_", tried, found)] = reader.field(record.args)
+    message = reader.text(text)
+    found |= _exception(record, reader, longest)
+    return message, found | ({"truncated": True} if reader.is_cut else {})
 
 
-def _free(name: str, taken: Collection[str]) -> str:
-    while name in taken:
-        name = f"{name[:63]}_"
-    return name
+def _chosen(record: logging.LogRecord, bound: Mapping[str, object]) -> tuple[dict[str, object], bool]:
+    """Return the extras and what is bound, MAX_FIELDS at most, and whether there are more."""
+    kept = bound
+    if len(bound) > MAX_FIELDS:
+        ids = [key for key in IDS if key in bound]
+        others = (key for key in bound if key not in IDS)
+        kept = {key: bound[key] for key in chain(islice(others, MAX_FIELDS - len(ids)), ids)}
+    room, is_cut = MAX_FIELDS - len(kept), len(kept) < len(bound)
+    told = TOLD_ELSEWHERE.get(record.name.partition(".")[0])
+    extras: dict[str, object] = {}
+    for key, value in vars(record).items():
+        if key in STANDARD or (told and key == told):
+            continue
+        if key not in kept:  # where it is, the extra takes its place
+            if not room:
+                is_cut = True
+                break
+            room -= 1
+        extras[key] = value
+    return extras | {key: value for key, value in kept.items() if key not in extras}, is_cut
 
 
 def inherited(bindings: context.Bindings, service: Mapping[str, str]) -> dict[str, object]:
@@ -114,70 +132,24 @@ def _fit(key: str) -> str:
     return f"{name}_" if name in RESERVED else name
 
 
-def plain(value: Any, mask_keys: Collection[str]) -> Value:
-    """Return ``value`` as a field can hold it: containers as their JSON text, other objects as their ``str()``."""
-    if type(value) is str:
-        return mask_text(value)
-    if value is None or isinstance(value, bool | float):
-        return value
-    if type(value) is int and value.bit_length() < _MAX_BITS:
-        return value
-    if isinstance(value, Mapping | list | tuple):
-        return _as_json(value, mask_keys)
-    return mask_text(_as_text(value))
-
-
-def _as_json(value: Any, mask_keys: Collection[str]) -> str:
-    try:
-        return json.dumps(_masked(value, mask_keys), default=_as_masked_text, ensure_ascii=False)
-    except RecursionError:
-        return f"<{type(value).__name__}: nested too deep>"
-    except Exception as error:  # noqa: BLE001  # another thread may be changing it, and the record must be written
-        return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
-
-
-def _masked(value: Any, mask_keys: Collection[str]) -> Any:
-    """Return ``value`` with what stands under secret keys in it replaced, in copies of its containers."""
-    if isinstance(value, Mapping):
-        return {
-            str(key): MASK if is_secret_key(str(key), mask_keys) else _masked(inner, mask_keys)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_masked(inner, mask_keys) for inner in value]
-    if isinstance(value, int) and value.bit_length() >= _MAX_BITS:
-        return _as_text(value)
-    return mask_text(value) if isinstance(value, str) else value
-
-
-def _bad_arguments(record: logging.LogRecord) -> str:
-    """Return the arguments of a record whose message cannot take them; empty for every other."""
-    try:
-        record.getMessage()
-    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
-        return _as_masked_text(record.args)
-    return ""
-
-
-def _exception(record: logging.LogRecord) -> dict[str, Value]:
+def _exception(record: logging.LogRecord, reader: Reader, longest: int) -> dict[str, Value]:
     found: dict[str, Value] = {}
     trace = record.exc_text or ""
     if record.exc_info and record.exc_info[0] is not None:
-        kind, error, _ = record.exc_info
+        kind, error, traceback = record.exc_info
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        found = {"exc_type": name, "exc_msg": _as_masked_text(error)}
-        trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        found = {"exc_type": name, "exc_msg": reader.text(as_text(error))}
+        parts = TracebackException(type(error), error, traceback, compact=True).format()
+        trace = "".join(_until(parts, longest)).rstrip("\n")
     if record.stack_info:
         trace = f"{trace}\n{record.stack_info}".lstrip("\n")
-    return found | ({"trace": mask_text(trace)} if trace else {})
+    return found | ({"trace": reader.text(trace)} if trace else {})
 
 
-def _as_masked_text(value: Any) -> str:
-    return mask_text(_as_text(value))
-
-
-def _as_text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001  # whatever an object's __str__ does, its record must be written
-        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
+def _until(texts: Iterable[str], length: int) -> Iterator[str]:
+    """Yield texts until they are longer than ``length`` together."""
+    for text in texts:
+        yield text
+        length -= len(text)
+        if length < 0:
+            return

@@ -48,7 +48,8 @@ def get_logging_config(
         levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
             ``apps=DEBUG,django.db.backends=INFO``.
         mask_keys: Further keys whose values are never written.
-        max_record_bytes: Longer records are cut, and marked with ``truncated=true``; at least 256.
+        max_record_bytes: Longer records are cut, and marked with ``truncated=true``; at least 256. A record with more
+            than 256 fields is cut and marked too.
 
     Raises:
         ImproperlyConfigured: A level, format, environment or number is none; the message names what is allowed.

@@ -25,6 +25,7 @@ FLOORS = [
         "redaction",
         "log_extras",
         "log_line",
+        "log_values",
         "log_record",
         "log_quick",
         "log_format",

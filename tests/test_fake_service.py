@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from shared_core import context
 from shared_core.clients import (
     CircuitOpen,
     ClientCredentials,
+    DeadlineExceeded,
     HTTPClient,
     NotFound,
     ServerError,
@@ -40,6 +42,15 @@ def users():
 def find(user_id):
     """Make a client of its own, as a service's code does."""
     return UserClient().get_json(f"/api/v1/users/{user_id}", missing_ok=True)
+
+
+def test_a_delay_spends_the_time_that_the_caller_of_this_service_waits(users):
+    users.on("GET", "/slow").delay(1.0)
+    client = UserClient()
+    with context.serve(context.Inbound(deadline="2.5"), context.extended({})):
+        assert [client.get("/slow").status_code for _ in range(2)] == [200, 200]
+        with pytest.raises(DeadlineExceeded, match="the caller of this service"):
+            client.get("/slow")
 
 
 def test_it_answers_clients_that_the_code_makes_itself(users):

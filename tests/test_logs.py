@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_a_status_of_1(run, tmp_path,
 
     assert status == 1
     assert err.startswith(f"shared_core.logs: {tmp_path / name} cannot be read ({reason}")
-    assert err.endswith("): mend that, or name another file\n")
+    assert err.endswith("): fix that, or name another file\n")
     assert err.count("\n") == 1
 
 

@@ -97,7 +97,7 @@ NAMES = {
 SIGNATURES = {
     "shared_core.models.uuid7": "()",
     "shared_core.models.active": "(*paths)",
-    "shared_core.models.purge": "(model, older_than, batch_size=1000, using=None)",
+    "shared_core.models.purge": "(model, *, older_than, batch_size=1000, using=None)",
     "shared_core.models.UniqueActiveConstraint": "(*expressions, fields=(), name, condition=None, **options)",
     "shared_core.models.ActiveIndex": "(*expressions, fields=(), name, condition=None, **options)",
     "shared_core.models.ActiveParentConstraint": "(*, fields, name, violation_error_message=None)",

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from shared_core.admin.pages import Page
 from shared_core.admin.permissions import DELETE, lacking
 from shared_core.models import SoftDeleteQuerySet, preview
-from shared_core.models.graph import is_soft_deletable
+from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
 
 

@@ -27,7 +27,7 @@ from shared_core.admin.pages import Page
 from shared_core.admin.permissions import DELETE, deleting, pinned
 from shared_core.models import preview
 from shared_core.models.changes import Counts
-from shared_core.models.graph import is_soft_deletable
+from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
 
 type Rows = QuerySet[Any]

@@ -23,8 +23,8 @@ from django.utils.translation import ngettext
 from shared_core.admin import filters
 from shared_core.admin.permissions import admin_of, lacking
 from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError
-from shared_core.models.graph import is_soft_deletable
 from shared_core.models.preview import BLOCKS, GOES, STAYS, Branch
+from shared_core.models.relations import is_soft_deletable
 
 LONGEST_NAME = 60  # characters of a row's name that are shown
 

@@ -21,8 +21,9 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from shared_core.models import preview
-from shared_core.models.graph import Model, family_of, is_soft_deletable, owned
+from shared_core.models.cascade import as_owner_rows
 from shared_core.models.preview import GOES, Branch
+from shared_core.models.relations import Model, hierarchy_of, is_soft_deletable
 from shared_core.models.statements import AnyOf, lock
 
 DELETE, RESTORE, HARD_DELETE = "delete", "restore", "hard_delete"
@@ -80,10 +81,10 @@ def pinned(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
         deleted: Which of the rows.
         locks: Whether to lock them. A restore must not: it locks parents first.
     """
-    family = family_of(rows.model)
-    found = owned(rows, family).filter(is_deleted=deleted)
-    keys = (lock(found) if locks else found.order_by()).values_list(family.key.name, flat=True)
-    return rows.filter(AnyOf(F(family.key.name), list(keys)))
+    hierarchy = hierarchy_of(rows.model)
+    found = as_owner_rows(rows, hierarchy).filter(is_deleted=deleted)
+    keys = (lock(found) if locks else found.order_by()).values_list(hierarchy.key.name, flat=True)
+    return rows.filter(AnyOf(F(hierarchy.key.name), list(keys)))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from shared_core.admin.pages import Page, counted, phrase, with_others
 from shared_core.admin.permissions import HARD_DELETE, RESTORE, pinned
 from shared_core.models import RestoreError, preview
 from shared_core.models.changes import Counts
-from shared_core.models.restore import obstacle
+from shared_core.models.restore import find_restore_error
 
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
 
@@ -206,7 +206,7 @@ class Restore(_Step):
 
     def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
         """Return why it cannot be done; empty where it can."""
-        error = obstacle(self.rows)
+        error = find_restore_error(self.rows)
         return self.page.why_not(error) if error else ""
 
     def act(self, rows: Rows) -> Counts | None:

@@ -1,4 +1,4 @@
-"""Do models that can be soft-deleted keep what soft deletion promises? Their values, their Meta, their manager."""
+"""Check the unique values, the Meta and the default manager of models that can be soft-deleted."""
 
 import ast
 import inspect
@@ -12,14 +12,14 @@ from django.db import models
 from shared_core.checks import catalogue
 from shared_core.checks.installed import AppConfigs, Model, models_of
 
-# Tells one deletion of a value from the next, as is_deleted does not: the second row to be deleted would collide.
+# Differs between deletions, unlike is_deleted, with which the second row to be deleted would collide.
 _MOMENT = "deleted_at"
 _KINDS = ("constraints", "indexes")
 
 
 def check_models(*, app_configs: AppConfigs = None, **_: object) -> Iterator[CheckMessage]:
-    """Yield what is wrong with the soft-deletable models, each by itself."""
-    from shared_core.models.graph import is_soft_deletable  # noqa: PLC0415  # needs the apps
+    """Yield what is wrong with each soft-deletable model."""
+    from shared_core.models.relations import is_soft_deletable  # noqa: PLC0415  # needs the apps
 
     for model in models_of(app_configs):
         if is_soft_deletable(model):
@@ -32,15 +32,15 @@ def _manager(model: Model) -> Iterator[CheckMessage]:
     from shared_core.models import SoftDeleteManager  # noqa: PLC0415  # as above
 
     manager = model._default_manager
-    # Who names the default manager means it, whichever it is.
-    is_meant = any(base._meta.default_manager_name for base in model.__mro__ if hasattr(base, "_meta"))
-    if not isinstance(manager, SoftDeleteManager) and not is_meant:
+    # A Meta that names the default manager chose it.
+    is_chosen = any(base._meta.default_manager_name for base in model.__mro__ if hasattr(base, "_meta"))
+    if not isinstance(manager, SoftDeleteManager) and not is_chosen:
         detail = f"{manager.name} is a {type(manager).__name__}"
         yield catalogue.DEFAULT_MANAGER.found(detail, obj=model, manager=manager.name)
 
 
 def _unique(model: Model) -> Iterator[CheckMessage]:
-    """Yield the values that are unique among all rows, but for keys and what foreign keys refer to."""
+    """Yield the values that are unique among all rows, except for keys and what foreign keys refer to."""
     meta = model._meta
     referred_to = _referred_to(model)
     for field in meta.local_fields:
@@ -65,7 +65,7 @@ def _referred_to(model: Model) -> set[Any]:
 
 
 def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", obj: object = None) -> CheckMessage:
-    from shared_core.models.graph import owner_of  # noqa: PLC0415  # as above
+    from shared_core.models.relations import owner_of  # noqa: PLC0415  # as above
 
     owner = owner_of(model)
     detail = ", ".join(names) or "expressions"
@@ -85,7 +85,7 @@ def _taken(model: Model, names: Sequence[str], place: str, *, name: str = "", ob
 
 def _meta(model: Model) -> Iterator[CheckMessage]:
     from shared_core.models import SoftDeleteMeta  # noqa: PLC0415  # as above
-    from shared_core.models.graph import owner_of  # noqa: PLC0415  # as above
+    from shared_core.models.relations import owner_of  # noqa: PLC0415  # as above
 
     meta = model._meta
     if not meta.managed or owner_of(model) is not model:
@@ -102,10 +102,10 @@ def _meta(model: Model) -> Iterator[CheckMessage]:
 
 
 def _derives_from_ours(model: Model) -> bool:
-    """Say whether the Meta of the model, or of an abstract base, is a SoftDeleteMeta.
+    """Return whether the Meta of the model, or of an abstract base, is a SoftDeleteMeta.
 
-    Django keeps the Meta of abstract models only. Of others it keeps the lists, in which ours may stand; where both
-    were replaced, the source has to tell.
+    Django keeps the Meta of abstract models only. Of others it keeps the lists, which may hold ours. If both lists
+    were replaced, the source is read.
     """
     from shared_core.models import SoftDeleteMeta  # noqa: PLC0415  # as above
 
@@ -119,7 +119,7 @@ def _derives_from_ours(model: Model) -> bool:
 
 
 def _bases_of_meta(model: Model) -> set[str]:
-    """Return the last names of what stands in the brackets of ``class Meta(…):``; none where there is no source."""
+    """Return the last names of the bases in ``class Meta(…):``; none if there is no source."""
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     except (OSError, TypeError, SyntaxError, ValueError):

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None:  # it is of the output
             raise
         verb = "written" if options.svg and Path(error.filename) == Path(options.svg) else "read"
-        _say(f"{error.filename} cannot be {verb} ({error.strerror}): mend that, or name another file")
+        _say(f"{error.filename} cannot be {verb} ({error.strerror}): fix that, or name another file")
         return 1
     except TraceError as error:
         _say(error)
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
                 _say(f"{name} is not there yet: waiting for it")
         _print(filter(asked.passes, followed(names)), as_json=options.json)
         return
-    if not options.files and sys.stdin.isatty():
+    if not options.files and sys.stdin and sys.stdin.isatty():
         _say("Reading what is typed until Ctrl-D; name files, or see --help")
     bar = _bar(names)
     try:

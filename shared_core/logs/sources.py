@@ -6,6 +6,7 @@ import gzip
 import heapq
 import operator
 import os
+import stat
 import sys
 import time
 import zlib
@@ -50,12 +51,13 @@ def size_of(name: str) -> int:
     path = Path(name)
     if not path.is_file():
         return 0
-    with path.open("rb") as file:
+    with contextlib.suppress(OSError), path.open("rb") as file:  # reading it will tell
         size = file.seek(0, os.SEEK_END)
         if not name.endswith(".gz") or size < _ISIZE:
             return size
         file.seek(-_ISIZE, os.SEEK_END)
         return int.from_bytes(file.read(), "little")
+    return 0
 
 
 def _counted(lines: Iterable[bytes], advance: Callable[[int], object]) -> Iterator[bytes]:
@@ -68,27 +70,31 @@ def _counted(lines: Iterable[bytes], advance: Callable[[int], object]) -> Iterat
         yield data
 
 
-def _opened(name: str) -> contextlib.AbstractContextManager[Iterable[bytes]]:
-    if name == STDIN:
-        return contextlib.nullcontext(_lines_of(sys.stdin.buffer))
-    return contextlib.closing(_unzipped(name) if name.endswith(".gz") else _read(name))
-
-
-def _lines_of(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    return iter(partial(file.readline, _LONGEST_LINE), b"")
+def _opened(name: str) -> contextlib.AbstractContextManager[Generator[bytes, None, None]]:
+    return contextlib.closing(_read(name))
 
 
 def _read(name: str) -> Generator[bytes, None, None]:
-    with Path(name).open("rb") as file:
-        yield from _lines_of(file)
+    with _errors_of("standard input" if name == STDIN else name), _open(name) as file:
+        yield from iter(partial(file.readline, _LONGEST_LINE), b"")
 
 
-def _unzipped(name: str) -> Generator[bytes, None, None]:
+def _open(name: str) -> contextlib.AbstractContextManager[BinaryIO | gzip.GzipFile]:
+    if name == STDIN:
+        if sys.stdin is None:  # it was closed before Python started
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return contextlib.nullcontext(sys.stdin.buffer)
+    return gzip.open(name) if name.endswith(".gz") else Path(name).open("rb")
+
+
+@contextlib.contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Raise an OSError that names the file, also for one that was raised by reading and names none."""
     try:
-        with gzip.open(name) as file:
-            yield from _lines_of(file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise OSError(errno.EIO, str(error), name) from error
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        number, reason = getattr(error, "errno", None) or errno.EIO, getattr(error, "strerror", None) or str(error)
+        raise OSError(number, reason, name) from error
 
 
 class Followed:
@@ -98,20 +104,30 @@ class Followed:
         self._path = Path(name)
         self._file: BinaryIO | None = None
         self._rest, self._goes_on = b"", False
-        with contextlib.suppress(FileNotFoundError):
-            self._file = self._path.open("rb")
+        with contextlib.suppress(FileNotFoundError), _errors_of(name):
+            self._file = self._opened()
             self._file.seek(0, os.SEEK_END)
 
     def new(self) -> Iterator[Line]:
         """Yield the lines that were written since, but for one that is not complete."""
+        with _errors_of(str(self._path)):
+            yield from self._new()
+
+    def _new(self) -> Iterator[Line]:
         if self._file is not None:
             yield from self._lines(self._file)
         if self._is_elsewhere():
             with contextlib.suppress(FileNotFoundError):
-                anew = self._path.open("rb")
+                anew = self._opened()
                 self.close()
                 self._file = anew
                 yield from self._lines(anew)
+
+    def _opened(self) -> BinaryIO:
+        # What is no file has no end from which it could be followed, and a FIFO without a writer would be waited for.
+        if not stat.S_ISREG(self._path.stat().st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file, which --follow needs")
+        return self._path.open("rb")
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
         if os.fstat(file.fileno()).st_size < file.tell():  # cut short, as `> file` does

@@ -1,4 +1,4 @@
-"""Models that every service starts from: a UUID key, timestamps, and a delete that can be undone.
+"""Base models for services: a UUID key, timestamps, and a soft delete that can be restored.
 
 Import from here: migrations name these objects by this path.
 """

@@ -8,10 +8,11 @@ from asgiref.sync import sync_to_async
 from django.db import models, router
 
 from shared_core.models import deletion, restore
-from shared_core.models.changes import Counts, align, is_changed, remember, show, timestamp
-from shared_core.models.graph import owner_of
+from shared_core.models.changes import Counts, timestamp
 from shared_core.models.ids import uuid7
+from shared_core.models.instances import is_changed, remember_stored_state, sync_deleted_at, update_instance
 from shared_core.models.querysets import AllObjectsManager, SoftDeleteManager
+from shared_core.models.relations import owner_of
 from shared_core.models.statements import columns, rows_of
 
 _SOFT_DELETE_COLUMNS = frozenset({"is_deleted", "deleted_at"})
@@ -39,7 +40,7 @@ class TimeStampedModel(models.Model):
 class SoftDeleteModel(models.Model):
     """Rows that are marked as deleted, are hidden from then on, and can be restored.
 
-    ``deleted_at`` is set exactly when ``is_deleted`` is; the delete that set it is known by it. The instance in hand
+    ``deleted_at`` is set exactly when ``is_deleted`` is; it identifies the deletion. The instance in hand
     shows its new state after each method. The counts returned are Django's: ``(total, {"app.Model": count})``.
     """
 
@@ -64,23 +65,23 @@ class SoftDeleteModel(models.Model):
     ) -> None:
         """Save the instance; ``is_deleted`` is written only where this instance changed it.
 
-        So a copy that was loaded before somebody else deleted the row does not bring it back. A change by hand is
-        written, brings ``deleted_at`` along, and has no cascade: `delete` and `restore` have.
+        So a copy that was loaded before somebody else deleted the row does not restore it. A change by hand is
+        written, sets ``deleted_at``, and has no cascade, unlike `delete` and `restore`.
         """
         if update_fields is not None and _SOFT_DELETE_COLUMNS & set(update_fields):
             update_fields = {*update_fields, *_SOFT_DELETE_COLUMNS}
         is_written = update_fields is None or "is_deleted" in update_fields
         if is_written:
-            align(self)
+            sync_deleted_at(self)
         super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=update_fields)
         if is_written:
-            remember(self)
+            remember_stored_state(self)
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any) -> Self:
         """Load an instance, and remember whether it was deleted then."""
         instance = super().from_db(db, field_names, values, **kwargs)
-        remember(instance)
+        remember_stored_state(instance)
         return instance
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:  # Any: the signature grows with Django's versions
@@ -88,7 +89,7 @@ class SoftDeleteModel(models.Model):
         fields = kwargs.get("fields", args[1] if len(args) > 1 else None)
         super().refresh_from_db(*args, **kwargs)
         if fields is None or "is_deleted" in fields:
-            remember(self)
+            remember_stored_state(self)
 
     # Django's own hook around the UPDATE of save(): not public, but its first arguments are the same from 1.6 to 6.1.
     def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Collection[Any], *rest: Any) -> Any:
@@ -103,15 +104,15 @@ class SoftDeleteModel(models.Model):
     delete.alters_data = True  # type: ignore[attr-defined]  # read by Django's templates
 
     def soft_delete(self, *, using: str | None = None, cascade: bool = True) -> tuple[int, dict[str, int]]:
-        """Mark the row, and what refers to it by CASCADE, as deleted at one moment; nothing where it is already.
+        """Mark the row, and what refers to it by CASCADE, as deleted at one time; nothing if it is deleted already.
 
         Args:
             using: The database's alias; by default the one the instance came from.
             cascade: False marks this row and nothing else.
 
         Raises:
-            django.db.models.ProtectedError: An active row refers to it, or to what would go along, by PROTECT.
-            django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
+            django.db.models.ProtectedError: An active row refers to it, or to what is deleted with it, by PROTECT.
+            django.db.models.RestrictedError: Likewise by RESTRICT, and is not deleted with it.
             ValueError: The instance has no key.
         """
         return self._soft_delete_at(timestamp(), using=using, cascade=cascade)
@@ -119,7 +120,7 @@ class SoftDeleteModel(models.Model):
     soft_delete.alters_data = True  # type: ignore[attr-defined]  # as above
 
     def restore(self, *, using: str | None = None) -> tuple[int, dict[str, int]]:
-        """Bring back the row and exactly what went in its deletion below it; nothing where it is not deleted.
+        """Restore the row and exactly what was deleted with it; nothing if it is not deleted.
 
         Raises:
             ParentDeletedError: A row would come back under a parent that stays deleted. Nothing is restored.
@@ -128,7 +129,7 @@ class SoftDeleteModel(models.Model):
         """
         at, rows = timestamp(), self._rows(using, "restored")
         counts = restore.restore(rows, at, instance=self)
-        self._show(rows, at, counts, deleted=False)
+        self._update_state(rows, at, counts, deleted=False)
         return counts
 
     restore.alters_data = True  # type: ignore[attr-defined]  # as above
@@ -164,10 +165,10 @@ class SoftDeleteModel(models.Model):
     ahard_delete.alters_data = True  # type: ignore[attr-defined]  # as above
 
     def _soft_delete_at(self, at: dt.datetime, *, using: str | None = None, cascade: bool = True) -> Counts:
-        """Delete at a moment that identifies the deletion: another one of these rows must have another."""
+        """Delete at a time that identifies the deletion: the next deletion of these rows must have another."""
         rows = self._rows(using, "deleted")
         counts = deletion.soft_delete(rows, at, cascade=cascade, instance=self)
-        self._show(rows, at, counts, deleted=True)
+        self._update_state(rows, at, counts, deleted=True)
         return counts
 
     def _rows(self, using: str | None, done: str) -> models.QuerySet[Self]:
@@ -177,12 +178,12 @@ class SoftDeleteModel(models.Model):
             raise ValueError(f"{name} object can't be {done} because its {self._meta.pk.attname} attribute is None.")
         return rows_of(type(self), using or router.db_for_write(type(self), instance=self))
 
-    def _show(self, rows: models.QuerySet[Self], at: dt.datetime, counts: Counts, *, deleted: bool) -> None:
-        """Let the instance show what its row has now; where nothing was changed, it may be a stale copy."""
+    def _update_state(self, rows: models.QuerySet[Self], at: dt.datetime, counts: Counts, *, deleted: bool) -> None:
+        """Set what the instance's row has now; if nothing was changed, the instance may be a stale copy."""
         if counts[0]:
-            show(self, columns(owner_of(type(self)), at, deleted=deleted))
+            update_instance(self, columns(owner_of(type(self)), at, deleted=deleted))
         else:
-            show(self, rows.filter(pk=self.pk).values(*_SOFT_DELETE_COLUMNS).first() or {})
+            update_instance(self, rows.filter(pk=self.pk).values(*_SOFT_DELETE_COLUMNS).first() or {})
 
 
 class BaseModel(UUIDModel, TimeStampedModel, SoftDeleteModel):

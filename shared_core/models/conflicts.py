@@ -1,49 +1,66 @@
-"""Which rows hold a unique value that a restored row would need?
+"""Find the rows that hold a unique value that a restored row would need.
 
-Only a constraint with a condition can stand in the way: a value that is unique among all rows is held by the deleted
-row itself. So the question is asked of each `UniqueConstraint` with one, as the condition will read once the rows are
-active.
+Only a constraint with a condition can refuse a restore: a value that is unique among all rows is held by the deleted
+row itself. So each `UniqueConstraint` with a condition is checked, as its condition will read once the rows are active.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.expressions import BaseExpression
 
-from shared_core.models.graph import Family, Model
-from shared_core.models.statements import AnyOf, rows_of
+from shared_core.models.relations import Hierarchy, Model
+from shared_core.models.statements import AnyOf, Rows, rows_of
 
 _ACTIVE = {"is_deleted": False, "is_deleted__exact": False, "deleted_at": None, "deleted_at__exact": None}
 _ALWAYS, _NEVER = Q(pk__isnull=False), Q(pk__isnull=True)
 
 
-def conditional_constraints(family: Family) -> Iterator[tuple[Model, models.UniqueConstraint]]:
-    """Yield what makes values unique among active rows only."""
-    for model in family.members:
+def conditional_constraints(hierarchy: Hierarchy) -> Iterator[tuple[Model, models.UniqueConstraint, Q]]:
+    """Yield what makes values unique among active rows only: a model, its constraint and the condition."""
+    for model in hierarchy.members:
         for constraint in model._meta.constraints:
             if isinstance(constraint, models.UniqueConstraint) and constraint.condition is not None:
-                yield model, constraint
+                yield model, constraint, constraint.condition
 
 
-def holders(family: Family, keys: list[Any], using: str) -> Iterator[tuple[models.UniqueConstraint, list[Any]]]:
-    """Yield each constraint that would be broken, and the rows that hold what the rows with these keys need.
+def find_conflict(
+    keys: Mapping[Hierarchy, Sequence[Any]], using: str
+) -> tuple[models.UniqueConstraint, list[Any]] | None:
+    """Return the first constraint that would be broken, and the rows that hold what the rows with these keys need.
 
-    Those rows are active, or come back too: then two of the coming rows need the same value.
+    Those rows are active, or come back too: then two of the restored rows need the same value.
     """
-    key = family.key.name
-    for model, constraint in conditional_constraints(family):
-        if constraint.condition is None or not issubclass(model, family.owner):
+    checks = [check for hierarchy, some in keys.items() if some for check in _checks(hierarchy, some, using)]
+    if not checks:
+        return None
+    # One query for all constraints returns the places of those that would be broken.
+    first, *others = [
+        rows.order_by().annotate(_place=Value(place, models.IntegerField())).values_list("_place", flat=True).distinct()
+        for place, (_, rows) in enumerate(checks)
+    ]
+    broken = list(first.union(*others) if others else first)
+    if not broken:
+        return None
+    constraint, rows = checks[min(broken)]
+    return constraint, list(rows.order_by("pk"))
+
+
+def _checks(hierarchy: Hierarchy, keys: Sequence[Any], using: str) -> Iterator[tuple[models.UniqueConstraint, Rows]]:
+    """Yield each constraint with the rows that would break it."""
+    key = hierarchy.key.name
+    for model, constraint, condition in conditional_constraints(hierarchy):
+        if not issubclass(model, hierarchy.owner):
             continue
-        comes_back = AnyOf(F(key), keys) & _once_active(constraint.condition)
-        holds = Q(constraint.condition) | Q(comes_back)
+        comes_back = AnyOf(F(key), keys) & _once_active(condition)
+        holds = Q(condition) | Q(comes_back)
         values = _values(constraint)
         rows = rows_of(model, using).annotate(**values)
         same = _same(values, nulls_distinct=constraint.nulls_distinct is not False)
         needing = rows.filter(comes_back).filter(same).exclude(**{key: OuterRef(key)})
-        if found := list(rows.filter(holds).filter(Exists(needing)).order_by("pk")):
-            yield constraint, found
+        yield constraint, rows.filter(holds).filter(Exists(needing))
 
 
 def _values(constraint: models.UniqueConstraint) -> dict[str, Any]:

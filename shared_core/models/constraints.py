@@ -1,11 +1,11 @@
-"""What can the database hold a service to, where rows stay after they were deleted?
+"""Constraints and indexes for tables that keep deleted rows.
 
     UniqueActiveConstraint    a value is unique among active rows
     SoftDeleteMeta            is_deleted and deleted_at agree; deleted rows are found by age
     ActiveIndex, DeletedIndex indexes of active, and of deleted rows
     active()                  the same condition, for joins and aggregates
 
-What PostgreSQL knows already is written into migrations as Django's own classes. A column that the condition of an
+Migrations hold Django's own classes, except for `ActiveParentConstraint`. A column that the condition of an
 index names cannot change without touching every index (no HOT updates): keep such indexes few.
 """
 
@@ -27,7 +27,7 @@ _AGREES = Q(is_deleted=False, deleted_at__isnull=True) | Q(is_deleted=True, dele
 
 
 def active(*paths: str) -> Q:
-    """Return the condition that what these relations lead to is not deleted; without any, that the row itself isn't.
+    """Return the condition that the rows these relations lead to are active; without relations, the row itself.
 
     ``Author.objects.annotate(n=Count("books", filter=active("books")))`` counts the books that are active, and
     ``group.members.filter(active("memberships"))``, where ``memberships`` are the rows of the ``through`` model, leaves
@@ -37,9 +37,9 @@ def active(*paths: str) -> Q:
 
 
 class UniqueActiveConstraint(models.UniqueConstraint):
-    """Values that are unique among active rows: a deleted row does not keep its own from being used again.
+    """Values that are unique among active rows: the values of a deleted row can be used again.
 
-    Validated by `full_clean`, also through forms that lack ``is_deleted``. Migrations hold Django's `UniqueConstraint`.
+    `full_clean` validates it, also through forms that lack ``is_deleted``. Migrations hold Django's `UniqueConstraint`.
 
     Args:
         condition: Further narrows which rows are compared: ``Q(is_main=True)``.
@@ -54,7 +54,7 @@ class UniqueActiveConstraint(models.UniqueConstraint):
         super().__init__(*expressions, fields=fields, name=name, condition=whole, **options)
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
-        """Return Django's own class and the whole condition, which is what migrations hold."""
+        """Return Django's own class and the whole condition, for migrations."""
         _, arguments, options = super().deconstruct()
         return "django.db.models.UniqueConstraint", arguments, options
 
@@ -70,10 +70,10 @@ class UniqueActiveConstraint(models.UniqueConstraint):
         exclude: Collection[str] | None = None,
         using: str = "default",
     ) -> None:
-        """Raise ValidationError where an active row has the values; a row that is itself deleted is not looked at.
+        """Raise ValidationError if an active row has the values; an instance that is deleted is not validated.
 
         Raises:
-            DatabaseError: The database could not be asked. Django's own class would say that the values are taken.
+            DatabaseError: The query failed. Django's own class would say that the values are taken.
         """
         if getattr(instance, "is_deleted", False):
             return
@@ -96,7 +96,7 @@ class UniqueActiveConstraint(models.UniqueConstraint):
 
 @contextlib.contextmanager
 def _errors(using: str) -> Iterator[list[DatabaseError]]:
-    """Keep what the database refuses in the block, also where the block goes on."""
+    """Collect the database's errors in the block, also those that the block catches."""
     connection, failed = connections[using], list[DatabaseError]()
 
     def keep(execute: Callable[..., Any], *arguments: Any) -> Any:  # Any: as Django's own
@@ -106,7 +106,7 @@ def _errors(using: str) -> Iterator[list[DatabaseError]]:
             failed.append(error)
             raise
 
-    connection.cursor().close()  # checks the connection, and makes a new one, out here; no query of ours
+    connection.cursor().close()  # a lost connection is replaced before the block
     with connection.execute_wrapper(keep):
         yield failed
 
@@ -129,7 +129,7 @@ class _DjangosIndex(models.Index):
         super().__init__(*expressions, fields=fields, name=name, condition=whole, **options)
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
-        """Return Django's own class and the whole condition, which is what migrations hold."""
+        """Return Django's own class and the whole condition, for migrations."""
         _, arguments, options = super().deconstruct()
         return "django.db.models.Index", arguments, options
 
@@ -166,10 +166,10 @@ class _ShortName(str):
 
 
 class SoftDeleteMeta:
-    """Lets the database guard the columns of soft delete: ``class Meta(SoftDeleteMeta):``.
+    """Make the database check the columns of soft delete: ``class Meta(SoftDeleteMeta):``.
 
-    A CHECK that ``is_deleted`` and ``deleted_at`` agree, and an index on ``deleted_at`` of deleted rows, which a purge
-    reads. A Meta with constraints or indexes of its own repeats them: ``indexes = [*SoftDeleteMeta.indexes, …]``.
+    It adds a CHECK that ``is_deleted`` and ``deleted_at`` agree, and an index on ``deleted_at`` of deleted rows for
+    purges. A Meta with constraints or indexes of its own repeats them: ``indexes = [*SoftDeleteMeta.indexes, …]``.
     """
 
     constraints: ClassVar[Sequence[BaseConstraint]] = (

@@ -1,4 +1,4 @@
-"""What keeps a row from being put under a parent that is being deleted?
+"""Refuse an active row under a parent that is deleted, or is being deleted.
 
     with atomic(): Comment.objects.create(ticket=t)      with atomic(): t.delete()
       INSERT comment                                       UPDATE ticket     t is marked
@@ -6,7 +6,7 @@
       COMMIT                                               COMMIT
                                                          an active comment of a deleted ticket
 
-A foreign key does not help: the ticket's row is still there. So the row that refers asks again when it is committed.
+A foreign key does not help: the ticket's row is still there. So the parent is checked again when the row is committed.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from shared_core.models.statements import rows_of
 
-# The row is read anew: it may have been changed again, or deleted, since the statement that fired the trigger.
+# The row is read again: it may have been changed or deleted since the statement that fired the trigger.
 _FUNCTION = """\
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
@@ -43,14 +43,14 @@ CREATE CONSTRAINT TRIGGER {name} AFTER INSERT OR UPDATE OF {columns}, is_deleted
 
 
 class ActiveParentConstraint(BaseConstraint):
-    """An active row refers to an active one, by these foreign keys; PostgreSQL holds it to that, also between requests.
+    """An active row refers to active rows by these foreign keys; PostgreSQL enforces it, also between requests.
 
     Without it, a row that is inserted while its parent is being deleted stays active under it: neither transaction
     sees the other. With it, a deferred constraint trigger locks the parent (FOR SHARE) when the transaction that
-    inserted or restored the row, or moved it, is committed: it waits for a deletion that is going on, and raises
-    IntegrityError where the parent is deleted then. A deletion that comes later waits for the row, and takes it along.
+    inserted, restored or moved the row is committed. The trigger waits for a running deletion, and raises
+    IntegrityError if the parent is deleted then. A later deletion waits for the row, and deletes it too.
 
-    Validated by `full_clean`. On other databases than PostgreSQL that is all.
+    `full_clean` validates it. On other databases than PostgreSQL, nothing else does.
 
     Args:
         fields: Names of foreign keys to models that can be soft-deleted.
@@ -74,17 +74,17 @@ class ActiveParentConstraint(BaseConstraint):
         return hash((self.name, self.fields))
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
-        """Return the path that migrations keep, for ever."""
+        """Return the path that migrations hold; it never changes."""
         _, arguments, options = super().deconstruct()
         return "shared_core.models.ActiveParentConstraint", arguments, {**options, "fields": list(self.fields)}
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> Any:  # Any: as Django's own
-        """Return nothing, and have the trigger made after the table: it is no part of CREATE TABLE."""
+        """Return nothing, and create the trigger after the table: it is no part of CREATE TABLE."""
         if sql := self.create_sql(model, schema_editor):
             schema_editor.deferred_sql.append(sql)
 
     def create_sql(self, model: Any, schema_editor: Any) -> Any:  # Any: as Django's own
-        """Return what makes the function and its trigger, on PostgreSQL."""
+        """Return the SQL that creates the function and its trigger, on PostgreSQL."""
         if schema_editor.connection.vendor != "postgresql":
             return None
         quote = schema_editor.connection.ops.quote_name
@@ -108,7 +108,7 @@ class ActiveParentConstraint(BaseConstraint):
         return _FUNCTION.format(checks="".join(checks), **names) + _TRIGGER.format(**names)
 
     def remove_sql(self, model: Any, schema_editor: Any) -> Any:  # Any: as Django's own
-        """Return what removes both, on PostgreSQL."""
+        """Return the SQL that drops both, on PostgreSQL."""
         if schema_editor.connection.vendor != "postgresql":
             return None
         quote = schema_editor.connection.ops.quote_name
@@ -122,7 +122,7 @@ class ActiveParentConstraint(BaseConstraint):
         exclude: Collection[str] | None = None,
         using: str = "default",
     ) -> None:
-        """Raise ValidationError where an active instance refers to a row that is deleted, or is not there."""
+        """Raise ValidationError if an active instance refers to a row that is deleted or missing."""
         if getattr(instance, "is_deleted", False):
             return
         for name in set(self.fields) - set(exclude or ()):
@@ -135,7 +135,7 @@ class ActiveParentConstraint(BaseConstraint):
                 raise ValidationError({name: ValidationError(self.get_violation_error_message(), code="deleted")})
 
     def _link(self, model: type[models.Model], name: str) -> tuple[Any, type[models.Model]]:
-        """Return the foreign key and the model that it refers to, where both tables have ``is_deleted``."""
+        """Return the foreign key and the model that it refers to; both tables must have ``is_deleted``."""
         link: Any = model._meta.get_field(name)
         parent = link.related_model
         if not isinstance(link, models.ForeignKey) or not _has_own_columns(model) or not _has_own_columns(parent):

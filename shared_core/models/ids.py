@@ -1,4 +1,4 @@
-"""How does a row get a key that no other process makes, and that sorts by age?
+"""Make keys that no other process makes, and that sort by age.
 
     0                   48    52           64     66                    96            128
     | Unix time in ms   | ver | counter, 12| var  | counter, 30         | random, 32  |

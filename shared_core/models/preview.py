@@ -1,33 +1,41 @@
-"""What would a deletion or a restore do? Each relation's number of rows and the first few of them; nothing is written.
+"""Preview a deletion or a restore: the number of rows of each relation, and the first few. Nothing is written.
 
     Branch    the rows that refer to others by one relation, and below it what refers to these
-    GOES      they go along, or come back
+    GOES      they are deleted with it, or come back with it
     STAYS     they stay: their relation says so, or they cannot be soft-deleted
-    BLOCKS    they forbid it: PROTECT, RESTRICT
+    BLOCKS    they refuse it: PROTECT, RESTRICT
 
 The walk is the deletion's own. A relation is one branch, however deep its rows refer to each other; it costs two or
 three queries a level, whatever the number of rows.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Any
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef
-from django.db.models.deletion import CASCADE, PROTECT, RESTRICT, Collector, ProtectedError, RestrictedError
+from django.db.models import Exists, F, OuterRef, deletion
 
-from shared_core.models.graph import Cascade, Family, Model, Relation, Row, family_of, is_soft_deletable, owned, walk
-from shared_core.models.restore import went_along
-from shared_core.models.statements import AnyOf, rows_of
+from shared_core.models.cascade import as_owner_rows, related_rows, walk
+from shared_core.models.collector import Collector
+from shared_core.models.relations import (
+    Cascade,
+    Effect,
+    Hierarchy,
+    HierarchyRelation,
+    Model,
+    Row,
+    hierarchy_of,
+    is_soft_deletable,
+)
+from shared_core.models.restore import deleted_together, row_fields
+from shared_core.models.statements import AnyOf, Rows, rows_of
 
 GOES, STAYS, BLOCKS = "goes", "stays", "blocks"
 FIRST = 5  # rows of a branch that are shown
 CHUNK = 2000  # rows of a branch that are read at a time
-
-type Rows = models.QuerySet[Any]
 
 
 @dataclass(eq=False)
@@ -71,10 +79,10 @@ class Branch:
         Those are not counted, and have no branches.
         """
         yield self
-        family = family_of(self.model) if is_soft_deletable(self.model) else None
-        for model in family.members if family else ():
-            if family and is_soft_deletable(model) and model is not self.model._meta.concrete_model:
-                key = family.key.name
+        hierarchy = hierarchy_of(self.model) if is_soft_deletable(self.model) else None
+        for model in hierarchy.members if hierarchy else ():
+            if hierarchy and is_soft_deletable(model) and model is not self.model._meta.concrete_model:
+                key = hierarchy.key.name
                 querysets = [part for part in self.parts if isinstance(part, models.QuerySet)]
                 same = [
                     rows_of(model, one.db).filter(**{f"{key}__in": one.order_by().values(key)}) for one in querysets
@@ -114,11 +122,11 @@ def of_hard_deletion(rows: Rows) -> Branch:
     # Without force, what nothing refers to is not loaded; with it, what the database takes by itself is seen.
     # Django before 6.1 has neither.
     forced = {"force_collection": True} if _database_cascades(rows.model) else {}
-    collector = Collector(using=rows.db, origin=rows, **forced)
+    collector = deletion.Collector(using=rows.db, origin=rows, **forced)
     try:
         collector.collect(rows)
-    except (ProtectedError, RestrictedError) as error:
-        found = error.protected_objects if isinstance(error, ProtectedError) else error.restricted_objects
+    except (deletion.ProtectedError, deletion.RestrictedError) as error:
+        found = error.protected_objects if isinstance(error, deletion.ProtectedError) else error.restricted_objects
         root.branches = _by_model(found, BLOCKS, rows.db)
         return root
     keys = set(rows.order_by().values_list("pk", flat=True)) if rows.model in collector.data else set()
@@ -144,7 +152,7 @@ def of_hard_deletion(rows: Rows) -> Branch:
 
 
 def _database_cascades(model: Model) -> bool:
-    """Say whether any relation beside this model leaves its CASCADE to the database, as Django 6.1 can."""
+    """Return whether any relation of the model's apps leaves its CASCADE to the database, as Django 6.1 can."""
     relations = (field.remote_field for one in model._meta.apps.get_models() for field in one._meta.concrete_fields)
     return any(hasattr(getattr(relation, "on_delete", None), "forced_collector") for relation in relations)
 
@@ -183,96 +191,93 @@ def _branch_of(root: Branch, model: Model, fate: str, link: Any = None) -> Branc
 
 
 class _Walk:
-    """One walk along CASCADE, which notes what it meets."""
+    """One walk along CASCADE, which counts what it meets."""
 
     def __init__(self, rows: Rows, *, deleted: bool) -> None:
-        family = family_of(rows.model)
+        hierarchy = hierarchy_of(rows.model)
         self.using, self.deleted = rows.db, deleted
         self.root = Branch(rows.model, GOES)
-        self.homes: dict[Family, Branch] = {family: self.root}  # where what refers to a family's rows is noted
-        self.branches: dict[Relation, Branch] = {}
-        self.known: dict[Family, dict[Any, Row]] = {}  # the rows collected, by their keys
-        self.restricting: dict[Relation, list[Row]] = {}  # what the rows that may forbid it refer to
-        self.counted = _counted(family) if deleted else set()
-        self.start(family, rows.filter(is_deleted=not deleted))
+        self.homes: dict[Hierarchy, Branch] = {hierarchy: self.root}  # of the rows that a branch hangs below
+        self.branches: dict[HierarchyRelation, Branch] = {}
+        self.collector = Collector()
+        self.restricting: dict[HierarchyRelation, list[Row]] = {}  # what the rows that may refuse it refer to
+        self.counted = _counted(hierarchy) if deleted else set()
+        self.start(hierarchy, rows.filter(is_deleted=not deleted))
 
-    def start(self, family: Family, rows: Rows) -> None:
+    def start(self, hierarchy: Hierarchy, rows: Rows) -> None:
         self.root.first = list(rows[:FIRST])
-        roots = self.add(family, owned(rows, family).values_list(*self.names(family)), lambda: self.root)
+        found = as_owner_rows(rows, hierarchy).values_list(*self.names(hierarchy))
+        roots = self.collector.add(rows.model, hierarchy, found)
+        self.count(self.root, hierarchy, roots)
         if not self.deleted and len({row[-1] for row in roots}) == 1:
-            self.counted = _counted(family)
-        self.look(family, roots)
-        walk(family, roots, self.take)
+            self.counted = _counted(hierarchy)
+        self.look(hierarchy, roots)
+        walk(hierarchy, roots, self.take)
 
     def done(self) -> Branch:
-        # RESTRICT lets pass what goes along by another way, so it is known only now.
+        # RESTRICT lets pass what is deleted by another relation, so it is known only now.
         for relation, parents in self.restricting.items():
             rows = self.staying(relation, parents)
-            if relation.family in self.known:
-                rows = rows.exclude(AnyOf(F(relation.family.key.name), list(self.known[relation.family])))
+            if relation.hierarchy and (keys := self.collector.keys(relation.hierarchy)):
+                rows = rows.exclude(AnyOf(F(relation.hierarchy.key.name), keys))
             self.note(relation, rows, BLOCKS)
         return self.root
 
-    def names(self, family: Family) -> list[str]:
-        return [*(target.attname for target in family.targets), *([] if self.deleted else ["deleted_at"])]
+    def names(self, hierarchy: Hierarchy) -> list[str]:
+        return [target.attname for target in hierarchy.targets] if self.deleted else row_fields(hierarchy)
 
     def take(self, relation: Cascade, parents: list[Row]) -> list[Row]:
-        family = relation.family
-        rows = relation.rows(parents, self.using)
-        if family in self.counted:
+        hierarchy = relation.hierarchy
+        rows = related_rows(relation, parents, self.using)
+        if hierarchy in self.counted:
             moment = {"is_deleted": False} if self.deleted else {"deleted_at": parents[0][-1]}
             self.note(relation, rows.filter(**moment), GOES)
             return []
         found: Iterable[Row]
         if self.deleted:
-            found = rows.filter(is_deleted=False).values_list(*self.names(family))
+            found = rows.filter(is_deleted=False).values_list(*self.names(hierarchy))
         else:
-            found = went_along(relation, parents, self.using)
-        new = self.add(family, found, lambda: self.branch(relation, GOES))
+            found = deleted_together(relation, parents, self.using)
+        new = self.collector.add(relation.child, hierarchy, found)
         if new:
             branch = self.branch(relation, GOES)
+            self.count(branch, hierarchy, new)
             if shown := [row[0] for row in sorted(new)[: FIRST - len(branch.first)]]:
-                firsts = rows_of(relation.child, self.using).filter(AnyOf(F(family.key.name), shown))
+                firsts = rows_of(relation.child, self.using).filter(AnyOf(F(hierarchy.key.name), shown))
                 branch.first += sorted(firsts, key=lambda row: row.pk)
-            self.homes.setdefault(family, branch)
-            self.look(family, new)
+            self.homes.setdefault(hierarchy, branch)
+            self.look(hierarchy, new)
         return new
 
-    def add(self, family: Family, found: Iterable[Row], branch: Callable[[], Branch]) -> list[Row]:
-        known = self.known.setdefault(family, {})
-        new = [row for row in found if row[0] not in known]
-        known.update((row[0], row) for row in new)
-        if new:
-            found_by = branch()
-            found_by.count += len(new)
-            keys = [row[0] for row in new]
-            found_by.parts.append(rows_of(found_by.model, self.using).filter(AnyOf(F(family.key.name), keys)))
-        return new
+    def count(self, branch: Branch, hierarchy: Hierarchy, new: list[Row]) -> None:
+        branch.count += len(new)
+        keys = AnyOf(F(hierarchy.key.name), [row[0] for row in new])
+        branch.parts.append(rows_of(branch.model, self.using).filter(keys))
 
-    def look(self, family: Family, new: list[Row]) -> None:
-        """Note what refers to new rows, and does not go along."""
+    def look(self, hierarchy: Hierarchy, new: list[Row]) -> None:
+        """Count what refers to new rows, and is not deleted with them."""
         if not self.deleted or not new:
             return
-        for relation in family.vetoes:
-            if relation.on_delete == PROTECT:
+        for relation in hierarchy.blocking:
+            if relation.soft is Effect.PROTECT:
                 self.note(relation, self.staying(relation, new), BLOCKS)
             else:
                 self.restricting.setdefault(relation, []).extend(new)
-        for relation in family.others:
+        for relation in hierarchy.kept:
             self.note(relation, self.staying(relation, new), STAYS)
 
-    def staying(self, relation: Relation, parents: list[Row]) -> Rows:
-        rows = relation.rows(parents, self.using)
+    def staying(self, relation: HierarchyRelation, parents: list[Row]) -> Rows:
+        rows = related_rows(relation, parents, self.using)
         if is_soft_deletable(relation.child):
             return rows.filter(is_deleted=False)
-        if relation.on_delete == CASCADE:
-            # Of a table that others inherit, those that can be soft-deleted go along.
+        if relation.is_cascade:
+            # Of a table that others inherit, those that can be soft-deleted are deleted with it.
             for cascade in relation.parent.cascades:
                 if cascade.link is relation.link:
                     rows = rows.filter(~Exists(rows_of(cascade.child, self.using).filter(pk=OuterRef("pk"))))
         return rows
 
-    def note(self, relation: Relation, rows: Rows, fate: str) -> None:
+    def note(self, relation: HierarchyRelation, rows: Rows, fate: str) -> None:
         noted = Branch(relation.child, fate)
         noted.add(rows)
         if noted.count:
@@ -281,19 +286,20 @@ class _Walk:
             branch.parts += noted.parts
             branch.first = [*branch.first, *noted.first][:FIRST]
 
-    def branch(self, relation: Relation, fate: str) -> Branch:
+    def branch(self, relation: HierarchyRelation, fate: str) -> Branch:
         if relation not in self.branches:
             self.branches[relation] = Branch(relation.child, fate, relation.link)
             self.homes[relation.parent].branches.append(self.branches[relation])
         return self.branches[relation]
 
 
-def _counted(root: Family) -> set[Family]:
-    """Return the families whose rows need not be told apart: nothing refers to them, and one way leads there."""
-    ways = Counter(relation.family for one in root.closure for relation in one.cascades)
-    restricting = {relation.family for one in root.closure for relation in one.vetoes if relation.on_delete == RESTRICT}
+def _counted(root: Hierarchy) -> set[Hierarchy]:
+    """Return the hierarchies whose rows are only counted: nothing refers to them, and one relation leads to them."""
+    relations = Counter(relation.hierarchy for one in root.closure for relation in one.cascades)
+    blocking = [relation for one in root.closure for relation in one.blocking]
+    restricting = {relation.hierarchy for relation in blocking if relation.soft is Effect.RESTRICT}
     return {
-        family
-        for family in root.closure
-        if not (family.cascades or family.vetoes or family.others) and ways[family] == 1 and family not in restricting
+        one
+        for one in root.closure
+        if not (one.cascades or one.blocking or one.kept) and relations[one] == 1 and one not in restricting
     }

@@ -1,11 +1,11 @@
-"""Which rows does a queryset show, and how does that change half-way down a chain?
+"""Querysets and managers that show active rows, deleted rows, or both.
 
 A visibility is one condition on ``is_deleted``, of a class of its own, in the query's WHERE. So a later `active`,
-`deleted` or `with_deleted` finds it and takes it out, and leaves a caller's own filter on ``is_deleted`` alone:
+`deleted` or `with_deleted` finds and removes it, and keeps a caller's own filter on ``is_deleted``:
 
     Ticket.objects                 WHERE NOT is_deleted°
       .filter(is_deleted=True)     WHERE NOT is_deleted° AND is_deleted        no rows
-      .with_deleted()              WHERE is_deleted                            ° taken out
+      .with_deleted()              WHERE is_deleted                            ° removed
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,9 @@ from django.db.models.lookups import Exact
 from django.db.models.sql.where import AND
 
 from shared_core.models import deletion, restore
-from shared_core.models.changes import align, is_changed, remember, timestamp
-from shared_core.models.graph import owner_of
+from shared_core.models.changes import timestamp
+from shared_core.models.instances import is_changed, remember_stored_state, sync_deleted_at
+from shared_core.models.relations import owner_of
 from shared_core.models.statements import columns
 
 
@@ -51,7 +52,7 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         return self.soft_delete()
 
     def soft_delete(self, *, cascade: bool = True) -> tuple[int, dict[str, int]]:
-        """Mark the rows shown, and what refers to them by CASCADE, as deleted at one moment.
+        """Mark the rows shown, and what refers to them by CASCADE, as deleted at one time.
 
         Rows that are deleted already stay as they are.
 
@@ -60,7 +61,7 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
 
         Raises:
             django.db.models.ProtectedError: An active row refers to one of them by PROTECT.
-            django.db.models.RestrictedError: Likewise by RESTRICT, and does not go along.
+            django.db.models.RestrictedError: Likewise by RESTRICT, and is not deleted with it.
             TypeError: The queryset is sliced, distinct by fields, or holds values instead of rows.
         """
         self._refuse_to_change("delete")
@@ -69,7 +70,7 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         return counts
 
     def restore(self) -> tuple[int, dict[str, int]]:
-        """Bring back the deleted rows among these, each with exactly what went in its deletion below it.
+        """Restore the deleted rows among these, each with exactly what was deleted with it.
 
         What was shown does not matter: ``Ticket.objects.filter(…).restore()`` restores what matches the filter.
 
@@ -105,14 +106,14 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
     del _method
 
     def update(self, **kwargs: Any) -> int:  # Any: as Django's own
-        """Update the rows shown; a change of ``is_deleted`` brings ``deleted_at`` and ``updated_at`` along.
+        """Update the rows shown; a change of ``is_deleted`` also sets ``deleted_at`` and ``updated_at``.
 
         There is no cascade and there are no signals, as ever with `update`.
         """
         is_deleted = kwargs.get("is_deleted")
         if isinstance(is_deleted, bool):
             values = columns(owner_of(self.model), timestamp(), deleted=is_deleted)
-            if is_deleted:  # deleted rows keep the moment that tells what went along
+            if is_deleted:  # deleted rows keep the time that identifies their deletion
                 values["deleted_at"] = Coalesce("deleted_at", Value(values["deleted_at"]))
             kwargs = values | kwargs
         elif is_deleted is not None and "deleted_at" not in kwargs:
@@ -133,16 +134,16 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
             if "is_deleted" in (kwargs.get("update_fields") or ()):
                 kwargs["update_fields"] = [*dict.fromkeys([*kwargs["update_fields"], "deleted_at"])]
         for row in rows:
-            align(row)
+            sync_deleted_at(row)
         made = super().bulk_create(rows, *args, **kwargs)
         for row in rows:
-            remember(row)
+            remember_stored_state(row)
         return made
 
     def bulk_update(self, objs: Iterable[M], fields: Iterable[str], batch_size: int | None = None) -> int:
         """Update the rows, deleted ones too; ``is_deleted`` is written only where an instance changed it, as in `save`.
 
-        A change of it brings ``deleted_at`` and ``updated_at`` along.
+        A change of it also sets ``deleted_at`` and ``updated_at``.
         """
         rows, names = list(objs), list(fields)
         everywhere = self.with_deleted()
@@ -152,17 +153,17 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         others = [name for name in names if name not in {"is_deleted", "deleted_at"}]
         at = timestamp()
         for row in changed:
-            align(row, at)
+            sync_deleted_at(row, at)
             for name in columns(owner_of(self.model), at, deleted=True).keys() - {"is_deleted", "deleted_at"}:
                 setattr(row, name, at)
-        along = [*dict.fromkeys([*names, *columns(owner_of(self.model), at, deleted=True)])]
+        changed_fields = [*dict.fromkeys([*names, *columns(owner_of(self.model), at, deleted=True)])]
         update = super(SoftDeleteQuerySet, everywhere).bulk_update
         with transaction.atomic(using=everywhere._to_write().db):
-            number = update(changed, along, batch_size)
+            number = update(changed, changed_fields, batch_size)
             if others:
                 number += update([row for row in rows if not is_changed(row)], others, batch_size)
         for row in changed:
-            remember(row)
+            remember_stored_state(row)
         return number
 
     def __and__(self, other: Self) -> Self:  # type: ignore[override]  # the stubs are invariant in the row

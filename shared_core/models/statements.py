@@ -1,40 +1,43 @@
-"""How is a set of rows marked by one statement that says which it marked?
+"""SQL that Django does not write: an UPDATE that locks in order, and returns which rows it changed.
 
     UPDATE book SET is_deleted = true, deleted_at = …
      WHERE id = ANY(ARRAY(SELECT id FROM book WHERE author_id = ANY(…) AND NOT is_deleted
                           ORDER BY id FOR NO KEY UPDATE))
     RETURNING id
 
-The inner SELECT locks in the order of the keys: an UPDATE by itself locks as it scans, so that two of them over the
-same rows could wait for each other. Its rows are not looked up by ``ctid``: a row that somebody changed meanwhile has
-another one. FOR NO KEY UPDATE lets rows that refer to these be inserted (PostgreSQL 16, section 13.3.2).
+The inner SELECT locks in the order of the keys. An UPDATE alone locks as it scans, so two of them over the same rows
+could deadlock. Its rows are not looked up by ``ctid``, because a row that was changed meanwhile has another one.
+FOR NO KEY UPDATE lets rows that refer to these be inserted (PostgreSQL 16, section 13.3.2).
 
-Where a key or a moment says which rows are meant, ``is_deleted`` is not asked for in a way that an index could answer:
-with old statistics PostgreSQL believes that hardly any row is deleted, and reads all that are.
+If a key or a timestamp selects the rows, no condition on ``is_deleted`` stands where an index could answer it: with
+old statistics PostgreSQL believes that hardly any row is deleted, and reads all that are.
 """
 
 import datetime as dt
+import itertools
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Lookup
 
-# Any: values of whatever types the columns have.
+# Any: rows of whatever model, and values of whatever types its columns have.
+type Rows = models.QuerySet[Any]
 type Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Several:
-    """The place in a statement's parameters that values of a field will take."""
+class ArrayParameter:
+    """Any number of values of a field, as one parameter of a statement."""
 
     field: Any  # Any: a field of whatever type
 
-    def filled(self, values: Sequence[Any], connection: Any) -> Any:  # Any: as the database takes it
-        """Return one parameter, whatever the number of values."""
+    def bind(self, values: Sequence[Any], connection: Any) -> Any:  # Any: as the database takes it
+        """Return the parameter with these values."""
         prepared = [self.field.get_db_prep_value(value, connection) for value in values]
         if connection.vendor == "sqlite":
             return json.dumps(prepared, default=str)  # decimals and the like are stored as their text
@@ -45,18 +48,18 @@ class Several:
 
 
 class AnyOf(Lookup):
-    """``column = ANY(values)``; without values, the statement is compiled for those to come."""
+    """``column = ANY(values)``; without values, the compiled statement has a place for them."""
 
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:  # Any: Django's own
         """Return the condition as PostgreSQL and SQLite understand it."""
         column, parameters = self.process_lhs(compiler, connection)
-        several = Several(self.lhs.output_field)
-        values = several if self.rhs is None else several.filled(self.rhs, connection)
+        parameter = ArrayParameter(self.lhs.output_field)
+        values = parameter if self.rhs is None else parameter.bind(self.rhs, connection)
         if connection.vendor == "sqlite":
             return f"{column} IN (SELECT value FROM json_each(%s))", (*parameters, values)  # noqa: S608  # no input
-        return f"{column} = ANY(%s::{several.field.db_type(connection)}[])", (*parameters, values)
+        return f"{column} = ANY(%s::{parameter.field.db_type(connection)}[])", (*parameters, values)
 
 
 class AnyFrom(Lookup):
@@ -72,12 +75,12 @@ class AnyFrom(Lookup):
         """Return the condition as PostgreSQL and SQLite understand it."""
         column, parameters = self.process_lhs(compiler, connection)
         query, inner = compiler.compile(self.rhs)
-        several = f"IN {query}" if connection.vendor == "sqlite" else f"= ANY(ARRAY{query})"
-        return f"{column} {several}", (*parameters, *inner)
+        condition = f"IN {query}" if connection.vendor == "sqlite" else f"= ANY(ARRAY{query})"
+        return f"{column} {condition}", (*parameters, *inner)
 
 
 def columns(owner: type[models.Model], at: dt.datetime, *, deleted: bool) -> Values:
-    """Return what an UPDATE sets on ``owner``'s rows to delete or restore them at a moment."""
+    """Return what an UPDATE sets on ``owner``'s rows to delete or restore them."""
     values: Values = {"is_deleted": deleted, "deleted_at": at if deleted else None}
     if any(getattr(field, "auto_now", False) and field.name == "updated_at" for field in owner._meta.local_fields):
         values["updated_at"] = at
@@ -92,27 +95,30 @@ class Update:
     using: str
     values: Values
     where: str
-    parameters: list[Any]  # Any: as the database takes them, or `Several`
+    parameters: list[Any]  # Any: as the database takes them, or `ArrayParameter`
 
     @classmethod
     def of_one(cls, owner: type[models.Model], using: str, values: Values, conditions: Values) -> Self:
-        """Of the row that meets the conditions."""
+        """Return the UPDATE of the row that meets the conditions."""
         connection = connections[using]
         where = " AND ".join(f"{_column(owner, name, connection)} = %s" for name in conditions)
         return cls(owner, using, values, where, _parameters(owner, conditions, connection))
 
     @classmethod
-    def of_rows(cls, rows: models.QuerySet[Any], values: Values) -> Self:
-        """Of the owner's rows, locked in the order of their keys."""
+    def of_rows(cls, rows: Rows, values: Values) -> Self:
+        """Return the UPDATE of the owner's rows, which locks them in the order of their keys."""
         owner, connection = rows.model, connections[rows.db]
-        sql, parameters = lock(rows).values("pk").query.get_compiler(rows.db).as_sql()
+        try:
+            sql, parameters = lock(rows).values("pk").query.get_compiler(rows.db).as_sql()
+        except EmptyResultSet:  # none(), or pk__in=[]
+            return cls(owner, rows.db, values, "1 = 0", [])
         key = _column(owner, "pk", connection)
         where = f"{key} IN ({sql})" if connection.vendor == "sqlite" else f"{key} = ANY(ARRAY({sql}))"
         return cls(owner, rows.db, values, where, list(parameters))
 
     @classmethod
-    def of_unlocked(cls, rows: models.QuerySet[Any], values: Values) -> Self:
-        """Of the owner's rows, locked as they are met."""
+    def of_unlocked(cls, rows: Rows, values: Values) -> Self:
+        """Return the UPDATE of the owner's rows, which locks them as it scans."""
         compiler = rows.query.get_compiler(rows.db)
         compiler.setup_query()
         where, parameters = compiler.compile(rows.query.where)
@@ -120,7 +126,7 @@ class Update:
 
     @classmethod
     def of_keys(cls, owner: type[models.Model], using: str, values: Values, keys: list[Any]) -> Self:
-        """Of the rows with these keys, which are locked already; but for those that are as they shall be."""
+        """Return the UPDATE of rows that are locked already; it leaves those that have the new ``is_deleted``."""
         connection = connections[using]
         field: Any = owner._meta.pk  # Any: a field of whatever type
         condition = AnyOf(field.get_col(owner._meta.db_table), keys)
@@ -129,50 +135,106 @@ class Update:
         new = {"is_deleted": values["is_deleted"]}
         return cls(owner, using, values, where, [*parameters, *_parameters(owner, new, connection)])
 
-    def where_any(self, values: Sequence[Any], also: Values | None = None) -> "Update":
-        """Return the statement with these values for those to come, and further conditions."""
+    def bind(self, values: Sequence[Any], also: Values | None = None) -> "Update":
+        """Return the statement with these values bound, and with further conditions."""
         connection = connections[self.using]
         where = [self.where, *(f"{_column(self.owner, name, connection)} = %s" for name in also or {})]
-        parameters = [one.filled(values, connection) if isinstance(one, Several) else one for one in self.parameters]
+        parameters = [
+            one.bind(values, connection) if isinstance(one, ArrayParameter) else one for one in self.parameters
+        ]
         parameters += _parameters(self.owner, also or {}, connection)
         return replace(self, where=" AND ".join(where), parameters=parameters)
 
     def count(self) -> int:
         """Execute it, and return the number of rows."""
-        with self._executed() as cursor:
+        with self._execute() as cursor:
             return int(cursor.rowcount)
 
     def rows(self, fields: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: fields, and what they hold
         """Execute it, and return these fields of each row."""
-        connection = connections[self.using]
-        with self._executed(fields) as cursor:
-            return _converted(cursor.fetchall(), fields, connection)
+        with self._execute(fields) as cursor:
+            return _converted(
+                cursor.fetchall(), [field.get_col(self.owner._meta.db_table) for field in fields], self.using
+            )
 
-    def _executed(self, returning: Sequence[Any] = ()) -> Any:  # Any: a cursor of Django's
+    def sql(self, returning: str = "") -> tuple[str, list[Any]]:  # Any: as the database takes them
+        """Return the statement and its parameters."""
         connection = connections[self.using]
-        quote = connection.ops.quote_name
         changes = ", ".join(f"{_column(self.owner, name, connection)} = %s" for name in self.values)
-        sql = f"UPDATE {quote(self.owner._meta.db_table)} SET {changes} WHERE {self.where}"  # noqa: S608  # names are Django's
-        if returning:
-            sql += " RETURNING " + ", ".join(quote(field.column) for field in returning)
+        table = connection.ops.quote_name(self.owner._meta.db_table)
+        sql = f"UPDATE {table} SET {changes} WHERE {self.where}{returning}"  # noqa: S608  # names are Django's
+        return sql, [*_parameters(self.owner, self.values, connection), *self.parameters]
+
+    def _execute(self, fields: Sequence[Any] = ()) -> Any:  # Any: a cursor of Django's
+        connection = connections[self.using]
+        names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
         cursor = connection.cursor()
-        cursor.execute(sql, [*_parameters(self.owner, self.values, connection), *self.parameters])
+        cursor.execute(*self.sql(f" RETURNING {names}" if names else ""))
         return cursor
 
 
-def rows_of(model: type[models.Model], using: str) -> models.QuerySet[Any]:
+@dataclass(frozen=True)
+class Select:
+    """One SELECT, compiled once: Django needs half a millisecond and more to compile it."""
+
+    using: str
+    sql: str
+    parameters: Sequence[Any]  # Any: as the database takes them, or `ArrayParameter`
+    columns: list[Any]  # Any: Django's expressions
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """Return the SELECT of rows that `values_list` was called on; `AnyOf` without values leaves them to `rows`."""
+        compiler = rows.query.get_compiler(rows.db)
+        try:
+            sql, parameters = compiler.as_sql()
+        except EmptyResultSet:  # none(), or pk__in=[]
+            return cls(rows.db, "", (), [])
+        return cls(rows.db, sql, parameters, [column for column, _, _ in compiler.select])
+
+    def rows(self, *arrays: Sequence[Any]) -> list[tuple[Any, ...]]:  # Any: of whatever types the columns have
+        """Execute it with these values bound in turn, and return what it selects."""
+        if not self.sql:
+            return []
+        connection = connections[self.using]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, _bound(self.parameters, arrays, connection))
+            return _converted(cursor.fetchall(), self.columns, self.using)
+
+
+def execute_each(updates: Iterable[Update]) -> list[int]:
+    """Execute the updates one by one, and return the number of rows of each."""
+    return [update.count() for update in updates]
+
+
+def execute_together(updates: Sequence[Update]) -> list[int]:
+    """Execute the updates, which must change different rows, in one statement where the database can.
+
+    WITH u0 AS (UPDATE … RETURNING 1), u1 AS (…) SELECT (SELECT count(*) FROM u0), (SELECT count(*) FROM u1)
+    """
+    if len(updates) < 2 or connections[updates[0].using].vendor == "sqlite":
+        return execute_each(updates)
+    statements = [update.sql(" RETURNING 1") for update in updates]
+    parts = ", ".join(f"u{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
+    numbers = ", ".join(f"(SELECT count(*) FROM u{place})" for place in range(len(updates)))  # noqa: S608  # no input
+    with connections[updates[0].using].cursor() as cursor:
+        cursor.execute(f"WITH {parts} SELECT {numbers}", [one for _, parameters in statements for one in parameters])
+        return list(cursor.fetchone())
+
+
+def rows_of(model: type[models.Model], using: str) -> Rows:
     """Return all rows of a model, whatever its managers hide."""
     return models.QuerySet(model, using=using)
 
 
-def lock(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+def lock(rows: Rows, *, skip_locked: bool = False) -> Rows:
     """Return the same rows, locked in the order of their keys when they are read."""
     no_key = connections[rows.db].features.has_select_for_no_key_update
-    return rows.order_by("pk").select_for_update(no_key=no_key)
+    return rows.order_by("pk").select_for_update(no_key=no_key, skip_locked=skip_locked)
 
 
-def is_lockable(rows: models.QuerySet[Any]) -> bool:
-    """Say whether the rows can be locked by their own conditions, which are checked again after a wait.
+def is_lockable(rows: Rows) -> bool:
+    """Return whether the rows can be locked by their own conditions, which are checked again after a wait.
 
     FOR UPDATE is not allowed with DISTINCT, GROUP BY, windows or the nullable side of an outer join.
     """
@@ -182,22 +244,17 @@ def is_lockable(rows: models.QuerySet[Any]) -> bool:
     return is_plain and query.count_active_tables() == 1
 
 
-def _converted(rows: list[tuple[Any, ...]], fields: Sequence[Any], connection: Any) -> list[tuple[Any, ...]]:
-    """Return the rows with values as models have them: SQLite, say, keeps a UUID as text."""
-    columns = [field.get_col(field.model._meta.db_table) for field in fields]
-    converters = [
-        [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)] for column in columns
-    ]
-    if not any(converters):
-        return rows
-    done = []
-    for row in rows:
-        values = list(row)
-        for place, (column, functions) in enumerate(zip(columns, converters, strict=True)):
-            for function in functions:
-                values[place] = function(values[place], column, connection)
-        done.append(tuple(values))
-    return done
+def _bound(parameters: Iterable[Any], arrays: Iterable[Sequence[Any]], connection: Any) -> list[Any]:
+    values = itertools.cycle(arrays)
+    return [one.bind(next(values), connection) if isinstance(one, ArrayParameter) else one for one in parameters]
+
+
+def _converted(rows: list[tuple[Any, ...]], columns: list[Any], using: str) -> list[tuple[Any, ...]]:
+    """Return the rows with values as models have them: SQLite, for example, keeps a UUID as text."""
+    compiler: Any = connections[using].ops.compiler("SQLCompiler")  # Any: a class of the backend's
+    compiler = compiler(None, connections[using], using)
+    converters = compiler.get_converters(columns)
+    return list(map(tuple, compiler.apply_converters(rows, converters))) if converters else rows
 
 
 def _column(owner: type[models.Model], name: str, connection: Any) -> str:

@@ -141,6 +141,48 @@ class TestTwoAtATime:
         assert delete.result(30)[0] == 4
         assert not Reply.objects.exists()
 
+    def test_a_restore_waits_for_who_changes_a_parent_outside_its_tree_and_then_goes_on(self, other, third):
+        city, chain = City.objects.create(code="LIS"), Chain.objects.create()
+        restaurant = Restaurant.objects.create(city=city, chain=chain)
+        waiter = Waiter.objects.create(restaurant=restaurant)
+        city.delete()
+        commit = other.hold(lambda: Chain.objects.update(is_deleted=False))
+        restore = third.start(city.restore)
+        wait_for_a_lock()
+        with transaction.atomic():  # it holds no lock of its tree while it waits
+            list(Place.all_objects.select_for_update(nowait=True))
+        commit()
+
+        assert restore.result(30)[0] == 3
+        assert Waiter.objects.get() == waiter
+
+    def test_a_parent_outside_the_tree_that_is_being_deleted_refuses_the_restore(self, other, third):
+        city, chain = City.objects.create(code="LIS"), Chain.objects.create()
+        Restaurant.objects.create(city=city, chain=chain)
+        city.delete()
+        commit = other.hold(chain.delete)
+        restore = third.start(city.restore)
+        wait_for_a_lock()
+        commit()
+
+        with pytest.raises(ParentDeletedError) as raised:
+            restore.result(30)
+        assert raised.value.objects == (chain,)
+        assert not Place.objects.exists()
+
+    def test_a_row_that_moved_meanwhile_is_restored_under_the_parent_it_has_then(self, topic, other, third):
+        elsewhere = Topic.objects.create()
+        reply = Reply.objects.first()
+        reply.delete()
+        commit = other.hold(lambda: Reply.all_objects.filter(pk=reply.pk).update(topic=elsewhere))
+        restore = third.start(Reply.all_objects.get(pk=reply.pk).restore)
+        wait_for_a_lock()
+        commit()
+        elsewhere.refresh_from_db()
+
+        assert restore.result(30) == (1, {"library.Reply": 1})
+        assert Reply.objects.get(pk=reply.pk).topic == elsewhere
+
     def test_a_restore_leaves_a_later_deletion_alone(self, topic, other, third):
         """It has not locked what that took along, and could only do so out of order."""
         topic.delete()
@@ -159,8 +201,8 @@ class TestTwoAtATime:
         assert {row.deleted_at for row in Reply.all_objects.all()} == {topic.deleted_at}
         assert Topic.objects.all().restore()[0] == 5
 
-    @pytest.mark.parametrize("is_heard", [False, True])
-    def test_a_row_that_is_changed_meanwhile_goes_along_as_it_is_then(self, other, third, is_heard):
+    @pytest.mark.parametrize("has_receivers", [False, True])
+    def test_a_row_that_is_changed_meanwhile_goes_along_as_it_is_then(self, other, third, has_receivers):
         city = City.objects.create(code="LIS")
         place, elsewhere = Place.objects.create(city=city), Place.objects.create(city=city)
         moved, kept = Review.objects.create(place=place), Review.objects.create(place=place)
@@ -172,7 +214,7 @@ class TestTwoAtATime:
         def listen(**kwargs):
             pass
 
-        if is_heard:  # another way to the same end
+        if has_receivers:  # another way to the same end
             pre_soft_delete.connect(listen)
         try:
             commit = other.hold(change)

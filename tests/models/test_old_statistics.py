@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from shared_core.models import preview
-from shared_core.models.restore import obstacle
+from shared_core.models.restore import find_restore_error
 from tests.library.models import Author, Book, Chapter
 
 pytestmark = pytest.mark.postgresql
@@ -52,7 +52,7 @@ def test_a_restore_is_asked_about_and_done(author):
     rows = Author.all_objects.filter(pk=author.pk)
 
     assert preview.of_restore(rows).counts()[Chapter] == ROWS
-    assert obstacle(rows) is None
+    assert find_restore_error(rows) is None
     assert author.restore()[1]["library.Chapter"] == ROWS
 
 

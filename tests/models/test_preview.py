@@ -1,4 +1,4 @@
-"""What is foretold is what then happens. Deletions and restores of random models: see test_random_graphs.py."""
+"""What a preview shows is what then happens. Deletions and restores of random models: see test_random_graphs.py."""
 
 import pytest
 from django.db import models
@@ -45,7 +45,7 @@ def a_book():
 
 
 @pytest.mark.parametrize("make", [a_city, a_topic, a_book])
-def test_a_hard_deletion_takes_what_was_foretold(make):
+def test_a_hard_deletion_deletes_what_its_preview_shows(make):
     row = make()
     tree = preview.of_hard_deletion(rows_of(row))
 
@@ -98,16 +98,16 @@ def test_what_nothing_refers_to_is_counted_and_not_loaded(django_assert_num_quer
     assert (replies.count, len(replies.first)) == (50, preview.FIRST)
 
 
-@pytest.mark.parametrize("foretell", [preview.of_deletion, preview.of_restore, preview.of_hard_deletion])
-def test_the_rows_shown_come_in_the_order_of_their_keys(foretell):
+@pytest.mark.parametrize("preview_of", [preview.of_deletion, preview.of_restore, preview.of_hard_deletion])
+def test_the_rows_shown_come_in_the_order_of_their_keys(preview_of):
     author = Author.objects.create(name="Ann")
     books = [Book.objects.create(author=author, title=str(number)) for number in range(4)]
     for book in books:
         Chapter.objects.create(book=book, title="1")
-    if foretell is preview.of_restore:
+    if preview_of is preview.of_restore:
         author.delete()
     Book.objects.with_deleted().filter(pk=books[0].pk).update(title="0, written last")  # the last on disk
 
-    (shown,) = (branch for branch in foretell(rows_of(author)).branches if branch.model is Book)
+    (shown,) = (branch for branch in preview_of(rows_of(author)).branches if branch.model is Book)
 
     assert shown.first == books

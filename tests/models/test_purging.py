@@ -92,7 +92,7 @@ class TestWhatGoes:
         Stamp.objects.create(book=book)  # cannot be soft-deleted
         expire(author, book, *chapters)
 
-        assert purge(Author, QUARTER) == 6
+        assert purge(Author, older_than=QUARTER) == 6
         assert not any(map(is_there, [author, book, *chapters]))
         assert not Stamp.objects.exists()
 
@@ -101,21 +101,21 @@ class TestWhatGoes:
         expire(old)
         expire(young, days=89)
 
-        assert purge(Note, QUARTER) == 1
+        assert purge(Note, older_than=QUARTER) == 1
         assert set(Note.all_objects.all()) == {young, active}
 
     def test_the_moment_may_be_said_and_is_not_itself_before_it(self, db):
         note = Note.objects.create(text="")
         note.delete()
 
-        assert purge(Note, note.deleted_at) == 0
-        assert purge(Note, note.deleted_at + dt.timedelta(microseconds=1)) == 1
+        assert purge(Note, older_than=note.deleted_at) == 0
+        assert purge(Note, older_than=note.deleted_at + dt.timedelta(microseconds=1)) == 1
 
     def test_a_row_that_only_says_when_it_was_deleted_is_active(self, author, book):
         expire(author, book)
         models.QuerySet(Book).update(is_deleted=False)
 
-        assert purge(Author, QUARTER) == 0
+        assert purge(Author, older_than=QUARTER) == 0
 
     @pytest.mark.parametrize("days", [None, 10])
     def test_an_active_or_younger_row_at_any_depth_keeps_all_above_it(self, author, book, chapters, days):
@@ -125,28 +125,28 @@ class TestWhatGoes:
         if days:
             expire(below, days=days)
 
-        assert purge(Author, QUARTER) == 0
-        assert purge(Book, QUARTER) == 0
-        assert purge(Chapter, QUARTER) == 1
+        assert purge(Author, older_than=QUARTER) == 0
+        assert purge(Book, older_than=QUARTER) == 0
+        assert purge(Chapter, older_than=QUARTER) == 1
         assert not is_there(chapters[2])
 
     def test_a_row_that_refers_by_protect_keeps_it_until_it_is_purged_itself(self, author, book):
         loan = Loan.objects.create(book=book)
         expire(author, book, loan)
 
-        assert purge(Author, QUARTER) == 0
-        assert purge(Loan, QUARTER) == 1
-        assert purge(Author, QUARTER) == 2
+        assert purge(Author, older_than=QUARTER) == 0
+        assert purge(Loan, older_than=QUARTER) == 1
+        assert purge(Author, older_than=QUARTER) == 2
 
     def test_a_row_that_refers_by_restrict_keeps_it_unless_it_goes_along(self, author, book):
         shelf = Shelf.objects.create(author=author, book=book)
         expire(author, book, shelf)
-        assert purge(Author, QUARTER) == 3
+        assert purge(Author, older_than=QUARTER) == 3
 
         author, other = Author.objects.create(), Author.objects.create()
         shelf = Shelf.objects.create(author=author, book=Book.objects.create(author=other))
         expire(author, shelf)
-        assert purge(Author, QUARTER) == 0
+        assert purge(Author, older_than=QUARTER) == 0
 
     @pytest.mark.parametrize("is_kept", [False, True])
     def test_a_restricting_row_may_go_along_with_another_of_the_batch_if_that_one_goes(self, author, book, is_kept):
@@ -156,14 +156,14 @@ class TestWhatGoes:
         if is_kept:
             Chapter.objects.create(book=book)
 
-        assert purge(Author, QUARTER) == (0 if is_kept else 4)
+        assert purge(Author, older_than=QUARTER) == (0 if is_kept else 4)
 
     def test_a_link_that_is_set_null_is_set_null(self, author, book):
         translator = Author.objects.create()
         Book.objects.update(translator=translator)
         expire(translator)
 
-        assert purge(Author, QUARTER) == 1
+        assert purge(Author, older_than=QUARTER) == 1
         assert Book.objects.get().translator_id is None
 
     def test_tags_go_by_a_generic_relation_and_an_active_one_keeps_its_subject(self):
@@ -171,7 +171,7 @@ class TestWhatGoes:
         tag, active = Tag.objects.create(subject=topic), Tag.objects.create(subject=kept)
         expire(topic, kept, tag)
 
-        assert purge(Topic, QUARTER) == 2
+        assert purge(Topic, older_than=QUARTER) == 2
         assert is_there(active)
         assert is_there(kept)
 
@@ -180,7 +180,7 @@ class TestWhatGoes:
         Tag.objects.create(subject=City.objects.create(pk=topic.pk, code="LIS"))
         expire(topic)
 
-        assert purge(Topic, QUARTER) == 1
+        assert purge(Topic, older_than=QUARTER) == 1
 
     def test_heirs_go_with_their_parents_rows_and_the_other_way_round(self):
         city = City.objects.create(code="LIS")
@@ -188,7 +188,7 @@ class TestWhatGoes:
         waiter = Waiter.objects.create(restaurant=first)
         expire(Place.objects.get(pk=first.pk), Place.objects.get(pk=second.pk), waiter)
 
-        assert purge(Restaurant, QUARTER, batch_size=1) == 5
+        assert purge(Restaurant, older_than=QUARTER, batch_size=1) == 5
         assert not Place.all_objects.exists()
 
     def test_an_active_heir_of_a_row_that_cannot_be_soft_deleted_keeps_what_that_refers_to(self):
@@ -196,16 +196,16 @@ class TestWhatGoes:
         Item.objects.create(city=city)
         vase = Vase.objects.create(city=city)
         expire(city)
-        assert purge(City, QUARTER) == 0
+        assert purge(City, older_than=QUARTER) == 0
 
         expire(vase)
-        assert purge(City, QUARTER) == 4
+        assert purge(City, older_than=QUARTER) == 4
 
     def test_rows_that_refer_to_each_other_go_together(self, book, chapters):
         Chapter.objects.filter(pk=chapters[0].pk).update(part_of=chapters[1])
         expire(book, *chapters)
 
-        assert purge(Book, QUARTER) == 4
+        assert purge(Book, older_than=QUARTER) == 4
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
@@ -218,7 +218,7 @@ class TestWhatGoes:
         along = heir.objects.create(restricts=one, goes=one)
         expire(one, page.objects.get(pk=along.pk))
 
-        assert purge(ledger, QUARTER) == 3
+        assert purge(ledger, older_than=QUARTER) == 3
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
@@ -231,7 +231,7 @@ class TestWhatGoes:
         right_model(base_ptr_id=left.pk).save_base(raw=True)
         expire(left, right_model.objects.get())
 
-        assert purge(left_model, QUARTER) == 0
+        assert purge(left_model, older_than=QUARTER) == 0
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
@@ -245,7 +245,7 @@ class TestWhatGoes:
         dangling = trace.objects.create(ledger=gone)
         expire(kept, gone)
 
-        assert purge(ledger, QUARTER) == 1
+        assert purge(ledger, older_than=QUARTER) == 1
         assert is_there(kept)
         assert is_there(dangling)
         trace.objects.all().delete()  # or Django's own check at the end of the test would find it
@@ -268,7 +268,7 @@ class TestWhatGoes:
         entry.objects.create(taken=kept, set=gone, reset=gone)
         expire(kept, gone)
 
-        assert purge(ledger, QUARTER) == 1
+        assert purge(ledger, older_than=QUARTER) == 1
         assert entry.objects.filter(taken=kept, set=None, reset=None).exists()
 
     @pytest.mark.postgresql
@@ -279,7 +279,7 @@ class TestWhatGoes:
         root = ledger.objects.create()
         expire(root, ledger.objects.create(of=root))
 
-        assert purge(ledger, QUARTER, batch_size=1) == 2
+        assert purge(ledger, older_than=QUARTER, batch_size=1) == 2
 
     @pytest.mark.postgresql
     @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
@@ -292,7 +292,7 @@ class TestWhatGoes:
         entries = [entry.objects.create(ledger=one) for one in (taken, taken, kept)]
         expire(taken, kept, *entries[:2])
 
-        assert purge(ledger, QUARTER) == 3
+        assert purge(ledger, older_than=QUARTER) == 3
         assert entry.all_objects.get() == entries[2]
 
     @pytest.mark.postgresql
@@ -312,7 +312,7 @@ class TestWhatGoes:
         entry.objects.bulk_create(entry(ledger=one, number=number) for number in range(3))
         expire(one)
 
-        assert purge(ledger, QUARTER) == 4
+        assert purge(ledger, older_than=QUARTER) == 4
 
 
 @pytest.mark.django_db
@@ -332,19 +332,42 @@ class TestBatches:
         batches.close()
 
         assert [(record.message, record.rows) for record in caplog.records] == [("Purged library.Note", 2)]
-        assert purge(Note, QUARTER) == 3
+        assert purge(Note, older_than=QUARTER) == 3
 
     def test_a_purge_writes_one_record_and_none_where_there_was_nothing(self, author, book, caplog):
         caplog.set_level(logging.INFO, "shared_core.models")
         expire(author, book, Author.objects.create())
         moment = timezone.now()
-        purge(Author, moment, batch_size=1)
-        purge(Author, moment)
+        purge(Author, older_than=moment, batch_size=1)
+        purge(Author, older_than=moment)
 
         (record,) = caplog.records
         assert (record.message, record.rows) == ("Purged library.Author", 3)
         assert record.by_model == {"library.Author": 2, "library.Book": 1}
         assert record.older_than == moment
+
+    @pytest.mark.parametrize("arguments", [(QUARTER,), (QUARTER, 1), (QUARTER, 1, "default")])
+    def test_what_is_passed_by_position_works_and_warns_with_what_to_write(self, arguments, db):
+        expire(Note.objects.create(text=""))
+        written = r"Write purge\(Note, older_than=…" + ", batch_size=…" * (len(arguments) > 1)
+
+        with pytest.warns(DeprecationWarning, match=written) as warned:
+            assert purge(Note, *arguments) == 1
+        assert warned[0].filename == __file__
+
+    def test_older_than_is_needed_and_said_once(self, db):
+        with pytest.raises(TypeError, match="older_than"):
+            purge(model=Note)
+        with (
+            pytest.warns(DeprecationWarning, match="only the model"),
+            pytest.raises(TypeError, match="multiple values for argument"),
+        ):
+            purge(Note, QUARTER, older_than=QUARTER)
+        with (
+            pytest.warns(DeprecationWarning, match="only the model"),
+            pytest.raises(TypeError, match="at most 4 arguments"),
+        ):
+            purge(Note, QUARTER, 1, "default", 0)
 
     def test_djangos_signals_are_sent_for_every_row(self, author, book, chapters):
         gone = []
@@ -356,7 +379,7 @@ class TestBatches:
         post_delete.connect(note, sender=Author)
         post_delete.connect(note, sender=Chapter)
         try:
-            purge(Author, QUARTER)
+            purge(Author, older_than=QUARTER)
         finally:
             post_delete.disconnect(note, sender=Author)
             post_delete.disconnect(note, sender=Chapter)
@@ -373,7 +396,7 @@ class TestBatches:
             # stamps of books; commit. Django's own, which deletes a hundred rows at a time: authors, books, chapters,
             # loans and shelves collected; shelves, stamps, books and authors deleted, and translators set to null.
             with django_assert_num_queries(20):
-                assert purge(Author, QUARTER) == 4 * number
+                assert purge(Author, older_than=QUARTER) == 4 * number
 
     @pytest.mark.parametrize(
         ("arguments", "error", "message"),
@@ -401,7 +424,7 @@ class TestOthersAtWork:
         expire(author)
 
         with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
-            purge(Author, QUARTER)
+            purge(Author, older_than=QUARTER)
         assert is_there(author)
 
     def test_each_batch_is_committed_before_the_next(self, db):
@@ -417,27 +440,27 @@ class TestOthersAtWork:
         expire(author, Author.objects.create())
 
         with held(author):
-            assert purge(Author, QUARTER) == 1
-        assert purge(Author, QUARTER) == 1
+            assert purge(Author, older_than=QUARTER) == 1
+        assert purge(Author, older_than=QUARTER) == 1
 
     def test_a_row_that_is_locked_below_keeps_its_parent(self, author, book, chapters):
         expire(author, book, *chapters)
 
         with held(chapters[1]):
-            assert purge(Author, QUARTER) == 0
-        assert purge(Author, QUARTER) == 5
+            assert purge(Author, older_than=QUARTER) == 0
+        assert purge(Author, older_than=QUARTER) == 5
 
     def test_a_row_that_is_being_referred_to_is_skipped(self, author):
         expire(author)
 
         with held(author, "KEY SHARE"):  # as the insert of a book holds it
-            assert purge(Author, QUARTER) == 0
+            assert purge(Author, older_than=QUARTER) == 0
 
     def test_a_purge_waits_for_nobody_who_works_on_an_active_row_below(self, author, book):
         expire(author)
 
         with held(book):
-            assert purge(Author, QUARTER) == 0
+            assert purge(Author, older_than=QUARTER) == 0
 
     def test_workers_share_the_rows_and_each_row_goes_once(self):
         for number in range(60):
@@ -453,7 +476,7 @@ class TestOthersAtWork:
         def work(_):
             start.wait(30)
             try:
-                return purge(Author, QUARTER, batch_size=4)
+                return purge(Author, older_than=QUARTER, batch_size=4)
             finally:
                 connections.close_all()
 
@@ -556,7 +579,7 @@ def test_a_purge_of_random_rows_takes_what_the_rules_say(graph, data):
                 size = data.draw(st.integers(1, 4))
                 wanted = purge_by_the_rules(world, number, 75, size)
 
-                assert purge(classes[number], dt.timedelta(days=75), batch_size=size) == wanted
+                assert purge(classes[number], older_than=dt.timedelta(days=75), batch_size=size) == wanted
                 assert {one for one in everything if is_there(one.instance)} == set(world.entities)
                 connection.check_constraints()
     finally:

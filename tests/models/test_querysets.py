@@ -3,7 +3,8 @@ import pickle
 import pytest
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q
 
-from tests.library.models import Author, Book
+from shared_core.models.restore import find_restore_error
+from tests.library.models import Author, Book, Note, Reply, Restaurant, Topic
 
 pytestmark = pytest.mark.django_db
 
@@ -158,3 +159,15 @@ def test_an_update_of_is_deleted_brings_the_other_columns_along(books):
     assert gone.is_deleted
     assert gone.deleted_at == gone.updated_at > before
     assert (back.deleted_at, back.updated_at > gone.updated_at) == (None, True)
+
+
+@pytest.mark.parametrize("model", [Note, Topic, Reply, Author, Restaurant])
+@pytest.mark.parametrize("rows", ["none", "without keys", "distinct"])
+def test_an_empty_queryset_changes_nothing(model, rows):
+    everything = model.all_objects.all()
+    without = everything.filter(pk__in=[])
+    empty = {"none": everything.none(), "without keys": without, "distinct": without.distinct()}[rows]
+
+    assert empty.delete() == (0, {})
+    assert empty.restore() == (0, {})
+    assert find_restore_error(empty) is None

@@ -65,8 +65,8 @@ def act(world, classes, data, step):
         "restore all": (lambda: world.restore(chosen), rows.restore),
         "mark": (lambda: world.delete(chosen[:1], step, cascade=False), lambda: one.soft_delete(cascade=False)),
     }[verb]
-    meant = rows if verb.endswith("all") else models.QuerySet(type(one)).filter(pk=one.pk)
-    told = None if verb == "mark" else foretold(verb, meant)
+    chosen_rows = rows if verb.endswith("all") else models.QuerySet(type(one)).filter(pk=one.pk)
+    told = None if verb == "mark" else previewed(verb, chosen_rows)
     try:
         wanted = rules()
     except Refused as refused:
@@ -83,13 +83,13 @@ def act(world, classes, data, step):
     return wanted, got
 
 
-def foretold(verb, rows):
+def previewed(verb, rows):
     """Return what the preview says will come of it: a number of rows, or why not."""
     if verb.startswith("delete"):
         tree = preview.of_deletion(rows)
         assert all(len(list(branch.rows())) == branch.count for branch in tree)
         return "refused" if tree.counts(preview.BLOCKS) else sum(tree.counts().values())
-    error = restore.obstacle(rows)
+    error = restore.find_restore_error(rows)
     tree = preview.of_restore(rows)
     assert all(len(list(branch.rows())) == branch.count for branch in tree)
     return type(error).__name__ if error else sum(tree.counts().values())
@@ -100,9 +100,9 @@ def listen(sender, instance, **kwargs):
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(graph=graphs(), data=st.data(), is_heard=st.booleans())
-def test_random_steps_leave_the_rows_as_the_rules_say(graph, data, is_heard):
-    if is_heard:
+@given(graph=graphs(), data=st.data(), has_receivers=st.booleans())
+def test_random_steps_leave_the_rows_as_the_rules_say(graph, data, has_receivers):
+    if has_receivers:
         pre_soft_delete.connect(listen)
         post_restore.connect(listen)
     ContentType.objects.clear_cache()

@@ -1,4 +1,4 @@
-"""Which rows go along, by relations that are less common than a foreign key to a primary key."""
+"""Cascades by relations that are less common than a foreign key to a primary key."""
 
 import django
 import pytest
@@ -8,8 +8,26 @@ from django.db.models import ProtectedError
 from django.test.utils import isolate_apps
 
 from shared_core.models import ParentDeletedError, SoftDeleteModel
-from shared_core.models.graph import family_of, owned
-from tests.library.models import Book, Chain, City, Item, Loan, Place, Restaurant, Review, Tag, Topic, Vase, Waiter
+from shared_core.models.cascade import as_owner_rows, related_rows
+from shared_core.models.relations import hierarchy_of, relations_declared_by, relations_to
+from tests.library.models import (
+    Book,
+    Chain,
+    City,
+    Item,
+    Loan,
+    Membership,
+    Person,
+    Place,
+    Reply,
+    Restaurant,
+    Review,
+    Stamp,
+    Tag,
+    Topic,
+    Vase,
+    Waiter,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -17,6 +35,49 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def city():
     return City.objects.create(code="LIS")
+
+
+def referring(model, effect):
+    return {(relation.child, relation.link.name): getattr(relation, effect).name for relation in relations_to(model)}
+
+
+@isolate_apps("tests.library")
+def test_each_on_delete_has_its_effect_on_rows_that_refer():
+    def keep_some(collector, field, sub_objs, using):
+        """An on_delete of a service's own."""
+
+    names = ("CASCADE", "PROTECT", "RESTRICT", "DO_NOTHING")
+    kinds = {
+        **{name.lower(): getattr(models, name) for name in names},
+        "set_null": models.SET_NULL,
+        "set": models.SET(None),
+        "own": keep_some,
+    }
+    links = {name: models.ForeignKey(Book, on_delete, null=True, related_name="+") for name, on_delete in kinds.items()}
+    loose = models.ForeignKey(Book, models.DO_NOTHING, null=True, related_name="+", db_constraint=False)
+    meta = type("Meta", (), {"app_label": "library"})
+    made = type("Made", (SoftDeleteModel,), {"__module__": __name__, "Meta": meta, **links, "loose": loose})
+    effects = {relation.link.name: (relation.soft.name, relation.hard.name) for relation in relations_declared_by(made)}
+
+    assert effects == {
+        "cascade": ("CASCADE", "CASCADE"),
+        "protect": ("PROTECT", "PROTECT"),
+        "restrict": ("RESTRICT", "RESTRICT"),
+        "do_nothing": ("KEEP", "RESTRICT"),
+        "loose": ("KEEP", "KEEP"),
+        "set_null": ("KEEP", "KEEP"),
+        "set": ("KEEP", "KEEP"),
+        "own": ("KEEP", "CASCADE"),
+    }
+
+
+def test_relations_of_any_model_are_known():
+    assert referring(Topic, "soft") == {(Reply, "topic"): "CASCADE", (Tag, "object_id"): "CASCADE"}
+    assert referring(Item, "soft") == {(Vase, "item_ptr"): "CASCADE"}  # cannot be soft-deleted itself
+    assert referring(Book, "soft")[Stamp, "book"] == "KEEP"
+    assert referring(Book, "hard")[Stamp, "book"] == "CASCADE"
+    (through,) = (relation for relation in relations_to(Person) if relation.child is Membership)
+    assert (through.link.name, through.columns, through.target_columns) == ("person", ["person_id"], ["id"])
 
 
 class TestGenericRelations:
@@ -156,7 +217,7 @@ class TestModelsThatAreNoTables:
 
         with pytest.raises(ProgrammingError, match="library_ghost") as raised, transaction.atomic():
             row.delete()
-        assert raised.value.__notes__ == ["This came up on the way along library.Ghost.root."]
+        assert raised.value.__notes__ == ["The cascade was following library.Ghost.root."]
         assert root.objects.get() == row
         assert not row.is_deleted
         assert row.soft_delete(cascade=False) == (1, {"library.Root": 1})
@@ -176,9 +237,9 @@ class TestModelsThatAreNoTables:
             class Meta:
                 app_label = "library"
 
-        root = family_of(Root)
+        root = hierarchy_of(Root)
         with pytest.raises(ImproperlyConfigured, match=r"library.Line has a composite primary key"):
-            owned(root.cascades[0].rows([(1,)], "default"), root.cascades[0].family)
+            as_owner_rows(related_rows(root.cascades[0], [(1,)], "default"), root.cascades[0].hierarchy)
 
     @isolate_apps("tests.library")
     def test_a_model_that_was_swapped_for_another_refers_to_nothing(self, settings):
@@ -195,7 +256,7 @@ class TestModelsThatAreNoTables:
                 app_label = "library"
                 swappable = "TEST_SWAPPED"
 
-        assert family_of(Root).cascades == []
+        assert hierarchy_of(Root).cascades == []
         with pytest.raises(AttributeError, match=r"'library.Swapped' has been swapped"):
             Swapped.objects.all()
 

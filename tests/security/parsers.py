@@ -3,6 +3,7 @@
 `test_parsers.py` tries them with texts that hypothesis makes, `fuzz.py` with those that atheris grows.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -18,14 +19,41 @@ from shared_core.auth.callers import Refusal, caller_of
 from shared_core.clients.retry import retry_after
 from shared_core.databases import get_database_config
 from shared_core.idempotency.requests import BadKeyError, key_of
-from shared_core.log_format import TextFormatter, parse_line
+from shared_core.log_extras import STANDARD
+from shared_core.log_format import JsonFormatter, TextFormatter, parse_line
+from shared_core.log_record import MAX_FIELDS
 from shared_core.logs.lines import read_line
 from shared_core.origins import InvalidURLError, is_plain, join, origin_of
 from shared_core.redaction import mask_text, redact_url
 
 BASE = "http://user-service:8000/api"
 _SECRET = "c4n4ry"
-_text = TextFormatter(service="ticket")
+_text, _json = TextFormatter(service="ticket"), JsonFormatter(service="ticket")
+
+# With a place for a secret. Whatever stands on the lines before and after, it is masked.
+SECRET_FORMS = (
+    "password={}",
+    "password=b'{}'",
+    "password=r'my {}'",
+    'password: "{}"',
+    "password=SecretStr('my {}')",
+    "{{b'password': b'{}'}}",
+    "[('password', '{}')]",
+    "[(b'authorization', b'{}')]",
+    '[["api_key", "{}"]]',
+    "password=it's{}",
+    'password := "{}"',
+    "postgres://ada:a/{}@db/x",
+    "Authorization: {}",
+)
+HARMLESS_FORMS = (
+    "tokenizer=bert",
+    "max_tokens=5 prompt_tokens=6",
+    "token_count=3 passwords_changed=3",
+    "secretary=Ada",
+    "['password', 'email']",
+    "http://user:8000/@ada",
+)
 
 
 def line(text: str) -> None:
@@ -168,6 +196,34 @@ def secret(text: str) -> None:
     assert _SECRET not in redact_url(f"http://a:{_SECRET}@b/{text}")
 
 
+def record_keys(text: str) -> None:
+    """Extras and bindings of any keys are one line, whose keys are valid and unique, and which keeps its ids."""
+    pieces = text.split("=") * 2  # each twice: once with an ending, so that cut keys collide
+    fields = {f"{key}{number if number % 2 else ''}": key for number, key in enumerate(pieces)}
+    ids = {"request_id": "0f8fad5b-d9cb-469f-a165", "trace_id": "a" * 32}
+    for extras, bound in ((fields, {}), ({}, fields), (fields, dict.fromkeys(pieces, 1))):
+        record = logging.LogRecord("apps.tickets", logging.INFO, "views.py", 7, "Opened", (), None)
+        vars(record).update({key: value for key, value in extras.items() if key not in STANDARD and key not in ids})
+        with context.bind(**{key: value for key, value in bound.items() if key not in ids}), context.bind(**ids):
+            written, as_json = _text.format(record), json.loads(_json.format(record), object_pairs_hook=list)
+        parsed = parse_line(written)  # it refuses a key that stands twice
+        assert written.isprintable()
+        assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) for key in parsed["fields"])
+        assert {key: parsed["fields"][key] for key in ids} == ids
+        assert [key for key, _ in as_json][4:] == list(parsed["fields"])
+        assert ("truncated" in parsed["fields"]) or len(parsed["fields"]) <= MAX_FIELDS
+
+
+def masking(text: str) -> None:
+    """A secret in each form is masked in any surroundings on other lines; what is harmless stays as it is."""
+    for form in SECRET_FORMS:
+        assert _SECRET not in mask_text(f"{text}\n{form.format(_SECRET)}\n{text}"), form
+    calm = re.sub(r"[^a-z \n]", "", text)
+    for harmless in HARMLESS_FORMS:
+        around = f"{calm}\n{harmless}\n{calm}"
+        assert mask_text(around) == around
+
+
 def _is_encodable(text: str) -> bool:
     try:
         text.encode()
@@ -191,4 +247,6 @@ ALL: dict[str, Callable[[str], None]] = {
     "key": key,
     "database_url": database_url,
     "secret": secret,
+    "record_keys": record_keys,
+    "masking": masking,
 }

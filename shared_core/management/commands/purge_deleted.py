@@ -1,7 +1,8 @@
-"""How are rows that were soft-deleted long ago removed for good from the command line?
+"""``manage.py purge_deleted``: purge rows that were soft-deleted long ago.
 
-Each model is purged in batches that are committed, children before parents, so that it can be stopped and run again at
-any time, and by several workers at once. On a terminal a bar shows how it goes, elsewhere each model gets one line.
+Each model is purged in batches that are committed, children before parents. So the command can be stopped and run
+again at any time, and by several workers at once. On a terminal, a bar shows the progress; elsewhere each model gets
+one line.
 """
 
 import datetime as dt
@@ -17,8 +18,8 @@ from django.core.management.base import CommandParser
 from django.db import models, router
 
 from shared_core.management.base import TerminalCommand, check_alias, wrong_usage
-from shared_core.models.graph import family_of, is_soft_deletable, owner_of
 from shared_core.models.purging import Batch, expired, moment_of, purge_batches
+from shared_core.models.relations import hierarchy_of, is_soft_deletable, owner_of
 from shared_core.terminal import INTERRUPTED, Bar, Progress, interruption
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -31,9 +32,9 @@ class Command(TerminalCommand):
 Delete for good what was soft-deleted long ago. Ctrl-C stops after the batch
 being run."""
     examples = """\
-manage.py purge_deleted --older-than 90d                  every night, say
+manage.py purge_deleted --older-than 90d                  every night, for example
 manage.py purge_deleted --older-than 90d --dry-run        counts, and purges nothing
-manage.py purge_deleted --older-than 2w --model app.Note  only this, and what goes along
+manage.py purge_deleted --older-than 2w --model app.Note  only this, and what is purged with it
 
 Exit status: 0 when it is done, 1 where it failed, 2 for a mistake in the command
 line, 130 where it was stopped; to run it again goes on.
@@ -81,13 +82,13 @@ line, 130 where it was stopped; to run it again goes on.
         self.stdout.write(f"Deleted before {moment.isoformat(' ', 'seconds')}. A dry run: nothing was purged.")
 
     def _purge(self, chosen: list[type[models.Model]], moment: dt.datetime, batch_size: int, using: str) -> None:
-        """Purge one model after the other, until all are done or somebody interrupts."""
+        """Purge one model after the other, until all are done or the command is interrupted."""
         total = 0
         with interruption() as stop:
             for model in chosen:
                 count = expired(model, moment, using).count() if self.terminal else 0
                 bar = self.bar(Progress(model._meta.label, count))
-                with closing(purge_batches(model, moment, batch_size, using)) as batches:
+                with closing(purge_batches(model, older_than=moment, batch_size=batch_size, using=using)) as batches:
                     total += self._follow(model._meta.label, batches, bar, stop)
                 if stop.is_set():
                     self.stderr.write(f"Stopped with {total:,} purged: run it again to go on.")
@@ -146,7 +147,7 @@ def choose_models(labels: list[str] | None, using: str) -> list[type[models.Mode
     else:
         chosen = list(dict.fromkeys(map(_model, labels)))
     # A child that is gone by itself no longer keeps its parent, as one that refers by PROTECT would.
-    return sorted(chosen, key=lambda model: (family_of(model).rank, model._meta.label), reverse=True)
+    return sorted(chosen, key=lambda model: (hierarchy_of(model).rank, model._meta.label), reverse=True)
 
 
 def _model(label: str) -> type[models.Model]:

@@ -92,7 +92,7 @@ def purged(most: int) -> Result:
     ways = {
         ONE_DELETE: Way(trees.deleted_notes, lambda _: _execute("DELETE FROM soft_deletion_note WHERE is_deleted")),
         BATCHES: Way(trees.deleted_notes, lambda _: _delete_in_batches()),
-        OURS: Way(trees.deleted_notes, lambda _: purge(Note, dt.timedelta(days=90))),
+        OURS: Way(trees.deleted_notes, lambda _: purge(Note, older_than=dt.timedelta(days=90))),
     }
     for size in [size for size in PURGED if size <= most]:
         for way in ways.values():

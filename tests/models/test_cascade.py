@@ -5,7 +5,8 @@ from django.db import models
 from django.test.utils import isolate_apps
 
 from shared_core.models import SoftDeleteModel
-from shared_core.models.graph import family_of, walk
+from shared_core.models.cascade import walk
+from shared_core.models.relations import hierarchy_of
 from tests.library.models import Author, Place
 
 
@@ -23,7 +24,7 @@ def taken(model):
         order.append(f"{relation.child.__name__}.{relation.link.name}")
         return [(len(order),)] if len(order) < 20 else []
 
-    walk(family_of(model), [(0,)], take)
+    walk(hierarchy_of(model), [(0,)], take)
     return order
 
 
@@ -56,7 +57,7 @@ def test_a_cycle_is_taken_level_by_level():
     order = taken(a)
     assert order[:4] == ["B.a", "A.other", "B.a", "A.other"]
     assert set(order[20:]) == {"C.b"}
-    assert family_of(a).rank == family_of(b).rank
+    assert hierarchy_of(a).rank == hierarchy_of(b).rank
 
 
 @isolate_apps("tests.library")
@@ -70,16 +71,20 @@ def test_a_model_defined_later_is_seen():
 
 @pytest.mark.parametrize("model", [Author, Place])
 def test_parents_come_before_children_in_the_order_of_all_locks(model):
-    family = family_of(model)
+    hierarchy = hierarchy_of(model)
 
-    assert all(family.rank < relation.family.rank for relation in family.cascades if relation.family is not family)
+    assert all(
+        hierarchy.rank < relation.hierarchy.rank
+        for relation in hierarchy.cascades
+        if relation.hierarchy is not hierarchy
+    )
 
 
-def test_heirs_of_a_table_are_one_family():
-    family = family_of(Place)
+def test_models_that_inherit_a_table_are_one_hierarchy():
+    hierarchy = hierarchy_of(Place)
 
-    assert [member.__name__ for member in family.members] == ["Place", "Restaurant"]
-    assert {relation.name for relation in family.cascades} == {"'Waiter.restaurant'", "'Review.place'"}
+    assert [member.__name__ for member in hierarchy.members] == ["Place", "Restaurant"]
+    assert {relation.name for relation in hierarchy.cascades} == {"'Waiter.restaurant'", "'Review.place'"}
 
 
 @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
@@ -90,4 +95,4 @@ def test_what_the_database_does_at_a_hard_delete_means_what_its_twin_means():
     make("C", other=models.ForeignKey(a, models.DB_SET_NULL, null=True, related_name="+"))
 
     assert taken(a) == ["B.a"]
-    assert family_of(a).vetoes == []
+    assert hierarchy_of(a).blocking == []

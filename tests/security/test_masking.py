@@ -1,0 +1,351 @@
+"""One table of what is masked and one of what is not, in each place of a record where it can stand."""
+
+import base64
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import pytest
+
+from shared_core import context
+from shared_core.log_format import DevFormatter, JsonFormatter, TextFormatter, parse_line
+from shared_core.redaction import MASK, is_secret_key, mask_text, redact_url
+
+SECRET = "Hunter"
+BASIC = base64.b64encode(b"ada:aaaahunter").decode()  # no digit in it
+BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCHunter"
+PEM = f"-----BEGIN PRIVATE KEY-----\n{BODY}\n{BODY}==\n-----END PRIVATE KEY-----"
+
+MASKED = {
+    "bytes": "password=b'Hunter'",
+    "bytes key": "{b'password': b'Hunter', b'n': 1}",
+    "bytes with spaces": "password=b'my Hunter' n=1",
+    "raw": "password = r'Hunter one'",
+    "unicode": 'password: u"Hunter one"',
+    "format": "password=f'Hunter one'",
+    "raw bytes": 'password=Rb"Hunter one"',
+    "in JSON": r'{"sent": "password=b\"Hunter one\""}',
+    "pydantic": "password=SecretStr('Hunter one') n=1",
+    "pydantic in a model": "Login(user='ada', password=pydantic.SecretBytes(b'Hunter one'))",
+    "call in a call": "password=SecretStr(str('Hunter'))",
+    "tuple": "password=('ada', 'Hunter')",
+    "triple quotes": 'password="""Hunter"""',
+    "apostrophe": "password=it'sHunter on",
+    "apostrophes": "password=it's'Hunter",
+    "quote": 'password=a"Hunter',
+    "walrus": 'password := "Hunter"',
+    "pair": "('password', 'Hunter')",
+    "pair of double quotes": '("password", "my Hunter")',
+    "pairs": "[('user', 'ada'), ('password', 'Hunter'), ('n', 1)]",
+    "pairs of lists": '[["user", "ada"], ["password", "Hunter"]]',
+    "headers of ASGI": "[(b'host', b'x'), (b'authorization', b'Token Hunter'), (b'cookie', b'sid=Hunter')]",
+    "pair in JSON": r'"[[\"password\", \"Hunter\"]]"',
+    "pair that was cut": "[('password', 'Hunter and",
+    "items": "dict_items([('api_key', 'Hunter')])",
+    "key": PEM,
+    "key in one line": PEM.replace("\n", "\\n"),
+    "key of RSA": PEM.replace("PRIVATE", "RSA PRIVATE"),
+    "key in OpenSSH's form": PEM.replace("PRIVATE", "OPENSSH PRIVATE"),
+    "key that is encrypted": PEM.replace(
+        "KEY-----\nMII", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,F7\n\nMII"
+    ),
+    "key of PGP": PEM.replace("KEY-----", "KEY BLOCK-----").replace("PRIVATE", "PGP PRIVATE"),
+    "key that was cut": PEM[:100],
+    "key in a setting": f"JWT_SIGNING = {PEM!r}",
+    "DSN with a slash": "postgres://ada:pa/Hunter@db:5432/x",
+    "DSN with more": "postgres://ada:a/b/c?d#Hunter@db/x",
+    "DSN with a digit and a slash": "amqp://ada:1a/Hunter@mq",
+    "DSN with an at and a slash": "redis://:a@b/Hunter@cache/0",
+    "URL with a slash": "https://ada:a/Hunter@host/x",
+    "Basic without a digit": f"Basic {BASIC.replace('aHVudGVy', 'SHVudGVy')}",
+    "Bearer without a digit": "Bearer abcDefghijklmnopqrstuvHunter",
+    "counter that is none": "admin_tokens=Hunter",
+    "secretary's password": "secretary_password=Hunter",
+    "count's token": "count_token=Hunter",
+}
+
+HARMLESS = [
+    "tokenizer=bert",
+    "tokenizer: bert-base",
+    "max_tokens=4096",
+    "maxTokens=4096",
+    "max_new_tokens=256 max_output_tokens=3",
+    "prompt_tokens=12 completion_tokens=5 total_tokens=17",
+    "usage={'input_tokens': 1, 'output_tokens': 2}",
+    "token_count=5 tokenCount=5 refresh-token-count=6",
+    "tokens_used=5",
+    "secretary=Ada secretaries=2",
+    "passwords_changed=3 password_changed_at=2026-01-01",
+    "password_length=12 PASSWORD_MIN_LENGTH=8",
+    "token_expires_in=3600",
+    "passwordless=true",
+    "tokenized=yes tokenization=word",
+    "Changed: ['password', 'email']",
+    "('password', 'email', 'name')",
+    "the fields 'token', 'secret' are missing",
+    "http://user:8000/users/@ada",
+    "http://user:8000/?next=a@b",
+    "http://[::1]:8000/a@b",
+    "https://example.org/a:b/@ada",
+    '{"url":"http://user:80","mail":"ada@example.org"}'.replace("@", " at "),
+    "Basic authentication, basic HTTP, Basic internationalization",
+    "bearer tokens, Bearer authentication, Bearer JavaScript",
+    "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----",
+    "-----BEGIN PUBLIC KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PUBLIC KEY-----",
+    "a PEM starts with -----BEGIN PRIVATE KEY----- and has an end",
+    "it's, isn't, can't",
+]
+
+
+class Text:
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+
+def made(message="Sent", *args, exc_info=None, **extras):
+    record = logging.LogRecord("apps", logging.INFO, "views.py", 7, message, args, exc_info)
+    vars(record).update(extras)
+    return record
+
+
+PLACES = {
+    "message": made,
+    "argument": lambda text: made("Sent %s on", text),
+    "bad argument": lambda text: made("Sent %d on", text),
+    "extra": lambda text: made(note=text),
+    "list": lambda text: made(note=[text, 1]),
+    "dict": lambda text: made(note={"a": [{"b": text}]}),
+    "bytes": lambda text: made(note=text.encode()),
+    "bytes in a list": lambda text: made(note=[text.encode()]),
+    "object": lambda text: made(note=Text(text)),
+    "object in a tuple": lambda text: made(note=(Text(text), 1)),
+    "exception": lambda text: made(exc_info=(ValueError, ValueError(text), None)),
+    "stack": lambda text: made(stack_info=text),
+}
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter, DevFormatter])
+@pytest.mark.parametrize("name", MASKED)
+def test_a_secret_is_masked_wherever_it_stands(name, formatter):
+    text = MASKED[name]
+    assert SECRET.lower() in text.lower() or "Basic" in text
+    for place, make in PLACES.items():
+        line = formatter().format(make(text))
+
+        assert SECRET not in line, place
+        assert BODY[:20] not in line, place
+        assert BASIC[:8] not in line, place
+        assert MASK in line, place
+    with context.bind(note=text):
+        assert SECRET not in formatter().format(made())
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_secret_stays_wherever_it_stands(text):
+    assert mask_text(text) == text
+    for place in ("message", "extra", "stack"):
+        parsed = parse_line(TextFormatter().format(PLACES[place](text)))
+        assert text in [parsed["message"], *parsed["fields"].values()], place
+    for place, make in PLACES.items():
+        assert MASK not in TextFormatter().format(make(text)), place
+
+
+@dataclass
+class Login:
+    user: str
+    password: object
+
+
+class SecretStr:
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return f"SecretStr({self.text!r})"
+
+
+CONTAINERS = {
+    "bytes key": {b"password": SECRET},
+    "bytes in bytes": {b"password": SECRET.encode()},
+    "pairs": [("user", "ada"), ("password", SECRET)],
+    "pairs of lists": [["user", "ada"], ["password", SECRET]],
+    "pair": ("password", SECRET),
+    "headers of ASGI": {"scope": {"headers": [(b"host", b"x"), (b"authorization", SECRET.encode())]}},
+    "headers in a tuple": ((b"Cookie", SECRET),),
+    "pair of a container": [("tokens", {"a": [SECRET]})],
+    "set": {("password", SECRET)},
+    "items": {"password": SECRET}.items(),
+    "deque": deque([("password", SECRET)]),
+    "dataclass": Login("ada", SECRET),
+    "dataclass with pydantic's": [Login("ada", SecretStr(f"my {SECRET}"))],
+    "dataclass with bytes": {"a": Login("ada", SECRET.encode())},
+    "the service's own": {b"ssn": SECRET, "deep": [("ssn", SECRET)]},
+    "bytearray": bytearray(f"password={SECRET}".encode()),
+    "generic": [[("a", [("b", [("token", SECRET)])])]],
+}
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter, DevFormatter])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_secret_is_masked_in_containers_and_they_stay_as_they_are(name, formatter):
+    value = CONTAINERS[name]
+    before = repr(value)
+    written = [
+        formatter(mask_keys=["ssn"]).format(record)
+        for record in (made(note=value), made(note={"a": [value]}), made("Sent %d", [value]), made(**{"a b": value}))
+    ]
+    with context.bind(note=value):
+        written.append(formatter(mask_keys=["ssn"]).format(made()))
+
+    assert [line for line in written if SECRET in line] == []
+    assert repr(value) == before
+
+
+def test_keys_of_extras_may_be_bytes():
+    record = made()
+    vars(record).update({b"password": SECRET, b"ssn": SECRET})
+
+    assert SECRET not in TextFormatter(mask_keys=["ssn"]).format(record)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"max_tokens": 5, "usage": {"prompt_tokens": 12, "token_count": 3}},
+        {"fields": ["password", "email"]},
+        ["password", "email"],
+        [("tokenizer", "bert"), ("secretary", "Ada")],
+        [("password", "a", "b")],
+        {"passwords_changed": 3},
+    ],
+)
+def test_containers_without_a_secret_stay(value):
+    assert MASK not in TextFormatter().format(made(note=value))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "tokenizer",
+        "max_tokens",
+        "maxTokens",
+        "prompt_tokens",
+        "secretary",
+        "token_count",
+        "passwords_changed",
+        "usage.total_tokens",
+    ],
+)
+def test_keys_that_only_look_like_a_secrets_are_none(key):
+    assert not is_secret_key(key)
+    assert is_secret_key(key, [key])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "tokens",
+            "SERVICE_ACCEPTED_TOKENS",
+            "admin_tokens",
+            "refresh_tokens",
+            "secretary_password",
+            "tokenizer_token",
+        ),
+        *(
+            "token_iso",
+            "secret_arn",
+            "tokenSecret",
+            "pAsSwOrD",
+            "count_token",
+            "new_tokens",
+            "domaintokens",
+            "PASSWORDS",
+        ),
+    ],
+)
+def test_keys_that_hold_such_a_word_and_a_secrets_are(key):
+    assert is_secret_key(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password=it's on", "password=*** on"),
+        ("'password=abc', 'n': 1", "'password=***', 'n': 1"),
+        ("password=b'a b', n=1", "password=***, n=1"),
+        ("password=SecretStr('a b'), n=1", "password=***, n=1"),
+        ("[('password', 'a b'), ('n', 1)]", "[('password', ***), ('n', 1)]"),
+        ("[(b'cookie', b'a b'), (b'n', 1)]", "[(b'cookie', ***), (b'n', 1)]"),
+        (f"key: {PEM}, n=1", "key: ***, n=1"),
+        ("redis://:p@a/0,redis://:q@b/0 c@d", "redis://***@a/0,redis://***@b/0 c@d"),
+        ("https://ada:p@host/x?mail=a@b", "https://***@host/x?mail=a@b"),
+        ('token="\npassword: "hunter2"\nn=1', "token=***\nn=1"),
+        ("token=''hunter2 on", "token=***"),
+        ("postgres://ada:pa/ss@host/db?x=1", "postgres://***@host/db?x=1"),
+        ("a postgres://ada:pa/ss@host/db b@c", "a postgres://***@host/db b@c"),
+    ],
+)
+def test_what_stands_around_a_secret_stays(text, shown):
+    assert mask_text(text) == shown
+
+
+def test_a_url_whose_password_has_a_slash_is_not_shown():
+    assert SECRET not in redact_url(f"postgres://ada:pa/{SECRET}@host/db")
+
+
+@pytest.mark.parametrize(
+    "pump",
+    [
+        *(
+            "password=it's",
+            "password=b'",
+            "password=f(",
+            "password=a(",
+            "('password', ",
+            "[['password', 'x'",
+            "('token',",
+        ),
+        *(
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\n" + "A" * 20,
+            "-----BEGIN ",
+            "-----END PRIVATE KEY-----",
+        ),
+        *(
+            "-----BEGIN PRIVATE KEY-----\na: b\n",
+            "a://b:c/",
+            "a://b:c",
+            "a://b:c/@",
+            "Basic YTpi",
+            "Basic aaaa ",
+            "Bearer aA",
+        ),
+        *(
+            "password=a'b",
+            "token=\"'",
+            "tokenizer=",
+            "max_tokens=",
+            "secretary",
+            "aB",
+            "\\'token\\',",
+            "('",
+            '[["token", ',
+        ),
+    ],
+)
+def test_masking_is_linear(pump):
+    for text in (
+        pump * (1_000_000 // len(pump)),
+        pump * (1_000_000 // len(pump)) + "'\n",
+        "x=" + pump * (500_000 // len(pump)),
+    ):
+        began = time.process_time()
+        mask_text(text)
+        is_secret_key(text)
+
+        assert time.process_time() - began < 3  # 1 on a machine that does nothing else
