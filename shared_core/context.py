@@ -56,17 +56,21 @@ class Inbound:
     """
 
     def __init__(self, deadline: str | None = None, authorization: str | None = None) -> None:
-        self._ends = time.monotonic() + float(match[0]) if (match := _SECONDS_LEFT.fullmatch(deadline or "")) else None
+        match = _SECONDS_LEFT.fullmatch(deadline or "")
+        self._ends = time.monotonic() + float(match[0]) if match else None
         self._authorization = authorization or None
 
     def end(self) -> None:
         """Forget it all, also for threads and tasks that outlive the request: nobody waits for them any more."""
         self._ends = self._authorization = None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """How long the caller will still wait, 0 and below where he has gone; None where he did not say."""
-        return None if self._ends is None else self._ends - time.monotonic()
+    def seconds_left(self, now: float | None = None) -> float | None:
+        """Return how long the caller still waits, 0 and below if it has gone; None if it did not say.
+
+        Args:
+            now: The time by the clock of a call, which a test may move on; by default `time.monotonic`.
+        """
+        return None if self._ends is None else self._ends - (time.monotonic() if now is None else now)
 
     @property
     def authorization(self) -> str | None:

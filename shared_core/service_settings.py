@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from shared_core.databases import get_database_config
 from shared_core.environment import environment_name, names_beginning_with, read
 from shared_core.logging_config import get_logging_config
+from shared_core.origins import SETTING_SUFFIX, fault_of_base, setting_of
 
 SHORTEST_KEY = 32  # characters, of a key that signs
 SHORTEST_TOKEN = 16  # characters
@@ -32,7 +33,6 @@ _KNOWN = re.compile(
 )
 # What this package publishes, for developers and tests: letters and digits of its templates, compose files and pages.
 _PUBLISHED = re.compile("onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|32bytesormore")
-_SUFFIX = "_SERVICE_URL"
 _UNSAFE = frozenset({"development", "test"})
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
@@ -204,36 +204,17 @@ def service_urls(*services: str) -> dict[str, str]:
     Raises:
         ImproperlyConfigured: One is missing, or no base URL that clients take; the message names each.
     """
-    names = [f"{service.upper().replace('-', '_')}{_SUFFIX}" for service in services]
-    names = names or [name for name in names_beginning_with("") if name.endswith(_SUFFIX) and name != _SUFFIX]
+    names = [setting_of(service) for service in services]
+    names = names or [
+        name for name in names_beginning_with("") if name.endswith(SETTING_SUFFIX) and name != SETTING_SUFFIX
+    ]
     values = {name: read(name) for name in names}
     if missing := [name for name, value in values.items() if not value]:
         raise ImproperlyConfigured(f"{', '.join(missing)} must be set, as http://user:8000.")
     # Without the values: they may hold a password.
-    if wrong := [f"{name} {fault}" for name, value in values.items() if (fault := fault_of_url(value))]:
+    if wrong := [f"{name}: {fault}" for name, value in values.items() if (fault := fault_of_base(value))]:
         raise ImproperlyConfigured(f"{'; '.join(wrong)}. Write it as http://user:8000.")
     return values
-
-
-def fault_of_url(url: object) -> str:
-    """Return why ``url`` cannot be a client's base, in words that hold nothing of it; empty where it can.
-
-    As `shared_core.clients` decides it, which cannot be imported while settings are read.
-    """
-    if not isinstance(url, str) or not url:
-        return "is empty, or no text"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "cannot be read"
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return "must begin with http:// or https:// and a host"
-    if "@" in parts.netloc:
-        return "has a user or a password"
-    if "?" in url or "#" in url:
-        return "has a query or a fragment"
-    return "has white space or a backslash" if re.search(r"[\s\\\x00-\x1f\x7f]", url) else ""
 
 
 def accepted_tokens() -> dict[str, list[str | Path]]:

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "shared_core"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"", "console", "dockerfile", "ini", "js", "json", "python", "re2", "sh", "yaml"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -97,7 +97,12 @@ def test_a_page_with_code_is_run_by_a_test():
 def test_every_page_is_one_click_from_the_readme():
     linked = {(README.parent / urlsplit(link).path).resolve() for link in links(README)}
 
-    assert [page.name for page in PAGES[1:] if page.resolve() not in linked] == []
+    assert [page.name for page in PAGES[1:] if page.resolve() not in linked and page.parent.name != "internals"] == []
+
+
+def test_every_page_of_internals_is_linked_from_its_own_page():
+    for page in (ROOT / "docs" / "internals").glob("*.md"):
+        assert f"internals/{page.name}" in links(ROOT / "docs" / page.name)
 
 
 def test_ten_questions_are_answered_where_the_readme_says():

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from shared_core import context
 from shared_core.clients import (
     CircuitOpen,
     ClientCredentials,
+    DeadlineExceeded,
     HTTPClient,
     NotFound,
     ServerError,
@@ -42,6 +44,15 @@ def find(user_id):
     return UserClient().get_json(f"/api/v1/users/{user_id}", missing_ok=True)
 
 
+def test_a_delay_spends_the_time_that_the_caller_of_this_service_waits(users):
+    users.on("GET", "/slow").delay(1.0)
+    client = UserClient()
+    with context.serve(context.Inbound(deadline="2.5"), context.extended({})):
+        assert [client.get("/slow").status_code for _ in range(2)] == [200, 200]
+        with pytest.raises(DeadlineExceeded, match="the caller of this service"):
+            client.get("/slow")
+
+
 def test_it_answers_clients_that_the_code_makes_itself(users):
     users.on("GET", "/api/v1/users/42").reply(json={"id": "42"})
 
@@ -68,7 +79,7 @@ def test_a_service_is_known_by_its_name_or_its_address(users, client):
 
 def test_another_service_is_not_answered_for(users):
     with pytest.raises(ServiceConnectionError):
-        HTTPClient("http://127.0.0.1:9", service="ticket").get("/x", retry_attempts=0)
+        HTTPClient("http://127.0.0.1:9", service="ticket").get("/x", retries=0)
 
     assert users.calls == []
 
@@ -81,7 +92,7 @@ def test_a_client_that_was_made_before_is_answered_too_and_no_longer_after():
 
     assert status == 204
     with pytest.raises(ServiceConnectionError):
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
 
 def test_it_keeps_what_it_was_sent(users):
@@ -222,7 +233,7 @@ def test_what_a_fake_service_does_opens_no_circuit_for_the_real_one():
         users.on("GET", "/x").reply(503)
         for _ in range(5):
             with pytest.raises(ServerError):
-                client.get("/x", retry_attempts=0)
+                client.get("/x", retries=0)
         with pytest.raises(CircuitOpen):
             client.get("/x")
         state = client.stats()["http://user-service.invalid:8000"].circuit

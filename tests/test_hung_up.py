@@ -44,7 +44,7 @@ def test_what_waited_for_longer_than_its_callers_is_not_begun(server):
     with HTTPClient(f"http://127.0.0.1:{server.port}", service="tiny", token=False, breaker=None) as client:
         for number in (2, 3, 4):
             with pytest.raises(ServiceTimeout):
-                client.get(f"/?number={number}", timeout=0.1, retry_attempts=0)
+                client.get(f"/?number={number}", timeout=0.1, retries=0)
         client.post("/?number=5", json={})  # waits, and is answered
     busy.getresponse()
 

@@ -55,7 +55,7 @@ def test_the_story_holds_step_by_step(story):
 def open_ticket(story, user, key=None, **fields):
     with story.client("ticket") as tickets:
         body = {"title": "Printer", "requestor_id": user["id"], **fields}
-        return tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retry_attempts=0)
+        return tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retries=0)
 
 
 def tickets_of(story, user):
@@ -174,7 +174,7 @@ def test_an_outage_of_file_service_is_503_in_bounded_time_and_writes_nothing(fle
     files.process.kill_all(fault)
     try:
         with story.client("ticket") as tickets, pytest.raises(ServerError) as raised:
-            tickets.post("/api/v1/tickets", json=body, retry_attempts=0, timeout=30, deadline=30)
+            tickets.post("/api/v1/tickets", json=body, retries=0, timeout=30, deadline=30)
     finally:
         files.stop()
         files.start()
@@ -191,7 +191,7 @@ def test_a_ticket_stands_while_nobody_can_be_told_and_is_told_of_later_once(flee
     try:
         with story.client("ticket") as tickets:
             body = {"title": "Printer", "requestor_id": user["id"]}
-            ticket = tickets.post("/api/v1/tickets", json=body, retry_attempts=0, timeout=30, deadline=30).json()
+            ticket = tickets.post("/api/v1/tickets", json=body, retries=0, timeout=30, deadline=30).json()
     finally:
         fleet["communication"].stop()
         fleet["communication"].start()

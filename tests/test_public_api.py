@@ -201,7 +201,7 @@ def test_what_none_means_for_a_client():
     client = resolve("shared_core.clients.HTTPClient")
 
     assert client.default_timeout == 5
-    assert client.default_retry_attempts == 3
+    assert client.default_retries == 3
     assert client.default_backoff_factor == 0.5
     assert client.default_deadline == 15
 

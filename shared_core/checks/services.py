@@ -15,9 +15,8 @@ from django.utils.module_loading import import_string
 
 from shared_core import conf
 from shared_core.checks import catalogue
-from shared_core.service_settings import fault_of_url
+from shared_core.origins import SETTING_SUFFIX, fault_of_base, service_of, setting_of
 
-_URL = "_SERVICE_URL"
 _CLIENTS = "shared_core.clients.service"
 _CONTEXT = ("shared_core.middleware.RequestContextMiddleware",)
 _AUTH = ("shared_core.auth.ServiceAuthMiddleware", "shared_core.auth.guards.ServiceAuthMiddleware")
@@ -27,15 +26,15 @@ _JWT_SETTINGS = ("SIMPLE_JWT", "NINJA_JWT")
 
 def check_urls(**_: object) -> Iterator[CheckMessage]:
     """Yield the service URLs that are none, and the clients that have none."""
-    urls = conf.ending_with(_URL)
+    urls = conf.ending_with(SETTING_SUFFIX)
     for setting, url in urls.items():
-        if fault := fault_of_url(url):
+        if fault := fault_of_base(url):
             # Without the value: it may hold a password.
-            yield catalogue.SERVICE_URL.found(f"{setting} {fault}", setting=setting, service=_service_of(setting))
+            yield catalogue.SERVICE_URL.found(f"{setting}: {fault}", setting=setting, service=service_of(setting))
     for setting, name in _asked_for().items():
         if setting not in urls:
             yield catalogue.NO_SERVICE_URL.found(
-                f"{name} needs {setting}", setting=setting, service=_service_of(setting)
+                f"{name} needs {setting}", setting=setting, service=service_of(setting)
             )
 
 
@@ -47,7 +46,6 @@ def _asked_for() -> dict[str, str]:
     if _CLIENTS not in sys.modules:
         return {}
     from shared_core.clients.service import ServiceClient  # noqa: PLC0415  # imported already
-    from shared_core.clients.standins import setting_of  # noqa: PLC0415  # as above
 
     return {
         setting_of(cls.service): f"{cls.__module__}.{cls.__qualname__}"
@@ -60,10 +58,6 @@ def _below(cls: Any) -> Iterator[Any]:
     for one in cls.__subclasses__():
         yield one
         yield from _below(one)
-
-
-def _service_of(setting: str) -> str:
-    return setting.removesuffix(_URL).lower().replace("_", "-")
 
 
 def check_callers(**_: object) -> Iterator[CheckMessage]:

@@ -1,13 +1,12 @@
-"""Which connections are there, and over which does a request go?
+"""The connections of a client, and which of them a request uses.
 
-At most ``pool_maxsize`` to each origin and set of TLS options, kept alive between calls. A forked child has none of
-its parent's: two processes that write to one socket would read each other's answers.
+There are at most ``pool_maxsize`` to each origin and set of TLS options, kept alive between calls. A forked child does
+not use its parent's: two processes that write to one socket would read each other's responses.
 """
 
 import os
 import ssl
 import threading
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from shared_core.clients import wire
 from shared_core.clients.limits import Limit
-from shared_core.clients.quick import QuickHeaders
-from shared_core.clients.urls import origin_of
+from shared_core.origins import origin_of
+from shared_core.timing import reset_after_fork
 
 # Origins, each with its TLS options, whose connections are kept at once.
 _MAX_POOLS = 64
@@ -42,11 +41,11 @@ class PooledAdapter(HTTPAdapter):
     def __init__(self, pool_maxsize: int) -> None:
         self._pool_maxsize = pool_maxsize
         super().__init__(pool_connections=_MAX_POOLS, pool_maxsize=pool_maxsize, pool_block=True, max_retries=0)
-        self._forget()
-        _adapters.add(self)
+        self.reset_after_fork()
+        reset_after_fork(self)
 
-    def _forget(self) -> None:
-        """Begin anew, without connections."""
+    def reset_after_fork(self) -> None:
+        """Start anew, without connections. The slots of the old pools, which are closed now, were reset before."""
         self._lock = threading.Lock()
         self._pools: dict[tuple[object, ...], urllib3.HTTPConnectionPool] = {}
         self._contexts: dict[tuple[bool | str, Certificate], ssl.SSLContext] = {}
@@ -126,10 +125,10 @@ class PooledAdapter(HTTPAdapter):
             return {"ssl_context": self._contexts[verify, cert]}
 
     def _response(self, request: requests.PreparedRequest, raw: urllib3.HTTPResponse) -> requests.Response:
-        """Return what requests' adapter makes of a response, cookies only where there are some: that takes long."""
+        """Return the response as requests' own adapter does; cookies are read only if there are some."""
         response = requests.Response()
         response.status_code = raw.status
-        response.headers = QuickHeaders.of(raw.headers.itermerged())
+        response.headers = CaseInsensitiveDict(raw.headers.itermerged())
         response.encoding = get_encoding_from_headers(response.headers)
         response.raw = raw
         response.reason = str(raw.reason)
@@ -139,18 +138,6 @@ class PooledAdapter(HTTPAdapter):
         if "Set-Cookie" in response.headers:
             extract_cookies_to_jar(response.cookies, request, raw)  # type: ignore[no-untyped-call]  # requests'
         return response
-
-
-_adapters: weakref.WeakSet[PooledAdapter] = weakref.WeakSet()
-
-
-def _forget_the_parents() -> None:
-    for adapter in list(_adapters):
-        adapter._forget()
-
-
-# After wire's own, which sees to the queues' locks: hooks run in the order in which they were registered.
-os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def trust_store(verify: bool | str) -> bool | str:

@@ -12,7 +12,6 @@ The state is kept per origin and rule, for all clients of the process. A forked 
 """
 
 import heapq
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from operator import itemgetter
 from typing import Literal, Protocol
 
 from shared_core.clients.arguments import check_count, check_seconds
-from shared_core.clients.urls import Origin
+from shared_core.origins import Origin
+from shared_core.timing import reset_after_fork
 
 # The state of so many origins is kept. Users may choose the hosts that a client calls, so this bounds memory.
 _MAX_ORIGINS = 1024
@@ -75,7 +75,7 @@ class OriginStats:
     retries_left: float | None  # None where no budget is kept
 
 
-class Verdict(Enum):
+class ServiceHealth(Enum):
     """What a call shows about the service."""
 
     UP = "it answered, for example with 404 or 500"
@@ -84,8 +84,8 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """The permission to make one call, returned with the call's verdict."""
+class Permit:
+    """The permission to make one call, returned with the call's health."""
 
     generation: int
     is_probe: bool = False
@@ -102,18 +102,18 @@ class Circuit:
     """
 
     def __init__(self, rule: CircuitBreaker) -> None:
-        self.used = -inf  # when the last call asked for it; kept by the ledger
+        self.used = -inf  # when the last call asked for it; kept by the registry
         self._rule = rule
         self._lock = threading.Lock()  # never held while anything is sent
         self._failures = 0
         self._opened: float | None = None  # when, by the caller's clock
-        self._probe: Lease | None = None
+        self._probe: Permit | None = None
         # Counts openings and closings: a call of an earlier generation shows nothing about this one.
         self._generation = 0
-        self._lease = Lease(0)  # the same for all calls of a generation but its probes
+        self._permit = Permit(0)  # the same for all calls of a generation but its probes
 
-    def enter(self, now: float, seconds: float = inf) -> Lease | float:
-        """Return a lease, or the seconds after which to ask again.
+    def acquire(self, now: float, seconds: float = inf) -> Permit | float:
+        """Return a permit, or the seconds after which to ask again.
 
         Args:
             now: The time, by the caller's clock.
@@ -121,37 +121,37 @@ class Circuit:
         """
         with self._lock:
             if self._opened is None:
-                return self._lease
+                return self._permit
             rest, probe = self._rule.rest, self._probe
             wait = self._opened + rest - now
             if wait > 0:
                 return wait
             if probe is not None and now < probe.began + rest and seconds <= 2 * probe.seconds:
                 return rest  # as long as it takes if the probe fails
-            self._probe = Lease(self._generation, is_probe=True, began=now, seconds=seconds)
+            self._probe = Permit(self._generation, is_probe=True, began=now, seconds=seconds)
             return self._probe
 
-    def leave(self, lease: Lease, verdict: Verdict, now: float) -> None:
-        """Take ``lease`` back."""
+    def release(self, permit: Permit, health: ServiceHealth, now: float) -> None:
+        """Take ``permit`` back."""
         with self._lock:
-            if lease.generation != self._generation:
+            if permit.generation != self._generation:
                 return
-            if verdict is Verdict.UP:
+            if health is ServiceHealth.UP:
                 self._failures = 0
-                if lease.is_probe:
+                if permit.is_probe:
                     self._turn(opened=None)
-            elif verdict is Verdict.DOWN:
+            elif health is ServiceHealth.DOWN:
                 self._failures += 1
                 if self._failures >= self._rule.failures:  # a probe is one more
                     self._turn(opened=now)
             # A short probe goes on holding off its like: they would be cut short as well, one after the other.
-            elif lease is self._probe and lease.seconds == inf:
+            elif permit is self._probe and permit.seconds == inf:
                 self._probe = None
 
     def _turn(self, *, opened: float | None) -> None:
         self._opened, self._probe = opened, None
         self._generation += 1
-        self._lease = Lease(self._generation)
+        self._permit = Permit(self._generation)
 
     def is_spare(self, now: float) -> bool:
         """Whether a new circuit can take its place: nothing failed, or no call was made for a long time."""
@@ -168,22 +168,22 @@ class Circuit:
             return ("open" if wait > 0 else "half-open"), self._failures, max(0.0, wait)
 
 
-class Purse:
-    """What is left of a budget at one origin."""
+class RetryBudgetState:
+    """The retries that are left at one origin."""
 
     def __init__(self, rule: RetryBudget) -> None:
-        self.used = -inf  # when the last call asked for it; kept by the ledger
+        self.used = -inf  # when the last call asked for it; kept by the registry
         self._rule = rule
         self._lock = threading.Lock()
         self._left = rule.reserve
 
     def earn(self) -> None:
-        """Take in what a call earns."""
+        """Add what a call earns."""
         with self._lock:
             self._left = min(self._rule.reserve, self._left + self._rule.ratio)
 
     def spend(self) -> bool:
-        """Pay for a retry, or say that it cannot be paid for."""
+        """Spend one retry; return whether one was left."""
         with self._lock:
             if self._left < 1:
                 return False
@@ -192,7 +192,7 @@ class Purse:
 
     @property
     def left(self) -> float:
-        """Retries that can be paid for."""
+        """Retries that are left."""
         return self._left
 
     def is_spare(self, now: float) -> bool:
@@ -235,16 +235,20 @@ class _States[K, S: _State](dict[K, S]):
             return list(self.items())
 
 
-class Ledger:
-    """What is known of each origin: the process has one, and a service that stands in for another one of its own."""
+class OriginRegistry:
+    """The circuits and retry budgets of all origins. The process has one, and each `TransportOverride` its own."""
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
+        # Another thread of the parent may have held a lock, or been the probe.
+        reset_after_fork(self)
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def reset(self) -> None:
+        """Start anew, with closed circuits and whole budgets."""
         self._circuits: _States[tuple[Origin, CircuitBreaker], Circuit] = _States()
-        self._purses: _States[tuple[Origin, RetryBudget], Purse] = _States()
+        self._budgets: _States[tuple[Origin, RetryBudget], RetryBudgetState] = _States()
+
+    reset_after_fork = reset
 
     def circuit(self, origin: Origin, rule: CircuitBreaker, now: float) -> Circuit:
         """Return the state of ``rule`` at ``origin``."""
@@ -252,18 +256,18 @@ class Ledger:
         circuit.used = now
         return circuit
 
-    def purse(self, origin: Origin, rule: RetryBudget, now: float) -> Purse:
+    def budget(self, origin: Origin, rule: RetryBudget, now: float) -> RetryBudgetState:
         """Return what is left of ``rule`` at ``origin``."""
-        purse = self._purses.get((origin, rule)) or self._purses.add((origin, rule), Purse(rule), now)
-        purse.used = now
-        return purse
+        budget = self._budgets.get((origin, rule)) or self._budgets.add((origin, rule), RetryBudgetState(rule), now)
+        budget.used = now
+        return budget
 
     def stats(self, now: float) -> Mapping[str, OriginStats]:
         """Return what is known of each origin; where clients' rules differ, the circuit that refuses longest."""
-        circuits, purses = self._circuits.listed(), self._purses.listed()
+        circuits, budgets = self._circuits.listed(), self._budgets.listed()
         left: dict[str, float] = {}
-        for (origin, _), purse in purses:
-            left[str(origin)] = min(purse.left, left.get(str(origin), purse.left))
+        for (origin, _), budget in budgets:
+            left[str(origin)] = min(budget.left, left.get(str(origin), budget.left))
         found = {name: OriginStats("off", 0, 0.0, retries) for name, retries in left.items()}
         for (origin, _), circuit in circuits:
             name = str(origin)
@@ -274,8 +278,4 @@ class Ledger:
         return found
 
 
-# What this process has met.
-ledger = Ledger()
-
-# Another thread of the parent may have held a lock, or been the probe.
-os.register_at_fork(after_in_child=ledger.forget)
+registry = OriginRegistry()  # the process's own

@@ -1,53 +1,43 @@
-"""How does an HTTP client call?
+"""Clients of other services, in the manner of `requests`.
 
-An answer below 400 is returned, everything else is raised as a `ServiceError`; what may be repeated is repeated.
+A response below 400 is returned and everything else is raised as a `ServiceError`. What may be repeated is repeated.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, Unpack
 
 import requests
 from requests.adapters import BaseAdapter
 
 from shared_core import conf, context
-from shared_core.clients import standins
-from shared_core.clients.adapter import PooledAdapter, trust_store
-from shared_core.clients.arguments import (
-    Timeout,
-    check_cert,
-    check_count,
-    check_headers,
-    check_method,
-    check_proxies,
-    check_seconds,
-    check_verify,
-)
+from shared_core.clients import circuits, overrides, transactions
+from shared_core.clients.adapter import PooledAdapter
+from shared_core.clients.arguments import Timeout, check_count, check_method
 from shared_core.clients.call import Call
-from shared_core.clients.circuits import CircuitBreaker, OriginStats, RetryBudget, ledger
-from shared_core.clients.credentials import ForwardUser
+from shared_core.clients.circuits import CircuitBreaker, OriginStats, RetryBudget
+from shared_core.clients.config import OPTIONS, ClientConfig, Headers, RequestOptions, TokenSource
+from shared_core.clients.driver import Driver
 from shared_core.clients.exceptions import ServiceError, TokenError, UnsafeURL
-from shared_core.clients.plan import Plan
 from shared_core.clients.report import OnEvent, Report
-from shared_core.clients.request import IDEMPOTENCY_KEY, CallOptions, Headers, prepare, usual_headers
-from shared_core.clients.response import read_json, whole
-from shared_core.clients.retry import IDEMPOTENT_METHODS, Clock, RetryPolicy
-from shared_core.clients.tokens import Provider, check_token, token_for
-from shared_core.clients.urls import base_origin, check_base, origin_of
-from shared_core.clients.verbs import Verbs
+from shared_core.clients.request import IDEMPOTENCY_KEY, prepare
+from shared_core.clients.response import read_json, read_json_or_missing
+from shared_core.clients.retry import IDEMPOTENT_METHODS, Clock, RetryPolicy, rewinder
+from shared_core.clients.tokens import token_for
+from shared_core.origins import InvalidURLError, base_origin, check_base, origin_of
 
 _BREAKER = CircuitBreaker()
 _BUDGET = RetryBudget()
 
 
-class HTTPClient(Verbs):
-    """Calls to other services that end, on time, with an answer or an error that says what happened.
+class HTTPClient:
+    """Calls to other services that end in time, with an answer or an error that says what happened.
 
     It may be shared between threads and is meant to be kept: it keeps connections alive.
 
     Args:
         base_url: What calls go to paths under; None for a client of any http or https URL.
-        service: The called service's name, for errors and log lines; its host where this is None.
+        service: The called service's name, for errors and log lines; by default its host.
         token: A text, a callable, `ClientCredentials`, `ServiceToken` or `forward_user`; None for the settings' token,
             False for none.
         timeout: Seconds for one attempt, from connecting to the last byte, or ``(connect, read)``: for connecting and
@@ -56,12 +46,12 @@ class HTTPClient(Verbs):
         deadline: Seconds for a whole call, retries, waits and streaming included; None for `default_deadline`. The
             X-Request-Deadline of the request being served shortens it; what is left is sent on.
         headers: Sent with each call.
-        verify: As requests takes it; where True, REQUESTS_CA_BUNDLE or SSL_CERT_FILE may name the certificates.
+        verify: As requests takes it. If it is True, REQUESTS_CA_BUNDLE or SSL_CERT_FILE may name the certificates.
         proxies: As requests takes them; the environment's are not used.
         max_response_bytes: How large a decoded body may be, unless it is streamed; None for no limit.
         pool_maxsize: Connections to one origin; a call that finds all of them busy waits, within its timeout.
         breaker: When calls to an origin that fails are no longer tried; None for always trying.
-        budget: How many retries an origin is sent beside its calls; None for as many as ``retry`` allows.
+        budget: How many retries an origin is sent in addition to its calls; None for as many as ``retry`` allows.
         on_event: Called with a `CallEvent` for each attempt and retry and at the end of each call, in the caller's
             thread; what it raises is logged.
         transport: What sends, in place of real connections.
@@ -73,7 +63,8 @@ class HTTPClient(Verbs):
 
     service: str | None = None
     default_timeout: ClassVar[float | tuple[float, float]] = 5
-    default_retry_attempts: ClassVar[int] = 3
+    default_retries: ClassVar[int] = 3
+    default_retry_attempts: ClassVar[int] = 3  # deprecated: default_retries
     default_backoff_factor: ClassVar[float] = 0.5
     default_deadline: ClassVar[float] = 15
 
@@ -84,7 +75,7 @@ class HTTPClient(Verbs):
         base_url: str | None = None,
         *,
         service: str | None = None,
-        token: str | bool | Provider | ForwardUser | None = None,
+        token: TokenSource = None,
         timeout: float | tuple[float, float] | None = None,
         retry: RetryPolicy | None = None,
         deadline: float | None = None,
@@ -104,32 +95,21 @@ class HTTPClient(Verbs):
             self.service = service
         if transport is not None and not isinstance(transport, BaseAdapter):
             raise TypeError(f"transport must be a requests.adapters.BaseAdapter, not {transport!r}")
-        check_token(token)
-        if retry is not None and not isinstance(retry, RetryPolicy):
-            raise TypeError(f"retry must be a RetryPolicy, not {retry!r}")
-        if max_response_bytes is not None:
-            check_count("max_response_bytes", max_response_bytes, minimum=1)
         check_count("pool_maxsize", pool_maxsize, minimum=1)
-        if breaker is not None and not isinstance(breaker, CircuitBreaker):
-            raise TypeError(f"breaker must be a CircuitBreaker or None, not {breaker!r}")
-        if budget is not None and not isinstance(budget, RetryBudget):
-            raise TypeError(f"budget must be a RetryBudget or None, not {budget!r}")
-        if on_event is not None and not callable(on_event):
-            raise TypeError(f"on_event must be callable, not {on_event!r}")
-        self._base_url = None if base_url is None else check_base(base_url)
-        self._token = token
-        self._timeout = Timeout.of(self.default_timeout if timeout is None else timeout)
-        self._policy = retry or RetryPolicy(
-            retries=self.default_retry_attempts, backoff_factor=self.default_backoff_factor
+        self._base_url = None if base_url is None else _checked_base(base_url)
+        self._config = ClientConfig(
+            token=token,
+            timeout=Timeout.of(self.default_timeout if timeout is None else timeout),
+            policy=self._default_policy() if retry is None else retry,
+            deadline=self.default_deadline if deadline is None else deadline,
+            headers=headers,
+            verify=verify,
+            proxies=proxies,
+            max_response_bytes=max_response_bytes,
+            breaker=breaker,
+            budget=budget,
+            on_event=on_event,
         )
-        self._deadline = check_seconds("deadline", self.default_deadline if deadline is None else deadline)
-        self._headers = usual_headers(check_headers(headers))
-        self._verify = check_verify(verify)
-        self._proxies = check_proxies(proxies)
-        self._breaker = breaker
-        self._budget = budget
-        self._on_event = on_event
-        self._max_response_bytes = max_response_bytes
         self._adapter = transport or PooledAdapter(pool_maxsize)
 
     def __enter__(self) -> Self:
@@ -142,16 +122,11 @@ class HTTPClient(Verbs):
         """Close the connections that are kept alive."""
         self._adapter.close()
 
+    # Any from here on: bodies are as requests takes them, and JSON is what the service sent.
     def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        data: Any = None,  # Any: as requests takes them
-        json: Any = None,
-        **options: Unpack[CallOptions],
+        self, method: str, url: str, *, data: Any = None, json: Any = None, **options: Unpack[RequestOptions]
     ) -> requests.Response:
-        """Return the answer to a request, its body read unless ``stream=True``.
+        """Return the response to a request, its body read unless ``stream=True``.
 
         Args:
             method: The HTTP method.
@@ -160,140 +135,185 @@ class HTTPClient(Verbs):
             json: The body as an object, in place of ``data``.
             options: As `requests.request` takes them, and:
                 ``token``, ``timeout`` and ``deadline`` (as the client takes them) for this call;
-                ``retry_attempts``, how often it may be sent again, 0 for one attempt;
+                ``retries``, how often it may be sent again, 0 for one attempt;
                 ``idempotency_key``, a text, or True for a new one: the service does not act twice on the same,
                 so that POST and PATCH may be sent again.
 
         Raises:
-            ServiceError: There is no answer, or its status is 400 or above.
+            ServiceError: There is no response, or its status is 400 or above.
             TypeError: An argument is of the wrong type; nothing was sent.
             ValueError: An argument is out of range; nothing was sent.
         """
-        return self._call(method, url, data=data, json=json, **options).run(whole)
+        return self._run(method, url, lambda response: response, data=data, json=json, **options)
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> requests.Response:
+        """GET ``url``; see `request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> requests.Response:
+        """HEAD ``url``; see `request`."""
+        return self.request("HEAD", url, **options)
+
+    def delete(
+        self, url: str, *, data: Any = None, json: Any = None, **options: Unpack[RequestOptions]
+    ) -> requests.Response:
+        """DELETE ``url``; see `request`."""
+        return self.request("DELETE", url, data=data, json=json, **options)
+
+    def post(
+        self, url: str, data: Any = None, json: Any = None, **options: Unpack[RequestOptions]
+    ) -> requests.Response:
+        """POST to ``url``; see `request`."""
+        return self.request("POST", url, data=data, json=json, **options)
+
+    def put(self, url: str, data: Any = None, json: Any = None, **options: Unpack[RequestOptions]) -> requests.Response:
+        """PUT to ``url``; see `request`."""
+        return self.request("PUT", url, data=data, json=json, **options)
+
+    def patch(
+        self, url: str, data: Any = None, json: Any = None, **options: Unpack[RequestOptions]
+    ) -> requests.Response:
+        """PATCH ``url``; see `request`."""
+        return self.request("PATCH", url, data=data, json=json, **options)
+
+    def get_json(self, url: str, *, missing_ok: bool = False, **options: Unpack[RequestOptions]) -> Any:
+        """GET ``url`` and return the JSON of the response, or None if it has no body.
+
+        With ``missing_ok``, None means 404 and nothing else: a response without a body is an error then.
+
+        Raises:
+            InvalidResponse: The response is not JSON.
+        """
+        if missing_ok:
+            return self._json("GET", url, read_json_or_missing, expected={404}, **options)
+        return self._json("GET", url, **options)
+
+    def post_json(self, url: str, json: Any = None, **options: Unpack[RequestOptions]) -> Any:
+        """POST ``json`` and return the JSON of the response, or None if it has no body; see `get_json`."""
+        return self._json("POST", url, json=json, **options)
+
+    def put_json(self, url: str, json: Any = None, **options: Unpack[RequestOptions]) -> Any:
+        """PUT ``json`` and return the JSON of the response, or None if it has no body; see `get_json`."""
+        return self._json("PUT", url, json=json, **options)
+
+    def patch_json(self, url: str, json: Any = None, **options: Unpack[RequestOptions]) -> Any:
+        """PATCH with ``json`` and return the JSON of the response, or None if it has no body; see `get_json`."""
+        return self._json("PATCH", url, json=json, **options)
 
     def stats(self) -> Mapping[str, OriginStats]:
         """Return what this process knows of the origins it calls, by origin; with a base URL, of that one only."""
         base = self._base()
-        stand_in = standins.find(self.service, base or "")
-        now = (stand_in.clock if stand_in else self._clock).monotonic()
-        found = (stand_in.ledger if stand_in else ledger).stats(now)
+        override = overrides.find(self.service, base or "")
+        now = (override.clock if override else self._clock).monotonic()
+        found = (override.registry if override else circuits.registry).stats(now)
         return found if base is None else {name: of for name, of in found.items() if name == str(base_origin(base))}
 
     def _base(self) -> str | None:
         return self._base_url
 
-    def _call(
-        self,
-        method: str,
-        url: str,
-        *,
-        token: str | bool | Provider | ForwardUser | None = None,
-        timeout: float | tuple[float, float] | None = None,
-        retry_attempts: int | None = None,
-        deadline: float | None = None,
-        allow_redirects: bool = True,
-        proxies: Mapping[str, str] | None = None,
-        stream: bool = False,
-        verify: bool | str | None = None,
-        cert: Any = None,
-        expected: Collection[int] = (),
-        repeatable: bool = False,
-        nested: bool = False,
-        **content: Any,
-    ) -> Call:
-        """Check the arguments and return the call, ready to run; a status in ``expected`` is not raised."""
-        method, base = check_method(method), self._base()
-        check_token(token)
-        policy = self._policy
-        if retry_attempts is not None:
-            policy = replace(policy, retries=check_count("retry_attempts", retry_attempts))
-        limits = Timeout.of(timeout) if timeout is not None else self._timeout
-        seconds = check_seconds("deadline", deadline) if deadline is not None else self._deadline
-        request = self._prepare(method, url, base, content)
-        target = str(request.url)
-        # With a base, it has been made sure that this is the same.
-        origin = origin_of(target) if base is None else base_origin(base)
-        inbound = context.inbound()
-        left = None if inbound is None else inbound.seconds_left
-        try:
-            chosen, token_header = token_for(
-                request, self._token if token is None else token, origin=origin, named=base is not None
+    def _default_policy(self) -> RetryPolicy:
+        retries = self.default_retries
+        if self.default_retry_attempts != HTTPClient.default_retry_attempts:
+            warnings.warn(
+                f"{type(self).__name__}.default_retry_attempts is deprecated: write default_retries.",
+                DeprecationWarning,
+                stacklevel=3,
             )
-        except TokenError as error:
-            self._report_unsent(error, method)
-            raise
-        stand_in = standins.find(self.service, target)
-        clock, book = (stand_in.clock, stand_in.ledger) if stand_in else (self._clock, ledger)
-        started = clock.monotonic()
-        plan = Plan(
-            adapter=stand_in.adapter if stand_in else self._adapter,
-            request=request,
-            origin=origin,
-            service=self.service or origin.netloc,
-            policy=policy,
-            timeout=limits,
-            deadline=seconds if left is None else min(left, seconds),
-            is_imposed=left is not None and left < seconds,
-            max_response_bytes=self._max_response_bytes,
-            stream=stream,
-            follow_redirects=allow_redirects,
-            options={
-                "verify": trust_store(self._verify if verify is None else check_verify(verify)),
-                "cert": check_cert(cert),
-                "proxies": self._proxies if proxies is None else check_proxies(proxies),
-            },
-            # What the caller set stays: a header, or requests' own way to authenticate.
-            token=None if token_header in request.headers or content.get("auth") is not None else chosen,
-            token_header=token_header,
-            ask=self._ask_token_service,
-            repeatable=repeatable or method in IDEMPOTENT_METHODS or IDEMPOTENCY_KEY in request.headers,
-            expected=expected,
-            clock=clock,
-            circuit=book.circuit(origin, self._breaker, started)
-            if self._breaker is not None and conf.is_on("SHARED_CORE_CIRCUIT_BREAKER")
-            else None,
-            purse=book.purse(origin, self._budget, started)
-            if self._budget is not None and conf.is_on("SHARED_CORE_RETRY_BUDGET")
-            else None,
-            on_event=self._on_event,
-            nested=nested,
-        )
-        return Call(plan)
-
-    def _prepare(self, method: str, url: str, base: str | None, content: Mapping[str, Any]) -> requests.PreparedRequest:
-        try:
-            return prepare(method, url, base=base, usual=self._headers, **content)
-        except UnsafeURL as error:
-            self._report_unsent(error, method)
-            raise
-
-    def _report_unsent(self, error: ServiceError, method: str) -> None:
-        """Put the facts of a call that is not made on ``error``, and report it."""
-        error.method, error.service, error.request_id = method, self.service or "", context.request_id()
-        refused = requests.PreparedRequest()
-        refused.method, refused.url = method, error.url
-        Report(error.service, refused, self._clock, on_event=self._on_event).failure(error)
+            retries = self.default_retry_attempts
+        return RetryPolicy(retries=retries, backoff_factor=self.default_backoff_factor)
 
     def _json(
-        self, method: str, url: str, *, read: Callable[[requests.Response], Any] = read_json, **arguments: Any
+        self, method: str, url: str, read: Callable[[requests.Response], Any] = read_json, **arguments: Any
     ) -> Any:
-        return self._call(method, url, accept="application/json", stream=False, **arguments).run(read)
+        return self._run(method, url, read, accept="application/json", **{**arguments, "stream": False})
+
+    def _run[T](self, method: str, url: str, read: Callable[[requests.Response], T], **arguments: Any) -> T:
+        """Make a call, and return what ``read`` makes of the response; a status in ``expected`` is not raised."""
+        if (retries := arguments.pop("retry_attempts", None)) is not None:
+            warnings.warn("retry_attempts= is deprecated: write retries=.", DeprecationWarning, stacklevel=4)
+            arguments.setdefault("retries", retries)
+        return self._call(self._config, method, url, self._base(), read, **arguments)
+
+    def _call[T](
+        self,
+        config: ClientConfig,
+        method: str,
+        url: str,
+        base: str | None,
+        read: Callable[[requests.Response], T],
+        *,
+        service: str | None = None,
+        **arguments: Any,
+    ) -> T:
+        """Check the arguments, and make the call."""
+        options = config.options(**{name: arguments.pop(name) for name in OPTIONS & arguments.keys()})
+        method, service = check_method(method), service or self.service
+        try:
+            request = prepare(method, url, base=base, usual=config.headers or {}, **arguments)
+            # With a base, it has been made sure that this is the same.
+            origin = origin_of(str(request.url)) if base is None else base_origin(base)
+            token, token_header = token_for(request, options.token, origin=origin, named=base is not None)
+        except (UnsafeURL, TokenError) as error:
+            _report_unsent(error, method, service or "", config.on_event)
+            raise
+        override = overrides.find(service, str(request.url))
+        clock, registry = (override.clock, override.registry) if override else (self._clock, circuits.registry)
+        now = clock.monotonic()
+        inbound = context.inbound()
+        left = None if inbound is None else inbound.seconds_left(now)
+        if token_header in request.headers or arguments.get("auth") is not None:
+            token = None  # what the caller set stays
+        service = service or origin.netloc
+        has_breaker = config.breaker is not None and conf.is_on("SHARED_CORE_CIRCUIT_BREAKER")
+        has_budget = config.budget is not None and conf.is_on("SHARED_CORE_RETRY_BUDGET")
+        call = Call(
+            config=config,
+            options=options,
+            request=request,
+            origin=origin,
+            service=service,
+            seconds=options.deadline if left is None else min(left, options.deadline),
+            is_imposed=left is not None and left < options.deadline,
+            is_repeatable=options.is_repeatable or method in IDEMPOTENT_METHODS or IDEMPOTENCY_KEY in request.headers,
+            rewind=rewinder(request.body),
+            token=token,
+            token_header=token_header,
+            circuit=registry.circuit(origin, config.breaker, now) if config.breaker and has_breaker else None,
+            budget=registry.budget(origin, config.budget, now) if config.budget and has_budget else None,
+            open_transaction=None if options.is_nested else transactions.find_forbidden(service),
+        )
+        adapter = override.adapter if override else self._adapter
+        return Driver(call, adapter, clock, self._ask_token_service).run(read)
 
     def _ask_token_service(
         self, url: str, form: dict[str, str], auth: tuple[str, str], *, deadline: float
     ) -> requests.Response:
         """Ask over the same connections, with nothing else of this client's: no base, headers or token."""
-        client = HTTPClient(
-            token=False,
-            retry=self._policy,
-            verify=self._verify,
-            proxies=self._proxies,
-            breaker=self._breaker,
-            budget=self._budget,
-            on_event=self._on_event,
-            transport=self._adapter,
+        return self._call(
+            self._config.for_token_service(),
+            "POST",
+            url,
+            None,
+            lambda response: response,
+            service=origin_of(url).netloc,
+            data=form,
+            auth=auth,
+            deadline=deadline,
+            is_repeatable=True,  # asking twice for a token does no harm
+            is_nested=True,
         )
-        client._clock = self._clock
-        # Asking twice for a token does no harm.
-        call = client._call("POST", url, data=form, auth=auth, deadline=deadline, repeatable=True, nested=True)
-        return call.run(whole)
+
+
+def _checked_base(url: str) -> str:
+    try:
+        return check_base(url)
+    except InvalidURLError as exc:
+        raise UnsafeURL(exc.reason, url=exc.url) from None
+
+
+def _report_unsent(error: ServiceError, method: str, service: str, on_event: OnEvent | None) -> None:
+    """Put the facts of a call that is not made on ``error``, and report it."""
+    error.method, error.service, error.request_id = method, service, context.request_id()
+    refused = requests.PreparedRequest()
+    refused.method, refused.url = method, error.url
+    Report(service, refused, on_event=on_event).failure(error, 0.0)

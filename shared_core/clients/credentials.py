@@ -14,7 +14,7 @@ import requests
 
 from shared_core.clients.arguments import check_seconds
 from shared_core.clients.exceptions import TokenError
-from shared_core.clients.urls import origin_of
+from shared_core.origins import origin_of
 
 # Seconds: a token's lifetime if its provider gives none, and how long a token is kept at most.
 DEFAULT_LIFETIME = 300.0

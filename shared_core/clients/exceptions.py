@@ -1,28 +1,26 @@
-"""What can go wrong in a call to another service, and what does each error carry?
+"""The errors of calls to other services. Each is also the `requests` exception that callers of `requests` expect.
 
-Each error is also the `requests` exception that a caller of `requests` would expect.
-
-    ServiceError                      requests.RequestException
-    ├── ServiceConnectionError        requests.ConnectionError     refused, unreachable, broken off
-    │   ├── ServiceConnectTimeout     requests.ConnectTimeout      and a ServiceTimeout
-    │   └── CircuitOpen                                            not tried: the calls before it failed
-    ├── ServiceTimeout                requests.Timeout             one attempt took too long
-    │   ├── ServiceConnectTimeout
-    │   └── DeadlineExceeded                                       the whole call took too long
-    ├── ServiceHTTPError              requests.HTTPError           an answer, status 400 or above
-    │   ├── ClientError                                            4xx
-    │   │   ├── Unauthorized                                       401
-    │   │   ├── Forbidden                                          403
-    │   │   ├── NotFound                                           404
-    │   │   ├── Conflict                                           409
-    │   │   └── RateLimited                                        429
-    │   └── ServerError                                            5xx: the service failed, never "not found"
-    ├── TooManyRedirects              requests.TooManyRedirects
-    ├── ResponseTooLarge                                           more bytes than the client reads
-    ├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
-    ├── UnsafeURL                     requests InvalidURL, ValueError   refused before a byte was sent
-    ├── TokenError                                                 the token service failed, not the service
-    └── CallInsideTransaction                                      refused: the settings forbid it
+ServiceError                      requests.RequestException
+├── ServiceConnectionError        requests.ConnectionError     refused, unreachable, broken off
+│   ├── ServiceConnectTimeout     requests.ConnectTimeout      and a ServiceTimeout
+│   └── CircuitOpen                                            not tried: the calls before it failed
+├── ServiceTimeout                requests.Timeout             one attempt took too long
+│   ├── ServiceConnectTimeout
+│   └── DeadlineExceeded                                       the whole call took too long
+├── ServiceHTTPError              requests.HTTPError           an answer, status 400 or above
+│   ├── ClientError                                            4xx
+│   │   ├── Unauthorized                                       401
+│   │   ├── Forbidden                                          403
+│   │   ├── NotFound                                           404
+│   │   ├── Conflict                                           409
+│   │   └── RateLimited                                        429
+│   └── ServerError                                            5xx: the service failed, never "not found"
+├── TooManyRedirects              requests.TooManyRedirects
+├── ResponseTooLarge                                           more bytes than the client reads
+├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
+├── UnsafeURL                     requests InvalidURL, ValueError   refused before a byte was sent
+├── TokenError                                                 the token service failed, not the service
+└── CallInsideTransaction                                      refused: the settings forbid it
 """
 
 from collections.abc import Mapping, Sequence

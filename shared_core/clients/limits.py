@@ -1,41 +1,42 @@
-"""Until when may an attempt wait?
+"""Until when one attempt may wait.
 
 connecting        until  start + connect
 sending, reading  until  connected + read, and start + total
 each read of a stream    read, anew
 
-and never beyond the deadline of the whole call. `Limit` says how long that is from now, whatever is waited for;
-a socket's own timeout cannot: it starts anew with every byte that drips in.
+and never beyond the deadline of the whole call. A socket's own timeout cannot do this: it starts anew with every byte.
 """
 
 import time
+from collections.abc import Callable
 
 from shared_core.clients.arguments import Timeout
 
 
 class Limit:
-    """The instants, by `time.monotonic`, at which the waits of one attempt end.
+    """The moments at which the waits of one attempt end.
 
     Args:
         timeout: The attempt's own limits.
         seconds: What is left of the whole call.
+        clock: Returns seconds. It must not go backwards.
     """
 
-    __slots__ = ("_began", "_deadline", "_each", "_ends", "_timeout")
+    __slots__ = ("_began", "_clock", "_deadline", "_each", "_ends", "_timeout")
 
-    def __init__(self, timeout: Timeout, seconds: float) -> None:
-        self._timeout = timeout
-        self._began = time.monotonic()
+    def __init__(self, timeout: Timeout, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._timeout, self._clock = timeout, clock
+        self._began = clock()
         self._deadline = self._began + seconds
         self._each: float | None = None
         self.connecting()
 
     def connecting(self) -> None:
-        """Begin to bound the making of a connection."""
-        self._ends = min(time.monotonic() + self._timeout.connect, self._began + self._timeout.total)
+        """Start the limit of connecting."""
+        self._ends = min(self._clock() + self._timeout.connect, self._began + self._timeout.total)
 
     def extend(self, seconds: float) -> None:
-        """Move the attempt's own limits, not the call's, by what is not the service's doing.
+        """Move the attempt's own limits, not the call's, by time that the service did not cause.
 
         That is the lookup of its name, and the time that the caller takes to make a body.
         """
@@ -43,20 +44,20 @@ class Limit:
         self._ends += seconds
 
     def connected(self) -> None:
-        """Begin to bound all that follows it."""
-        self._ends = min(time.monotonic() + self._timeout.read, self._began + self._timeout.total)
+        """Start the limit of everything that follows the connecting."""
+        self._ends = min(self._clock() + self._timeout.read, self._began + self._timeout.total)
 
     def streaming(self) -> None:
-        """Begin to bound each read of its own, the reader's own time between two not counted."""
+        """Limit each read by itself from now on. The time that the reader takes between two reads does not count."""
         self._each = self._timeout.read
 
     def left(self) -> float:
-        """Return for how many seconds the next wait may last, above 0.
+        """Return how many seconds the next wait may last, above 0.
 
         Raises:
             TimeoutError: No time is left.
         """
-        now = time.monotonic()
+        now = self._clock()
         ends = self._ends if self._each is None else now + self._each
         left = min(ends, self._deadline) - now
         if left <= 0:
@@ -64,9 +65,9 @@ class Limit:
         return left
 
     @property
-    def is_cut(self) -> bool:
-        """Whether it is the whole call's deadline that ends the present wait, and not the attempt's own timeout."""
-        return (self._each is None and self._deadline < self._ends) or time.monotonic() >= self._deadline
+    def ended_by_deadline(self) -> bool:
+        """Whether the call's deadline ends the present wait, and not the attempt's own timeout."""
+        return (self._each is None and self._deadline < self._ends) or self._clock() >= self._deadline
 
     def as_pair(self) -> tuple[float, float]:
         """Return what is left as requests' ``(connect, read)``, for a transport that knows no other limit."""

@@ -1,4 +1,4 @@
-"""Which redirects are followed, and what may the next origin see?
+"""Which redirects are followed, and what the next origin may see.
 
 method      301, 302, 303        307, 308              other origin
 GET, HEAD   followed             followed              followed, with `_HEADERS_FOR_OTHERS` only
@@ -11,8 +11,7 @@ import requests
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
-from shared_core.clients.exceptions import UnsafeURL
-from shared_core.clients.urls import check_text, origin_of
+from shared_core.origins import InvalidURLError, check_text, origin_of
 
 MAX_REDIRECTS = 10
 
@@ -21,23 +20,23 @@ _HEADERS_FOR_OTHERS = ("Accept", "User-Agent", "X-Request-ID", "traceparent")
 
 
 def next_request(
-    request: requests.PreparedRequest, response: requests.Response, *, replayable: bool
+    request: requests.PreparedRequest, response: requests.Response, *, is_replayable: bool
 ) -> requests.PreparedRequest | None:
-    """Return the request that ``response`` redirects ``request`` to, or None where it is returned to the caller.
+    """Return the request that ``response`` redirects ``request`` to, or None if the response is not followed.
 
     Args:
         request: What was sent; it stays as it is.
         response: What came back.
-        replayable: Whether the body of ``request`` can be sent again.
+        is_replayable: Whether the body of ``request`` can be sent again.
 
     Raises:
-        UnsafeURL: The redirect leads nowhere that a client may go.
+        InvalidURLError: The redirect leads to a URL that clients do not call.
     """
     if not response.is_redirect:
         return None
     reading = request.method in {"GET", "HEAD"}
     keeps_body = response.status_code in {307, 308} or (reading and response.status_code != 303)
-    if not (reading or keeps_body) or (keeps_body and not replayable):
+    if not (reading or keeps_body) or (keeps_body and not is_replayable):
         return None
     here = str(request.url)
     # Header bytes arrive decoded as latin-1, and are UTF-8 where they are not ASCII.
@@ -51,7 +50,7 @@ def next_request(
     try:
         following.prepare_url(target, None)
     except requests.exceptions.InvalidURL:
-        raise UnsafeURL("the redirect's URL cannot be read", url=target) from None
+        raise InvalidURLError("the redirect's URL cannot be read", target) from None
     origin_of(str(following.url))
     if not same_origin:
         kept = {name: request.headers[name] for name in _HEADERS_FOR_OTHERS if name in request.headers}

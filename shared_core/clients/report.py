@@ -1,4 +1,4 @@
-"""What is told of a call: a record of each attempt, events, log lines, and the error that it ends with."""
+"""What is reported of a call: a record of each attempt, events, log lines, and the error that the call ends with."""
 
 import logging
 from collections.abc import Callable
@@ -10,8 +10,7 @@ import requests
 
 from shared_core import context
 from shared_core.clients.exceptions import Attempt, ServiceError
-from shared_core.clients.retry import Clock, retry_after
-from shared_core.clients.transport import Failure
+from shared_core.clients.failures import Failure
 from shared_core.redaction import redact_url
 
 logger = logging.getLogger("shared_core.http")
@@ -21,8 +20,8 @@ logger = logging.getLogger("shared_core.http")
 class CallEvent:
     """Something that happened in a call.
 
-    ``attempt`` and ``retry`` come as often as there are attempts and retries; then each call, also one that is refused
-    before anything is sent, ends with one ``success`` or ``failure``. A stream that breaks off later is a ``failure``
+    There is an ``attempt`` for each attempt and a ``retry`` for each retry. Then each call ends with one ``success`` or
+    ``failure``, also a call that was refused before anything was sent. A stream that breaks off later is a ``failure``
     too.
     """
 
@@ -31,7 +30,7 @@ class CallEvent:
     method: str
     url: str  # without userinfo, its query masked
     attempt: int  # its number, from 1; at the end, how many there were
-    status: int | None  # of the last answer, None where there was none
+    status: int | None  # of the last answer; None if there was none
     error: str | None  # the error's class
     elapsed: float  # seconds: of the attempt; at the end, of the call
     wait: float  # seconds before the next attempt, for a retry
@@ -42,88 +41,85 @@ type OnEvent = Callable[[CallEvent], object]
 
 
 class Report:
-    """What is told of one call.
+    """Reports one call.
 
     Args:
-        service: Who is called.
+        service: The called service.
         request: What is sent.
-        clock: The time.
-        limit: How many attempts there may be.
-        on_event: Is told of each event; what it raises is logged.
+        started: When the call started, in seconds on the call's clock; ``now`` is on the same clock.
+        max_attempts: How many attempts there may be.
+        on_event: Called with each event. What it raises is logged.
     """
 
     def __init__(
         self,
         service: str,
         request: requests.PreparedRequest,
-        clock: Clock,
         *,
-        limit: int = 1,
+        started: float = 0.0,
+        max_attempts: int = 1,
         on_event: OnEvent | None = None,
     ) -> None:
         self.service, self.request, self.history = service, request, list[Attempt]()
-        self._clock, self._limit, self._on_event = clock, limit, on_event
-        self.started = clock.monotonic()
+        self._started, self._max_attempts, self._on_event = started, max_attempts, on_event
 
-    def elapsed(self) -> float:
-        """Return for how many seconds the call has been under way."""
-        return self._clock.monotonic() - self.started
-
-    def attempt(self, began: float, outcome: requests.Response | Failure, wait: float | None = None) -> None:
-        """Tell of an attempt, and of the retry that follows it in ``wait`` seconds."""
+    def attempt(self, outcome: requests.Response | Failure, elapsed: float, wait: float | None = None) -> None:
+        """Report an attempt that took ``elapsed`` seconds, and the retry that follows it in ``wait`` seconds."""
         failure = outcome if isinstance(outcome, Failure) else None
         response = outcome.response if isinstance(outcome, Failure) else outcome
         attempt = Attempt(
             number=len(self.history) + 1,
             status=None if response is None else response.status_code,
             error=None if failure is None else failure.error.__name__,
-            elapsed=self._clock.monotonic() - began,
+            elapsed=elapsed,
             wait=wait or 0.0,
         )
         self.history.append(attempt)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "Attempt %d of %d of a call to %s", attempt.number, self._limit, self.service,
+                "Attempt %d of %d of a call to %s", attempt.number, self._max_attempts, self.service,
                 extra={
                     "status": attempt.status, "error": attempt.error, "ms": round(attempt.elapsed * 1000),
                     "wait": attempt.wait,
                 },
             )  # fmt: skip
-        self._emit("attempt", attempt.status, attempt.error, attempt.elapsed)
+        self._emit("attempt", attempt.error, attempt.elapsed)
         if wait is not None:
-            self._emit("retry", attempt.status, attempt.error, attempt.elapsed, wait)
+            self._emit("retry", attempt.error, attempt.elapsed, wait)
 
-    def success(self) -> None:
-        """Tell that the call has ended well: a WARNING where it needed more than one attempt."""
-        status = self.history[-1].status if self.history else None
-        self._log("Called %s", logging.INFO if len(self.history) == 1 else logging.WARNING, status)
-        self._emit("success", status, None, self.elapsed())
+    def success(self, now: float) -> None:
+        """Report that the call succeeded: a WARNING if it took more than one attempt."""
+        level = logging.INFO if len(self.history) == 1 else logging.WARNING
+        self._log("Called %s", level, now)
+        self._emit("success", None, now - self._started)
 
-    def failure(self, error: ServiceError) -> None:
-        """Tell that the call has ended with ``error``."""
-        status = self.history[-1].status if self.history else None
-        self._log("Call to %s failed", logging.WARNING, status, type(error).__name__)
-        self._emit("failure", status, type(error).__name__, self.elapsed())
+    def failure(self, error: ServiceError, now: float) -> None:
+        """Report that the call ended with ``error``."""
+        name = type(error).__name__
+        self._log("Call to %s failed", logging.WARNING, now, name)
+        self._emit("failure", name, now - self._started)
 
-    def error(self, failure: Failure, *, wait: float | None = None) -> ServiceError:
-        """Return the error that ``failure`` is raised as; ``wait`` is its ``retry_after`` where no answer says one."""
+    def error(self, failure: Failure, now: float, *, retry_after: float | None = None) -> ServiceError:
+        """Return the error that ``failure`` is raised as."""
         response = failure.response
-        if response is not None:
-            wait = retry_after(response.headers.get("Retry-After"), self._clock.now())
         return failure.error(
             failure.reason,
             url=str((response.url if response is not None else None) or self.request.url),
             method=str(self.request.method),
             service=self.service,
-            elapsed=self.elapsed(),
+            elapsed=now - self._started,
             response=response,
             request=self.request,
             history=self.history,
-            retry_after=wait,
+            retry_after=retry_after,
             request_id=context.request_id(),
         )
 
-    def _log(self, message: str, level: int, status: int | None, error: str | None = None) -> None:
+    @property
+    def _status(self) -> int | None:
+        return self.history[-1].status if self.history else None
+
+    def _log(self, message: str, level: int, now: float, error: str | None = None) -> None:
         if not logger.isEnabledFor(level):
             return
         fields = {
@@ -131,17 +127,16 @@ class Report:
             # Not "service", which names the service that writes the line.
             "peer_service": self.service,
             "path": urlsplit(str(self.request.url)).path,
-            "status": status,
-            "ms": round(self.elapsed() * 1000),
+            "status": self._status,
+            "ms": round((now - self._started) * 1000),
             "attempts": len(self.history),
-            "max_attempts": self._limit,
+            "max_attempts": self._max_attempts,
         }
         logger.log(level, message, self.service, extra=fields if error is None else {**fields, "error": error})
 
     def _emit(
         self,
         kind: Literal["attempt", "retry", "success", "failure"],
-        status: int | None,
         error: str | None,
         elapsed: float,
         wait: float = 0.0,
@@ -154,7 +149,7 @@ class Report:
             method=str(self.request.method),
             url=redact_url(str(self.request.url)),
             attempt=len(self.history),
-            status=status,
+            status=self._status,
             error=error,
             elapsed=elapsed,
             wait=wait,

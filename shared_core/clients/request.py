@@ -1,92 +1,64 @@
-"""What exactly is sent: URL, headers and body, complete but for the token, and checked before a connection is made."""
+"""The request of a call: URL, headers and body, complete but for the token, checked before a connection is made."""
 
 import functools
 import json as jsonlib
 import uuid
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 import requests
-from requests.cookies import RequestsCookieJar
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
 
-from shared_core import __version__, context
+from shared_core import context
 from shared_core.clients.arguments import check_header_value, check_headers
-from shared_core.clients.credentials import ForwardUser
+from shared_core.clients.config import Headers
 from shared_core.clients.exceptions import UnsafeURL
-from shared_core.clients.quick import QuickHeaders
-from shared_core.clients.tokens import Provider
-from shared_core.clients.transport import ACCEPT_ENCODING
-from shared_core.clients.urls import is_plain, join, origin_of
+from shared_core.origins import InvalidURLError, is_plain, join, origin_of
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-
-type Headers = Mapping[str, str | bytes | None]
-
-
-class CallOptions(TypedDict, total=False):
-    """What each verb takes by keyword; see `shared_core.clients.HTTPClient.request`."""
-
-    token: str | bool | Provider | ForwardUser | None
-    timeout: float | tuple[float, float] | None
-    retry_attempts: int | None
-    deadline: float | None
-    idempotency_key: str | bool | None
-    # Any: these are as requests takes them.
-    params: Any
-    headers: Headers | None
-    cookies: Any
-    files: Any
-    auth: Any
-    allow_redirects: bool
-    proxies: Mapping[str, str] | None
-    hooks: Any
-    stream: bool
-    verify: bool | str | None
-    cert: Any
-
-
-def usual_headers(headers: Headers) -> QuickHeaders:
-    """Return what a client sends with each call: its own ``headers``, checked before, over those of the package."""
-    usual = QuickHeaders(
-        {"User-Agent": f"shared-core/{__version__}", "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}
-    )
-    usual.update(headers)
-    return usual
 
 
 def prepare(
     method: str,
     url: str,
     *,
-    usual: QuickHeaders,
+    usual: Headers,
     base: str | None = None,
     accept: str | None = None,
     headers: Headers | None = None,
     idempotency_key: str | bool | None = None,
     data: Any = None,  # Any: these are as requests takes them
     json: Any = None,
-    **parts: Any,
+    params: Any = None,
+    files: Any = None,
+    auth: Any = None,
+    cookies: Any = None,
+    hooks: Any = None,
 ) -> requests.PreparedRequest:
     """Return the request that a call sends.
 
     Args:
         method: The HTTP method, in capitals.
         url: A path under ``base``, or an absolute URL.
-        usual: What the client sends with each call; stays as it is.
+        usual: What the client sends with each call, with an Accept header. It is not changed.
         base: The client's base URL.
-        accept: The Accept header, where neither client nor caller sets one.
-        headers: What the caller adds; each layer wins over those before it, and None takes a header away.
+        accept: The Accept header, if neither client nor caller sets one.
+        headers: What the caller adds. Each layer wins over those before it, and None removes a header.
         idempotency_key: The header of that name; True for a new one.
         data: The body, as requests takes it.
         json: The body, as an object; only without ``data`` and ``files``.
-        parts: ``params``, ``files``, ``auth``, ``cookies`` and ``hooks`` as requests takes them.
+        params: The query, as requests takes it.
+        files: As requests takes them.
+        auth: As requests takes it. It may add headers.
+        cookies: As requests takes them.
+        hooks: As requests takes them.
 
     Raises:
         TypeError: An argument is of the wrong type, or JSON cannot hold ``json``.
         ValueError: An argument cannot be sent.
-        UnsafeURL: ``url`` is none that the client may call.
+        UnsafeURL: ``url`` is not one that the client may call.
     """
-    merged = usual.copy()
+    merged: CaseInsensitiveDict[str | bytes | None] = CaseInsensitiveDict(usual)
     if accept is not None and merged["Accept"] == "*/*":
         merged["Accept"] = accept
     for name, value in context.outgoing_headers().items():
@@ -96,65 +68,66 @@ def prepare(
     if (key := _idempotency_key(idempotency_key)) is not None:
         merged[IDEMPOTENCY_KEY] = key
     if json is not None:
-        if data is not None or parts.get("files") is not None:
+        if data is not None or files is not None:
             raise TypeError("json cannot be sent together with data or files")
         data = _encode(json)
         merged.setdefault("Content-Type", "application/json")
-    if base is not None and not parts and (data is None or isinstance(data, bytes)) and isinstance(url, str):
-        quick = _prepare_plain(method, url, base, merged, data)
-        if quick is not None:
-            return quick
-    target = join(base, url)
-    sent = {name: value for name, value in merged.pairs() if value is not None}
     try:
-        prepared = requests.Request(method, target, headers=sent, data=data, **parts).prepare()
-    except requests.exceptions.InvalidURL:
-        # From None: the text quotes the URL with its query.
-        raise UnsafeURL("the URL cannot be read", url=target) from None
-    # requests reads URLs with another parser, and auth may change them; a host that was not checked is not called.
-    origin, seen = origin_of(target), origin_of(str(prepared.url))
-    if origin != seen and origin.host.isascii():
-        raise UnsafeURL("prepared for sending, the URL is one of another origin", url=target)
-    check_headers(prepared.headers)  # auth and cookies have added theirs
+        prepared = requests.PreparedRequest()
+        prepared.method = method
+        prepared.url = _target(base, url, params)
+        for name in [name for name, value in merged.items() if value is None]:
+            del merged[name]
+        prepared.headers = merged  # type: ignore[assignment]  # bytes are sent as they are
+        prepared.hooks = default_hooks()
+        prepared.prepare_hooks(hooks)
+        if cookies or auth or hooks:  # each of these may read the jar
+            prepared.prepare_cookies(cookies or {})
+        prepared.prepare_body(data, files)
+        if auth:
+            target = str(prepared.url)
+            prepared.prepare_auth(auth, target)
+            # It may have changed the URL: a host that was not checked is not called.
+            _check_same_origin(target, str(prepared.url))
+        if auth or cookies:
+            check_headers(prepared.headers)
+    except InvalidURLError as exc:
+        raise UnsafeURL(exc.reason, url=exc.url) from None
     return prepared
 
 
-def _prepare_plain(
-    method: str, url: str, base: str, headers: QuickHeaders, body: bytes | None
-) -> requests.PreparedRequest | None:
-    """Return what requests would prepare, where nothing has to be encoded: in a quarter of the time."""
-    if not is_plain(url) or any(value is None for _, value in headers.pairs()):
-        return None
-    prepared = requests.PreparedRequest()
-    prepared.method = method
-    prepared.url = f"{_as_requests_reads(base).rstrip('/')}/{url.removeprefix('/')}"
-    prepared.headers = headers
-    prepared.hooks = {"response": []}
-    prepared._cookies = RequestsCookieJar()  # type: ignore[attr-defined]  # as in requests
-    prepared.body = body
-    if body is not None:
-        headers["Content-Length"] = str(len(body))
-    elif method not in {"GET", "HEAD"}:
-        headers.setdefault("Content-Length", "0")
-    return prepared
+def _target(base: str | None, url: str, params: Any) -> str:  # Any: as requests takes them
+    """Return the URL that is sent, encoded by requests unless nothing in it needs that.
+
+    Raises:
+        InvalidURLError: The client may not call it, or requests cannot read it or reads another origin.
+    """
+    if base is not None and not params and isinstance(url, str) and is_plain(url):
+        return f"{_encoded_base(base)}/{url.removeprefix('/')}"
+    return _encode_url(join(base, url), params)
 
 
 @functools.lru_cache(maxsize=256)
-def _as_requests_reads(base: str) -> str:
-    """Return ``base`` as requests would send it.
+def _encoded_base(base: str) -> str:
+    return _encode_url(base, None).rstrip("/")
 
-    Raises:
-        UnsafeURL: It cannot be read, or would be another origin's.
-    """
+
+def _encode_url(url: str, params: Any) -> str:  # Any: as requests takes them
     prepared = requests.PreparedRequest()
     try:
-        prepared.prepare_url(base, None)
+        prepared.prepare_url(url, params)
     except requests.exceptions.InvalidURL:
-        raise UnsafeURL("the URL cannot be read", url=base) from None
-    origin = origin_of(base)
-    if origin != origin_of(str(prepared.url)) and origin.host.isascii():
-        raise UnsafeURL("prepared for sending, the URL is one of another origin", url=base)
+        # From None: the text quotes the URL with its query.
+        raise InvalidURLError("the URL cannot be read", url) from None
+    _check_same_origin(url, str(prepared.url))
     return str(prepared.url)
+
+
+def _check_same_origin(url: str, prepared: str) -> None:
+    """Raise if requests, which reads URLs with another parser, would call another origin."""
+    origin = origin_of(url)
+    if origin != origin_of(prepared) and origin.host.isascii():
+        raise InvalidURLError("prepared for sending, the URL is one of another origin", url)
 
 
 def _encode(json: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What does an answer hold?"""
+"""Reading the body of a response: as a stream, or as JSON."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from shared_core.clients.exceptions import ServiceError
 
 
 class StreamedResponse(requests.Response):
-    """A response whose body is read by the caller, and ends within the call's limits or with a ServiceError."""
+    """A response whose body the caller reads, within the call's limits; else a ServiceError is raised."""
 
     _error_of: Callable[[Exception], ServiceError]
 
     @classmethod
     def of(cls, response: requests.Response, error_of: Callable[[Exception], ServiceError]) -> Self:
-        """Return ``response`` as one whose reading fails with what ``error_of`` makes of the failure."""
+        """Return ``response`` as one whose reading raises what ``error_of`` makes of an exception."""
         streamed = cls()
         streamed.__dict__.update(response.__dict__, _error_of=error_of)
         return streamed
@@ -26,8 +26,8 @@ class StreamedResponse(requests.Response):
         """Iterate over the body, as `requests.Response.iter_content`; ``iter_lines``, ``content`` and ``json`` use it.
 
         Raises:
-            ServiceConnectionError: The service broke off.
-            ServiceTimeout: A read took longer than the timeout; or the call longer than its deadline.
+            ServiceConnectionError: The service closed the connection early.
+            ServiceTimeout: A read took longer than the timeout, or the call longer than its deadline.
         """
         parts = super().iter_content(chunk_size, decode_unicode)
         while True:
@@ -41,25 +41,20 @@ class StreamedResponse(requests.Response):
             yield part
 
 
-def whole(response: requests.Response) -> requests.Response:
-    """Return ``response`` as it is."""
-    return response
-
-
 def read_json(response: requests.Response) -> Any:  # Any: what the service sent
-    """Return what the body says, or None where there is none.
+    """Return the JSON of the body, or None if there is no body.
 
     Raises:
-        ValueError: It is not JSON (RFC 8259); the text says what it is called instead.
+        ValueError: It is not JSON (RFC 8259). The text names the content type.
     """
     return _parse(response) if _has_body(response) else None
 
 
 def read_json_or_missing(response: requests.Response) -> Any:  # Any: as above
-    """Return what the body says, or None where the answer is 404, and only there.
+    """Return the JSON of the body, or None if the status is 404, and only then.
 
     Raises:
-        ValueError: It is not JSON, or there is no body: that must not be taken for "there is no such thing".
+        ValueError: It is not JSON, or there is no body, which does not mean "not found".
     """
     if response.status_code == 404:
         return None

@@ -1,4 +1,4 @@
-"""Which service does a client call, by its name?
+"""A client of the service that it names.
 
     class UserClient(ServiceClient):
         service = "user"                       # settings.USER_SERVICE_URL
@@ -12,10 +12,8 @@ The setting is read when it is needed, never at import.
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
-from shared_core.clients import standins
 from shared_core.clients.client import HTTPClient
-from shared_core.clients.exceptions import UnsafeURL
-from shared_core.clients.urls import check_base
+from shared_core.origins import InvalidURLError, check_base, setting_of
 
 
 class ServiceClient(HTTPClient):
@@ -29,12 +27,12 @@ class ServiceClient(HTTPClient):
             return self._base_url
         if not self.service:
             raise ImproperlyConfigured(f'{type(self).__name__} needs a name for its service, such as service = "user"')
-        setting = standins.setting_of(self.service)
+        setting = setting_of(self.service)
         hint = f'{setting} = "http://{self.service}-service:8000"'
         url = conf.get(setting)
         if not url:
             raise ImproperlyConfigured(f"{type(self).__name__} needs the setting {setting}, for example: {hint}")
         try:
             return check_base(url)
-        except (TypeError, UnsafeURL) as exc:
+        except (TypeError, InvalidURLError) as exc:
             raise ImproperlyConfigured(f"{setting} is no base URL: {exc.args[0]}; for example: {hint}") from exc

@@ -6,7 +6,6 @@ thread at a time fetches it, and the others wait for what that one gets.
 
 import functools
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -27,8 +26,9 @@ from shared_core.clients.credentials import (
     ServiceToken,
     grant_of,
 )
-from shared_core.clients.exceptions import DeadlineExceeded, ServiceError, TokenError, UnsafeURL
-from shared_core.clients.urls import Origin, is_internal, origin_of
+from shared_core.clients.exceptions import DeadlineExceeded, ServiceError, TokenError
+from shared_core.origins import SETTING_SUFFIX, InvalidURLError, Origin, is_internal, origin_of
+from shared_core.timing import reset_after_fork
 
 logger = logging.getLogger("shared_core.http")
 
@@ -52,15 +52,15 @@ class TokenCache:
         self._flight: Future[str] | None = None  # the fetch that is under way
 
     def get(
-        self, fetch: Callable[[], Grant], *, monotonic: Callable[[], float], patience: float, stale: str | None = None
+        self, fetch: Callable[[], Grant], *, monotonic: Callable[[], float], patience: float, refused: str | None = None
     ) -> str:
-        """Return the token, from ``fetch`` where there is none, it has expired or it is ``stale``.
+        """Return the token, from ``fetch`` where there is none, it has expired or it is ``refused``.
 
         Args:
             fetch: Asks the provider; raises TokenError.
             monotonic: The clock.
             patience: Seconds to wait for another thread's fetch.
-            stale: A token that was refused.
+            refused: A token that the service has refused.
 
         Raises:
             TokenError: There is none, or not in time.
@@ -68,7 +68,7 @@ class TokenCache:
         ends = monotonic() + patience
         while True:
             with self._lock:
-                if self._token is not None and self._token != stale and monotonic() < self._fresh_until:
+                if self._token is not None and self._token != refused and monotonic() < self._fresh_until:
                     return self._token
                 under_way = self._flight
                 flight: Future[str] = under_way or Future()
@@ -99,28 +99,33 @@ class TokenCache:
         return grant.token
 
 
-_caches: dict[Provider, TokenCache] = {}  # the one that was asked for last is last
-_caches_lock = threading.Lock()
+class _TokenCaches:
+    """The token caches of the process's providers; the one that was asked for last is last."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+        reset_after_fork(self)
+
+    def reset_after_fork(self) -> None:
+        # What a thread of the parent was fetching never arrives in the child, and it may have held the lock.
+        self._lock = threading.Lock()
+        self._caches: dict[Provider, TokenCache] = {}
+
+    def of(self, provider: Provider) -> TokenCache:
+        with self._lock:
+            cache = self._caches.pop(provider) if provider in self._caches else TokenCache()
+            self._caches[provider] = cache
+            if len(self._caches) > _MAX_CACHES:
+                del self._caches[next(iter(self._caches))]
+            return cache
+
+
+_token_caches = _TokenCaches()
 
 
 def cache_of(provider: Provider) -> TokenCache:
-    """Return where the tokens of ``provider`` are kept: equal providers share them."""
-    with _caches_lock:
-        cache = _caches.pop(provider) if provider in _caches else TokenCache()
-        _caches[provider] = cache
-        if len(_caches) > _MAX_CACHES:
-            del _caches[next(iter(_caches))]
-        return cache
-
-
-def _forget() -> None:
-    global _caches_lock  # noqa: PLW0603  # another thread of the parent may have held it
-    _caches.clear()
-    _caches_lock = threading.Lock()
-
-
-# What a thread of the parent was fetching never arrives in the child.
-os.register_at_fork(after_in_child=_forget)
+    """Return the token cache of ``provider``: equal providers share one."""
+    return _token_caches.of(provider)
 
 
 def fetch(provider: Provider, post: PostForm) -> Grant:
@@ -222,11 +227,11 @@ def is_trusted(origin: Origin) -> bool:
         try:
             if origin_of(url) == origin:
                 return True
-        except (UnsafeURL, TypeError) as exc:
+        except (InvalidURLError, TypeError) as exc:
             raise ImproperlyConfigured(
                 f'SERVICE_TRUSTED_ORIGINS is a list such as ["https://api.example.org"]: {exc}'
             ) from exc
-    return any(_is_at(url, origin) for url in conf.ending_with("_SERVICE_URL").values())
+    return any(_is_at(url, origin) for url in conf.ending_with(SETTING_SUFFIX).values())
 
 
 def _from_settings() -> Token | None:
@@ -260,7 +265,7 @@ def _is_at(url: object, origin: Origin) -> bool:
     """Compare; a setting that is no http URL was not meant for this client, whatever its name."""
     try:
         return isinstance(url, str) and origin_of(url) == origin
-    except UnsafeURL:
+    except InvalidURLError:
         return False
 
 

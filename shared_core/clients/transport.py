@@ -1,11 +1,11 @@
-"""What does one exchange of a request for a response come to: the response, read, or a `Failure` that says why not?
+"""One exchange of a request for a response: the response with its body read, or a `Failure`.
 
-It neither retries nor follows redirects: a call does both itself.
+It neither retries nor follows redirects: the core decides about both.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from http.client import BadStatusLine, HTTPException
 from ssl import SSLCertVerificationError
@@ -25,18 +25,17 @@ from urllib3.exceptions import (
 )
 
 from shared_core.clients.adapter import PooledAdapter, TLSFilesError
-from shared_core.clients.circuits import Verdict
+from shared_core.clients.circuits import ServiceHealth
 from shared_core.clients.exceptions import (
     DeadlineExceeded,
     InvalidResponse,
     ResponseTooLarge,
     ServiceConnectionError,
     ServiceConnectTimeout,
-    ServiceError,
     ServiceTimeout,
 )
+from shared_core.clients.failures import Failure
 from shared_core.clients.limits import Limit
-from shared_core.clients.quick import QuickBody
 from shared_core.clients.wire import BodyError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
@@ -54,19 +53,6 @@ _ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedErr
 
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
 _TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an attempt did not end well: a value, until the call decides whether it is raised."""
-
-    error: type[ServiceError]
-    reason: str
-    cause: Exception | None = None
-    response: requests.Response | None = None
-    retriable: bool = True  # the same request might fare better later
-    nothing_sent: bool = False  # not a byte was written: the server cannot have acted
-    verdict: Verdict = Verdict.UNKNOWN  # what it shows about the service
 
 
 def exchange(
@@ -106,7 +92,9 @@ def exchange(
             # An error's body only explains the error: what came of it stays, whatever stopped the rest.
             if failure is not None and response.status_code < 400:
                 # An answer had begun, so the service is up, unless it is too slow to end it.
-                return failure if issubclass(failure.error, ServiceTimeout) else replace(failure, verdict=Verdict.UP)
+                return (
+                    failure if issubclass(failure.error, ServiceTimeout) else replace(failure, health=ServiceHealth.UP)
+                )
         if not request.hooks["response"]:
             return response
         hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
@@ -128,29 +116,33 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
         return Failure(ServiceConnectionError, f"the request's body cannot be read: {text}", cause)
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
-        return Failure(ServiceConnectionError, text, cause, nothing_sent=True, verdict=Verdict.DOWN)
+        return Failure(ServiceConnectionError, text, cause, nothing_sent=True, health=ServiceHealth.DOWN)
     if isinstance(cause, _TIMEOUTS):
         return _timed_out(cause, limit, sent=sent and not isinstance(cause, _CONNECT_TIMEOUTS))
     if isinstance(cause, DecodeError):
-        return Failure(InvalidResponse, "the body's content coding is broken", cause, retriable=False)
+        return Failure(InvalidResponse, "the body's content coding is broken", cause, is_retriable=False)
     # A bare OSError is how requests' own adapter says that a CA bundle or a client's certificate is not there.
     missing = isinstance(cause, TLSFilesError) or (type(cause) is OSError and cause.errno is None and sent)
     permanent = missing or isinstance(reason, SSLCertVerificationError | ValueError)
-    verdict = Verdict.UNKNOWN if permanent else Verdict.DOWN
+    health = ServiceHealth.UNKNOWN if permanent else ServiceHealth.DOWN
     # A head that began as HTTP and then went wrong, with a line that is too long for example, is an answer.
     if isinstance(cause, HTTPException) and not isinstance(cause, BadStatusLine):
-        verdict = Verdict.UP
-    return Failure(ServiceConnectionError, text, cause, retriable=not permanent, nothing_sent=not sent, verdict=verdict)
+        health = ServiceHealth.UP
+    return Failure(
+        ServiceConnectionError, text, cause, is_retriable=not permanent, nothing_sent=not sent, health=health
+    )
 
 
 def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:
-    if limit.is_cut:
-        return Failure(DeadlineExceeded, "the deadline has passed", cause, retriable=False, nothing_sent=not sent)
+    if limit.ended_by_deadline:
+        return Failure(DeadlineExceeded, "the deadline has passed", cause, is_retriable=False, nothing_sent=not sent)
     if isinstance(cause, EmptyPoolError):  # this process's own calls keep all of them busy
         return Failure(ServiceConnectTimeout, "no connection of the pool came free in time", cause, nothing_sent=True)
     if not sent:
-        return Failure(ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True, verdict=Verdict.DOWN)
-    return Failure(ServiceTimeout, "no whole answer in time", cause, verdict=Verdict.DOWN)
+        return Failure(
+            ServiceConnectTimeout, "no connection in time", cause, nothing_sent=True, health=ServiceHealth.DOWN
+        )
+    return Failure(ServiceTimeout, "no whole answer in time", cause, health=ServiceHealth.DOWN)
 
 
 def _read(response: requests.Response, *, limit: Limit, max_bytes: int | None) -> Failure | None:
@@ -161,15 +153,13 @@ def _read(response: requests.Response, *, limit: Limit, max_bytes: int | None) -
     failure = None
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     try:
-        if coding in _UNCODED and (whole := _read_whole(response, max_bytes)) is not None:
-            body += whole
-        elif coding in _UNCODED:
+        if coding in _UNCODED:
             failure = _collect(response, body, piece=_PIECE, limit=limit, max_bytes=max_bytes)
         elif coding in _CODINGS:
             failure = _collect(response, body, piece=_PACKED_PIECE, limit=limit, max_bytes=max_bytes)
         else:
             reason = "the body has a content coding that was not asked for"
-            failure = Failure(InvalidResponse, reason, response=response, retriable=False)
+            failure = Failure(InvalidResponse, reason, response=response, is_retriable=False)
     except _ERRORS as exc:
         failure = failure_of(exc, limit)
     if failure is not None:
@@ -186,17 +176,10 @@ def _collect(
         if max_bytes is not None and len(body) + len(part) > max_bytes:
             body.clear()  # half of it is of no use, and an error may be kept for long
             reason = f"the body is larger than {max_bytes} bytes"
-            return Failure(ResponseTooLarge, reason, response=response, retriable=False)
+            return Failure(ResponseTooLarge, reason, response=response, is_retriable=False)
         body += part
         limit.left()  # a transport of the caller's own need not look
     return None
-
-
-def _read_whole(response: requests.Response, max_bytes: int | None) -> bytes | None:
-    """Return a body that is known to be small, past what requests and urllib3 do for streams."""
-    if not isinstance(response.raw, QuickBody):
-        return None
-    return response.raw.read_whole(_PIECE if max_bytes is None else min(_PIECE, max_bytes))
 
 
 def _cause(exc: Exception) -> Exception:

@@ -1,4 +1,4 @@
-"""How is every wait on a socket bounded by a `Limit`?
+"""Connections whose every wait on a socket is bounded by a `Limit`.
 
 A socket's timeout bounds one system call, so that a peer which drips a byte at a time holds a caller for ever. Here
 the timeout is set anew, to what is left, before each: while connecting (a share for each address), in the TLS
@@ -9,31 +9,32 @@ an upgrade moves it:
 
     urllib3.HTTPConnectionPool    _get_conn, _put_conn, _prepare_proxy      check out, put back, open a tunnel
     urllib3.HTTPConnection        _new_conn, _dns_host                      make the socket
-    urllib3.HTTPResponse          _fp                                       read a body whole (in quick.py)
-    requests' CaseInsensitiveDict _store                                    copy headers (in quick.py)
     http.client.HTTPConnection    _tunnel, response_class                   read from the socket
 """
 
 import contextlib
 import io
-import os
 import queue
+import re
 import socket
 import sys
 import time
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection as PlainConnection
+from http.client import HTTPResponse
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.proxy import connection_requires_http_tunnel
-from urllib3.util.request import body_to_chunks
+from urllib3.util.request import SKIP_HEADER, body_to_chunks
 
 from shared_core.clients.limits import Limit
-from shared_core.clients.quick import QuickBody, QuickHeaders, QuickResponse, headers_of
+from shared_core.timing import reset_after_fork
+
+# RFC 9112 §5.2: a line break in a header's value is replaced by a space.
+_FOLD = re.compile(r"[\r\n]+[ \t]*")
 
 
 class NotConnectedError(Exception):
@@ -89,12 +90,12 @@ class _Limited(HTTPConnection):
         super()._tunnel()
         self.sock.settimeout(self.limit.left())  # as above
 
-    def answer(self, method: str, pool: urllib3.HTTPConnectionPool) -> QuickBody:
+    def response(self, method: str, pool: urllib3.HTTPConnectionPool) -> urllib3.HTTPResponse:
         """Return the response, its body unread; the connection is put back into ``pool`` after that."""
         plain = PlainConnection.getresponse(self)
-        return QuickBody(
+        return urllib3.HTTPResponse(
             body=plain,
-            headers=headers_of(plain),
+            headers=urllib3.HTTPHeaderDict((name, _FOLD.sub(" ", value)) for name, value in plain.msg.items()),
             status=plain.status,
             version=plain.version,
             reason=plain.reason,
@@ -105,15 +106,8 @@ class _Limited(HTTPConnection):
             connection=self,
         )
 
-    def ask(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> None:
-        """Send a request without the looks that `urllib3.HTTPConnection.request` takes at bodies of other kinds."""
-        self.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding="Accept-Encoding" in headers)
-        for name, value in headers.pairs() if isinstance(headers, QuickHeaders) else headers.items():
-            PlainConnection.putheader(self, name, value)
-        self.endheaders(body)
-
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> QuickResponse:  # type: ignore[override]
-        return QuickResponse(_LimitedSocket(sock, self.limit), *args, **kwargs)  # type: ignore[arg-type]  # Any: passed on
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  # type: ignore[override]
+        return HTTPResponse(_LimitedSocket(sock, self.limit), *args, **kwargs)  # type: ignore[arg-type]  # Any: passed on
 
     def send(self, data: Any) -> None:  # Any: bytes, from urllib3
         # sendall waits for all of it together, over TLS as well.
@@ -126,11 +120,11 @@ class _LimitedHTTPS(_Limited, HTTPSConnection):
 
 
 class _Slots(queue.LifoQueue[Any]):  # Any: a connection, or None where one may be made
-    """A pool's connections, of which a forked child has none: it begins with free slots and open locks."""
+    """A pool's connections. A forked child has none of them: it starts with free slots and open locks."""
 
     def __init__(self, maxsize: int) -> None:
         super().__init__(maxsize)
-        _slots.add(self)
+        reset_after_fork(self)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         try:
@@ -138,20 +132,9 @@ class _Slots(queue.LifoQueue[Any]):  # Any: a connection, or None where one may 
         except queue.Full:  # a stream that was open across a fork, and has no slot here
             item.close()
 
-    def renew(self) -> None:
+    def reset_after_fork(self) -> None:
         super().__init__(self.maxsize)
         self.queue += [None] * self.maxsize
-
-
-_slots: weakref.WeakSet[_Slots] = weakref.WeakSet()
-
-
-def _renew_slots() -> None:
-    for slots in list(_slots):
-        slots.renew()
-
-
-os.register_at_fork(after_in_child=_renew_slots)
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -176,7 +159,7 @@ def exchange(
     body: Any,  # Any: what requests prepares: bytes, text, a file, an iterable
     headers: Mapping[str, str],
     limit: Limit,
-) -> QuickBody:
+) -> urllib3.HTTPResponse:
     """Send a request over a connection of ``pool`` and return the response, its body unread.
 
     The connection goes back to the pool once the body is read, or the response is closed.
@@ -195,16 +178,19 @@ def exchange(
         OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: The exchange failed.
     """
     connection = _checkout(pool, limit)
+    if "User-Agent" not in headers:  # the caller removed it, and urllib3 would add its own
+        headers = {**headers, "User-Agent": SKIP_HEADER}
     try:
         # Where the service has closed its end early, it has said why (413, for example).
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            if body is None or isinstance(body, bytes):
-                connection.ask(method, target, body, headers)
+            if isinstance(body, str | bytes | None):
+                connection.request(method, target, body=body, headers=headers)
             else:
-                chunked = "Content-Length" not in headers
                 pieces = _pieces(body_to_chunks(body, method, connection.blocksize).chunks or (), limit)
-                connection.request(method, target, body=pieces, headers=headers, chunked=chunked)
-        return connection.answer(method, pool)
+                connection.request(
+                    method, target, body=pieces, headers=headers, chunked="Content-Length" not in headers
+                )
+        return connection.response(method, pool)
     except BaseException:
         connection.close()
         pool._put_conn(connection)

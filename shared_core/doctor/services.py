@@ -6,10 +6,9 @@ from functools import partial
 from shared_core import conf
 from shared_core.clients import HTTPClient, ServiceError, ServiceHTTPError
 from shared_core.doctor.lines import Asking, Line, reason_of, values
+from shared_core.origins import SETTING_SUFFIX, fault_of_base, service_of
 from shared_core.redaction import redact_url
-from shared_core.service_settings import fault_of_url
 
-_SUFFIX = "_SERVICE_URL"
 _PATH = "/health/"
 _ATTEMPT, _WITHIN = 3.0, 5.0  # seconds
 
@@ -17,8 +16,8 @@ _ATTEMPT, _WITHIN = 3.0, 5.0  # seconds
 def called(*, by_settings: bool) -> Mapping[str, object]:
     """Return ``{"USER_SERVICE_URL": "http://user:8000"}``, of the settings or else of the environment."""
     if by_settings:
-        return conf.ending_with(_SUFFIX)
-    return {name: url for name, url in values().items() if name.endswith(_SUFFIX)}
+        return conf.ending_with(SETTING_SUFFIX)
+    return {name: url for name, url in values().items() if name.endswith(SETTING_SUFFIX)}
 
 
 def ask_services(urls: Mapping[str, object]) -> list[Asking]:
@@ -27,14 +26,14 @@ def ask_services(urls: Mapping[str, object]) -> list[Asking]:
 
 
 def _ask(name: str, url: object) -> Iterator[Line]:
-    if fault := fault_of_url(url):
-        yield Line("FAIL", "services", f"{name} {fault}", f"Write {name}=http://user:8000, say")
+    if fault := fault_of_base(url):
+        yield Line("FAIL", "services", f"{name}: {fault}", f"Write {name}=http://user:8000, say")
         return
-    where = f"{name.removesuffix(_SUFFIX).lower().replace('_', '-')} at {redact_url(str(url))}"
+    where = f"{service_of(name)} at {redact_url(str(url))}"
     hint = f"Start it, or mend {name}"
     with HTTPClient(str(url), token=False, timeout=_ATTEMPT, deadline=_ATTEMPT, breaker=None, budget=None) as client:
         try:
-            client.get(_PATH, retry_attempts=0)
+            client.get(_PATH, retries=0)
         except ServiceHTTPError as error:
             status = error.response.status_code
             # Whoever refuses is there.

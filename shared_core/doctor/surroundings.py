@@ -13,6 +13,7 @@ import shared_core
 from shared_core.databases.configuration import is_psycopg_3
 from shared_core.doctor.lines import Line, reason_of, values
 from shared_core.environment import names_beginning_with, settings_file
+from shared_core.origins import SETTING_SUFFIX
 from shared_core.redaction import MASK, is_secret_key, mask_text, redact_url
 
 # README.md says what each means.
@@ -47,7 +48,7 @@ VARIABLES = (
     "LOG_FORMAT",
     "LOG_FILE",
 )
-_PREFIX, _SUFFIX = "DATABASE_URL_", "_SERVICE_URL"
+_PREFIX = "DATABASE_URL_"
 
 
 def versions() -> Iterator[Line]:
@@ -87,7 +88,7 @@ def variables() -> Iterator[Line]:
     except (OSError, ValueError) as error:
         yield Line("FAIL", "variables", f"{file} cannot be read: {reason_of(error)}", "Mend it, or make it readable")
     found = values()
-    others = sorted(name for name in found if name.startswith(_PREFIX) or name.endswith(_SUFFIX))
+    others = sorted(name for name in found if name.startswith(_PREFIX) or name.endswith(SETTING_SUFFIX))
     for name in (*VARIABLES, *others):
         if value := found.get(name):
             where = "environment" if name in os.environ else file.name if file else ""

@@ -51,9 +51,9 @@ def _details(name: str, finding: Finding) -> dict[str, object]:
 
 def _origins() -> dict[str, object]:
     """Return what is known of the services called: one that is down makes this one no less ready."""
-    from shared_core.clients.circuits import ledger  # noqa: PLC0415  # requests, for those who call nobody
+    from shared_core.clients.circuits import registry  # noqa: PLC0415  # requests, for those who call nobody
 
-    return {origin: asdict(stats) for origin, stats in ledger.stats(time.monotonic()).items()}
+    return {origin: asdict(stats) for origin, stats in registry.stats(time.monotonic()).items()}
 
 
 def _answer(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:

@@ -183,7 +183,7 @@ class _Taken(Exception):  # noqa: N818  # never seen by anybody
 def _attempts(wait: float) -> Iterator[None]:
     """Yield, at once and then now and again, for as long as somebody may wait."""
     inbound = context.inbound()
-    left = None if inbound is None else inbound.seconds_left
+    left = None if inbound is None else inbound.seconds_left()
     # Half of it: the view may have to run yet.
     ends = time.monotonic() + (wait if left is None else min(wait, left / 2))
     yield

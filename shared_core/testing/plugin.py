@@ -40,10 +40,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _shared_core_forgets_origins() -> None:
-    """Begin each test with closed circuits and full budgets: the last one's servers say nothing of this one's."""
+def _shared_core_resets_origins() -> None:
+    """Start each test with closed circuits and whole budgets: the servers of another test do not count."""
     if (circuits := sys.modules.get("shared_core.clients.circuits")) is not None:
-        circuits.ledger.forget()
+        circuits.registry.reset()
 
 
 @pytest.fixture(autouse=True)

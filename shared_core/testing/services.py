@@ -26,11 +26,12 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from shared_core import conf
-from shared_core.clients.circuits import Ledger
+from shared_core.clients.circuits import OriginRegistry
 from shared_core.clients.exceptions import describe_status
+from shared_core.clients.overrides import TransportOverride, override_transport
 from shared_core.clients.retry import Clock
-from shared_core.clients.standins import StandIn, setting_of, stand_in_for
 from shared_core.clients.wire import NotConnectedError
+from shared_core.origins import setting_of
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,9 @@ class FakeService:
             now=lambda: time.time() + self._skew,
             sleep=self._pass,
         )
-        self._stack.enter_context(stand_in_for(self.service, StandIn(_Adapter(self), clock, Ledger())))
+        self._stack.enter_context(
+            override_transport(self.service, TransportOverride(_Adapter(self), clock, OriginRegistry()))
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

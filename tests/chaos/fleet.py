@@ -94,7 +94,7 @@ class Fleet(fleet.Fleet):
             with HTTPClient(self.entrance(name), token=False, timeout=2, breaker=None) as client:
                 while True:
                     try:
-                        client.get("/ready/", retry_attempts=0)
+                        client.get("/ready/", retries=0)
                         break
                     except ServiceError as error:
                         if time.monotonic() > end:

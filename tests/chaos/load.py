@@ -236,7 +236,7 @@ class _Caller:
     def _delete_comment(self, ticket: Ticket, comment: Comment) -> bool:
         comment.is_deletion_asked = True
         path = f"/api/v1/comments/{comment.pk}"
-        call = functools.partial(self._load["ticket"].delete, path, retry_attempts=0)
+        call = functools.partial(self._load["ticket"].delete, path, retries=0)
         answer = self._call("delete comment", call, may_be=_gone(ticket))
         comment.is_deleted = answer is not None
         return answer is not None
@@ -281,8 +281,8 @@ class _Caller:
         def change() -> Any:
             # Sent once: what was answered is the last word, and what was not may still be served.
             if what == "delete":
-                return client.delete(path, retry_attempts=0)
-            return client.post(f"{path}/restore", retry_attempts=0)
+                return client.delete(path, retries=0)
+            return client.post(f"{path}/restore", retries=0)
 
         answer = self._call(what, change, may_be=_gone(ticket))
         if answer is not None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from shared_core.checks.services import check_callers, check_middleware, check_urls, check_user_id
 from shared_core.clients import HTTPClient, ServiceClient, UnsafeURL
 from shared_core.middleware import RequestContextMiddleware
-from shared_core.service_settings import fault_of_url
+from shared_core.origins import fault_of_base
 
 CONTEXT = "shared_core.middleware.RequestContextMiddleware"
 AUTH = "shared_core.auth.ServiceAuthMiddleware"
@@ -81,7 +81,7 @@ class TestURLs:
         except (TypeError, UnsafeURL):
             is_base = False
 
-        assert (fault_of_url(url) == "") is is_base
+        assert (fault_of_base(url) == "") is is_base
 
     @pytest.mark.parametrize("url", ["http://me:sesame@user", "sesame", ""])
     def test_that_are_wrong_are_told_without_them(self, settings, url):

@@ -15,8 +15,8 @@ from shared_core.clients import (
     ServiceConnectionError,
     ServiceTimeout,
 )
-from shared_core.clients.circuits import Circuit, Lease, Ledger, Purse, Verdict
-from shared_core.clients.urls import origin_of
+from shared_core.clients.circuits import Circuit, OriginRegistry, Permit, RetryBudgetState, ServiceHealth
+from shared_core.origins import origin_of
 from tests.clients.server import answer, hang_up, silent
 
 RULE = CircuitBreaker(failures=2, rest=10)
@@ -26,30 +26,30 @@ def opened(at=0.0):
     """Return a circuit that opened at ``at``."""
     circuit = Circuit(RULE)
     for _ in range(2):
-        circuit.leave(circuit.enter(at), Verdict.DOWN, at)
+        circuit.release(circuit.acquire(at), ServiceHealth.DOWN, at)
     return circuit
 
 
 def test_a_circuit_opens_after_so_many_failures_in_a_row_and_says_for_how_long():
     circuit = opened(at=100.0)
 
-    assert circuit.enter(104.0) == 6.0
+    assert circuit.acquire(104.0) == 6.0
     assert circuit.state(104.0) == ("open", 2, 6.0)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.UP])
+@pytest.mark.parametrize("verdict", [ServiceHealth.UP])
 def test_an_answer_in_between_starts_the_row_anew(verdict):
     circuit = Circuit(RULE)
-    for seen in [Verdict.DOWN, verdict, Verdict.DOWN]:
-        circuit.leave(circuit.enter(0), seen, 0)
+    for seen in [ServiceHealth.DOWN, verdict, ServiceHealth.DOWN]:
+        circuit.release(circuit.acquire(0), seen, 0)
 
     assert circuit.state(0) == ("closed", 1, 0.0)
 
 
 def test_what_says_nothing_of_the_service_counts_neither_way():
     circuit = Circuit(RULE)
-    for seen in [Verdict.DOWN, Verdict.UNKNOWN, Verdict.DOWN]:
-        circuit.leave(circuit.enter(0), seen, 0)
+    for seen in [ServiceHealth.DOWN, ServiceHealth.UNKNOWN, ServiceHealth.DOWN]:
+        circuit.release(circuit.acquire(0), seen, 0)
 
     assert circuit.state(0)[0] == "open"
 
@@ -61,14 +61,14 @@ def test_exactly_one_probe_is_let_through_after_the_rest():
 
     def enter():
         barrier.wait()
-        answers.append(circuit.enter(10.0))
+        answers.append(circuit.acquire(10.0))
 
     threads = [threading.Thread(target=enter) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    probes = [answer for answer in answers if isinstance(answer, Lease)]
+    probes = [answer for answer in answers if isinstance(answer, Permit)]
 
     assert len(probes) == 1
     assert probes[0].is_probe
@@ -76,28 +76,28 @@ def test_exactly_one_probe_is_let_through_after_the_rest():
 
 @pytest.mark.parametrize(
     ("verdict", "state"),
-    [(Verdict.UP, "closed"), (Verdict.DOWN, "open"), (Verdict.UNKNOWN, "half-open")],
+    [(ServiceHealth.UP, "closed"), (ServiceHealth.DOWN, "open"), (ServiceHealth.UNKNOWN, "half-open")],
 )
 def test_the_probe_decides_and_its_place_is_free_again_whatever_became_of_it(verdict, state):
     circuit = opened()
-    circuit.leave(circuit.enter(10.0), verdict, 10.0)
+    circuit.release(circuit.acquire(10.0), verdict, 10.0)
 
     assert circuit.state(10.0)[0] == state
-    assert isinstance(circuit.enter(20.0), Lease)
+    assert isinstance(circuit.acquire(20.0), Permit)
 
 
 def test_a_call_from_before_the_circuit_opened_says_nothing_of_it_now():
     circuit = Circuit(RULE)
-    slow = circuit.enter(0)
+    slow = circuit.acquire(0)
     for _ in range(2):
-        circuit.leave(circuit.enter(0), Verdict.DOWN, 0)
-    circuit.leave(slow, Verdict.UP, 5)
+        circuit.release(circuit.acquire(0), ServiceHealth.DOWN, 0)
+    circuit.release(slow, ServiceHealth.UP, 5)
 
     assert circuit.state(5) == ("open", 2, 5.0)
 
 
 def test_a_budget_pays_for_its_reserve_and_a_fifth_of_the_calls():
-    purse = Purse(RetryBudget(ratio=0.2, reserve=10))
+    purse = RetryBudgetState(RetryBudget(ratio=0.2, reserve=10))
     paid = 0
     for _ in range(1000):
         purse.earn()
@@ -108,7 +108,7 @@ def test_a_budget_pays_for_its_reserve_and_a_fifth_of_the_calls():
 
 
 def test_a_budget_saves_no_more_than_its_reserve():
-    purse = Purse(RetryBudget(ratio=0.2, reserve=3))
+    purse = RetryBudgetState(RetryBudget(ratio=0.2, reserve=3))
     for _ in range(100):
         purse.earn()
 
@@ -116,11 +116,11 @@ def test_a_budget_saves_no_more_than_its_reserve():
 
 
 def test_a_ledger_keeps_what_it_knows_bounded():
-    ledger = Ledger()
+    registry = OriginRegistry()
     for port in range(1, 3000):
-        ledger.circuit(origin_of(f"http://host:{port}"), RULE, 0)
+        registry.circuit(origin_of(f"http://host:{port}"), RULE, 0)
 
-    assert 512 < len(ledger.stats(0)) <= 1024
+    assert 512 < len(registry.stats(0)) <= 1024
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_client_takes_rules_and_nothing_like_them(argument):
 def fails(client, times, kind=Exception, **options):
     for _ in range(times):
         with pytest.raises(kind):
-            client.get("/x", retry_attempts=0, **options)
+            client.get("/x", retries=0, **options)
 
 
 @pytest.mark.parametrize("reply", [answer(503), answer(502), hang_up], ids=["503", "502", "no answer"])

@@ -260,8 +260,8 @@ def test_a_way_to_authenticate_that_leads_elsewhere_is_refused(client, server, o
         ({"timeout": float("inf")}, ValueError, "timeout"),
         ({"timeout": (1, 2, 3)}, ValueError, "timeout"),
         ({"timeout": (1, None)}, TypeError, "timeout"),
-        ({"retry_attempts": -1}, ValueError, "retry_attempts"),
-        ({"retry_attempts": "3"}, TypeError, "retry_attempts"),
+        ({"retries": -1}, ValueError, "retries"),
+        ({"retries": "3"}, TypeError, "retries"),
         ({"deadline": 0}, ValueError, "deadline"),
         ({"deadline": datetime.timedelta(seconds=1)}, TypeError, "deadline"),
         ({"idempotency_key": 42}, TypeError, "idempotency_key"),
@@ -344,7 +344,7 @@ def test_a_url_that_leaves_the_base_is_refused_with_the_facts(client, server, ca
 def test_a_server_that_says_nothing_is_given_up_after_the_timeout(make, server):
     server.script(silent(5))
     with HTTPClient(server.url, token=False) as client, pytest.raises(ServiceTimeout) as raised:
-        client.get("/x", timeout=(1, 0.1), retry_attempts=0)
+        client.get("/x", timeout=(1, 0.1), retries=0)
 
     assert not isinstance(raised.value, DeadlineExceeded)
     assert 0.1 <= raised.value.elapsed < 3
@@ -353,7 +353,7 @@ def test_a_server_that_says_nothing_is_given_up_after_the_timeout(make, server):
 def test_a_slow_body_ends_with_the_timeout(server):
     server.script(slow_chunks(100, 0.05))
     with HTTPClient(server.url, token=False) as client, pytest.raises(ServiceTimeout) as raised:
-        client.get("/x", timeout=0.2, retry_attempts=0)
+        client.get("/x", timeout=0.2, retries=0)
 
     assert raised.value.elapsed < 3
 
@@ -376,7 +376,7 @@ def test_a_timeout_is_tried_again(client, server):
 
 def test_the_usual_limits_are_those_of_the_contract():
     assert HTTPClient.default_timeout == 5
-    assert HTTPClient.default_retry_attempts == 3
+    assert HTTPClient.default_retries == 3
     assert HTTPClient.default_backoff_factor == 0.5
     assert HTTPClient.default_deadline == 15
 
@@ -603,7 +603,7 @@ def test_a_failed_call_leaves_its_connection_to_the_next(server, fault):
     server.script(fault, answer())
     with HTTPClient(server.url, token=False, pool_maxsize=1, max_response_bytes=1000) as client:
         with pytest.raises((ServiceConnectionError, ServerError, ResponseTooLarge, ServiceTimeout)):
-            client.get("/x", retry_attempts=0, timeout=0.2)
+            client.get("/x", retries=0, timeout=0.2)
 
         assert client.get("/x", timeout=1).status_code == 200
 

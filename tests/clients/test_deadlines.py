@@ -146,7 +146,7 @@ def test_an_exception_ends_the_request_too(server, calls):
     with pytest.raises(SystemExit):
         serve(view, x_request_deadline="5", authorization="Bearer user")
 
-    assert (seen[0].seconds_left, seen[0].authorization) == (None, None)
+    assert (seen[0].seconds_left(), seen[0].authorization) == (None, None)
 
 
 def test_a_header_that_the_caller_set_stays(client, server):

@@ -174,7 +174,7 @@ def test_no_secret_is_in_a_traceback(make, refusing):
     client = make(refusing, token="s3cret")
     options = {"params": {"signature": "v3ry"}, "headers": {"X-Api-Key": "h1dden"}}
     with pytest.raises(ServiceConnectionError) as raised:
-        client.get("/users", retry_attempts=0, **options)
+        client.get("/users", retries=0, **options)
 
     text = "".join(traceback.format_exception(raised.value))
     assert "Connection refused" in text

@@ -54,8 +54,8 @@ def call(kind, waits, monkeypatch):
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(max_retries=retry))
 
-        def once(method, url, *, retry_attempts=None, **options):
-            if retry_attempts == 0:
+        def once(method, url, *, retries=None, **options):
+            if retries == 0:
                 session.mount("http://", HTTPAdapter(max_retries=0))
             return session.request(method, url, **options)
 
@@ -72,7 +72,7 @@ def failure_of(call, *args, **kwargs):
 def test_a_timeout_ends_a_call_to_a_server_that_drips(call, server, reply):
     server.script(reply)
     began = real_time.monotonic()
-    failure_of(call, "GET", server.url, timeout=0.4, retry_attempts=0)
+    failure_of(call, "GET", server.url, timeout=0.4, retries=0)
 
     assert real_time.monotonic() - began < 2
 
@@ -82,7 +82,7 @@ def test_four_dead_addresses_take_one_timeout(call, deaf, monkeypatch):
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     began = real_time.monotonic()
-    failure_of(call, "GET", f"http://four.addresses.test:{port}", timeout=0.5, retry_attempts=0)
+    failure_of(call, "GET", f"http://four.addresses.test:{port}", timeout=0.5, retries=0)
 
     assert real_time.monotonic() - began < 1.8  # four take 2
 
@@ -169,7 +169,7 @@ def test_a_body_costs_no_more_memory_than_allowed(call, server, reply):
 
 
 def test_an_error_survives_pickling(call, refusing):
-    error = failure_of(call, "GET", refusing, retry_attempts=0)
+    error = failure_of(call, "GET", refusing, retries=0)
 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # our own
 

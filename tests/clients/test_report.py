@@ -51,7 +51,7 @@ def test_a_call_that_is_refused_before_anything_is_sent_is_an_event_too(make, se
     server.script(answer(503))
     for _ in range(5):
         with pytest.raises(ServerError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     del events[1:]
     with pytest.raises(CircuitOpen):
         client.get("/x")

@@ -129,7 +129,7 @@ def test_a_write_of_which_nothing_was_sent_is_repeated(make, refusing, time):
 
 def test_a_write_to_a_name_that_does_not_resolve_is_repeated(make):
     with pytest.raises(ServiceConnectionError) as raised:
-        make("http://no-such-host.invalid").post("/x", json={}, retry_attempts=1)
+        make("http://no-such-host.invalid").post("/x", json={}, retries=1)
 
     assert raised.value.attempts == 2
 
@@ -227,10 +227,10 @@ def test_the_last_real_failure_is_raised_where_waiting_took_too_long(make, serve
     assert raised.value.attempts == 1
 
 
-def test_no_retry_attempts_mean_one_attempt(client, server, time):
+def test_no_retries_mean_one_attempt(client, server, time):
     server.script(answer(503))
     with pytest.raises(ServerError):
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
     assert (len(server.received), time.sleeps) == (1, [])
 
@@ -248,7 +248,7 @@ def test_a_subclass_changes_what_is_usual(make, server, time):
     from shared_core.clients import HTTPClient
 
     class Hasty(HTTPClient):
-        default_retry_attempts = 1
+        default_retries = 1
         default_backoff_factor = 0.1
 
     server.script(answer(503))
@@ -269,7 +269,7 @@ def test_an_idle_connection_that_the_service_closed_is_not_written_to(client, se
 def test_an_answer_that_is_no_http_is_a_connection_error(client, server):
     server.script(raw(b"\x16\x03\x01 hello\r\n\r\n"))
     with pytest.raises(ServiceConnectionError) as raised:
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
     assert str(raised.value).isprintable()
 
@@ -279,7 +279,7 @@ def test_a_busy_pool_is_waited_for_within_the_timeout_and_nothing_is_sent(make, 
     server.script(answer(200, b"x" * 100))
     held = client.get("/held", stream=True)
     with pytest.raises(ServiceConnectTimeout) as raised:
-        client.post("/x", timeout=0.05, retry_attempts=0)
+        client.post("/x", timeout=0.05, retries=0)
     held.close()
 
     assert server.paths == ["/held"]

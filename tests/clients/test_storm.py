@@ -8,7 +8,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from shared_core.clients import ServiceError
-from shared_core.clients.circuits import ledger
+from shared_core.clients.circuits import registry
 from shared_core.clients.wire import NotConnectedError
 from tests.benchmarks.storm.callers import ALONE, NAIVE, ONCE, OURS, Call, Known
 from tests.benchmarks.storm.servers import Events, Outcome
@@ -56,8 +56,8 @@ def calls_of_the_client(make, time, scripts, gaps):
         except ServiceError:
             answered = False
         came.append((answered, time.value - began, len(script.outcomes)))
-    circuit, failures, _ = next(iter(ledger._circuits.values())).state(time.value)
-    return came, (circuit, failures, next(iter(ledger._purses.values())).left)
+    circuit, failures, _ = next(iter(registry._circuits.values())).state(time.value)
+    return came, (circuit, failures, next(iter(registry._budgets.values())).left)
 
 
 def calls_of_the_simulation(scripts, gaps):

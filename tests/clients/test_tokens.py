@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.clients import ClientCredentials, ServiceTimeout, TokenError, Unauthorized, tokens
 from shared_core.clients.tokens import is_trusted
-from shared_core.clients.urls import origin_of
+from shared_core.origins import origin_of
 from tests.clients.server import answer, answer_json, hang_up, silent
 
 

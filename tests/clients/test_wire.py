@@ -38,7 +38,7 @@ def ends_soon():
 def give_up(kind, url, **options):
     """Return the error, of ``kind``, of a call of one attempt that ends soon, whatever the server does."""
     with HTTPClient(url, **options) as client, ends_soon(), pytest.raises(kind) as caught:
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
     return caught.value
 
 
@@ -46,13 +46,13 @@ def give_up(kind, url, **options):
 def quick(server):
     """A client that gives an attempt 0.4 s, and makes one."""
     with HTTPClient(server.url, token=False, timeout=0.4) as client:
-        yield lambda *args, **kwargs: client.request(*args, retry_attempts=0, **kwargs)
+        yield lambda *args, **kwargs: client.request(*args, retries=0, **kwargs)
 
 
 @pytest.fixture
 def quick_tls(secure):
     with HTTPClient(secure.url, token=False, timeout=0.4, verify=str(CERTIFICATE)) as client:
-        yield lambda *args, **kwargs: client.request(*args, retry_attempts=0, **kwargs)
+        yield lambda *args, **kwargs: client.request(*args, retries=0, **kwargs)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
@@ -138,7 +138,7 @@ def test_a_dead_address_leaves_time_for_the_next_one(deaf, server, monkeypatch):
         lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses],
     )
     with HTTPClient("http://three.addresses.test", token=False, timeout=1.2) as client:
-        response = client.get("/x", retry_attempts=0)
+        response = client.get("/x", retries=0)
 
     assert response.status_code == 200
 
@@ -148,7 +148,7 @@ def test_a_handshake_has_all_the_time_that_connecting_left_over(secure, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     secure.handshake_after = 0.6
     with HTTPClient(secure.url, token=False, timeout=1.5, verify=str(CERTIFICATE)) as client:
-        response = client.get("/x", retry_attempts=0)
+        response = client.get("/x", retries=0)
 
     assert response.status_code == 200
 
@@ -169,7 +169,7 @@ def test_looking_up_a_name_is_not_counted_as_the_services_time(server, monkeypat
 
     monkeypatch.setattr(socket, "getaddrinfo", slowly)
     with HTTPClient(server.url, token=False, timeout=0.9) as client:
-        response = client.get("/x", retry_attempts=0)
+        response = client.get("/x", retries=0)
 
     assert response.status_code == 200
 
@@ -190,7 +190,7 @@ def test_an_attempt_has_one_timeout_whatever_it_is_redirected_to(server, deaf, w
     server.script(late(2.0, redirect(target)), dripping(HEAD, b"x" * 40, pause=0.1))
     began = real_time.monotonic()
     with HTTPClient(server.url, token=False, timeout=2.5) as client, pytest.raises(ServiceTimeout):
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
     assert real_time.monotonic() - began < 4.3  # two timeouts end after 4.5
 
@@ -281,7 +281,7 @@ def test_a_connection_that_does_not_come_about_leaves_its_place_in_the_pool(refu
         HTTPClient(refusing, token=False, pool_maxsize=1, timeout=1) as client,
         pytest.raises(ServiceConnectionError) as caught,
     ):
-        client.get("/x", retry_attempts=2)
+        client.get("/x", retries=2)
 
     assert "refused" in str(caught.value)
 

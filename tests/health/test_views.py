@@ -11,10 +11,10 @@ from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from shared_core.clients import CircuitBreaker
-from shared_core.clients.circuits import Verdict, ledger
-from shared_core.clients.urls import origin_of
+from shared_core.clients.circuits import ServiceHealth, registry
 from shared_core.health import readiness_check
 from shared_core.health.probes import registered
+from shared_core.origins import origin_of
 
 HOSTS = ["10.0.0.7:8000", "service.example.org"]
 TOKEN = "ticket-token-0123456789"
@@ -86,8 +86,8 @@ def test_checks_that_hang_hang_side_by_side(client):
 @ready_at
 def test_with_debug_the_details_are_told_without_secrets(client, settings, broken):
     settings.DEBUG = True
-    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
-    circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
+    circuit = registry.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
+    circuit.release(circuit.acquire(time.monotonic()), ServiceHealth.DOWN, time.monotonic())
     answer = client.get("/ready/").json()
 
     assert {name: check["ok"] for name, check in answer["checks"].items()} == {
@@ -101,8 +101,8 @@ def test_with_debug_the_details_are_told_without_secrets(client, settings, broke
 
 @ready_at
 def test_another_services_outage_makes_this_one_no_less_ready(client):
-    circuit = ledger.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
-    circuit.leave(circuit.enter(time.monotonic()), Verdict.DOWN, time.monotonic())
+    circuit = registry.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
+    circuit.release(circuit.acquire(time.monotonic()), ServiceHealth.DOWN, time.monotonic())
 
     assert client.get("/ready/").status_code == 200
 

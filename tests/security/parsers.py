@@ -16,15 +16,14 @@ from django.test import RequestFactory
 
 from shared_core import context
 from shared_core.auth.callers import Refusal, caller_of
-from shared_core.clients import UnsafeURL
 from shared_core.clients.retry import retry_after
-from shared_core.clients.urls import is_plain, join, origin_of
 from shared_core.databases import get_database_config
 from shared_core.idempotency.requests import BadKeyError, key_of
 from shared_core.log_extras import STANDARD
 from shared_core.log_format import JsonFormatter, TextFormatter, parse_line
 from shared_core.log_record import MAX_FIELDS
 from shared_core.logs.lines import read_line
+from shared_core.origins import InvalidURLError, is_plain, join, origin_of
 from shared_core.redaction import mask_text, redact_url
 
 BASE = "http://user-service:8000/api"
@@ -90,7 +89,7 @@ def url(text: str) -> None:
     """What is joined stays with the base's origin and below its path, also as it is sent, and decoded on its way."""
     try:
         joined = join(BASE, text)
-    except UnsafeURL:
+    except InvalidURLError:
         return
     try:
         sent = requests.Request("GET", joined).prepare().url
@@ -120,7 +119,7 @@ def origin(text: str) -> None:
     """An origin is what requests would connect to, or is refused."""
     try:
         found = origin_of(text)
-    except UnsafeURL:
+    except InvalidURLError:
         return
     try:
         sent = requests.Request("GET", text).prepare().url
@@ -137,7 +136,7 @@ def headers(text: str) -> None:
     """Headers of a stranger's are taken in their one form, or not at all."""
     if context.is_request_id(text):
         assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", text, re.ASCII)
-    left = context.Inbound(deadline=text).seconds_left
+    left = context.Inbound(deadline=text).seconds_left()
     assert left is None or left <= 1e9
     fields = context.trace_fields(text)
     assert re.fullmatch(r"[0-9a-f]{32}", fields["trace_id"])

@@ -99,7 +99,7 @@ def test_a_head_without_an_end_is_an_error_or_ends_with_the_deadline(make, serve
 
     try:
         with pytest.raises(Exception) as raised:  # noqa: PT011  # which one is looked at below
-            client.get("/", retry_attempts=0)
+            client.get("/", retries=0)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

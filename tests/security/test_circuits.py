@@ -14,8 +14,8 @@ from django.http import UnreadablePostError
 from requests.adapters import BaseAdapter
 
 from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError, UnsafeURL
-from shared_core.clients.circuits import Circuit, Lease, Ledger, Verdict, ledger
-from shared_core.clients.urls import origin_of
+from shared_core.clients.circuits import Circuit, OriginRegistry, Permit, ServiceHealth, registry
+from shared_core.origins import origin_of
 from tests.clients.server import answer, broken_off, dripping, hang_up, raw, redirect, silent
 
 RULE = CircuitBreaker(failures=5, rest=10)
@@ -28,46 +28,46 @@ def shown(make, server, *replies, **options):
     server.script(hang_up, *replies)
     for given in ({}, options):
         with contextlib.suppress(ServiceError):
-            client.get("/x", retry_attempts=0, **given)
-    return {0: Verdict.UP, 1: Verdict.UNKNOWN, 2: Verdict.DOWN}[client.stats()[server.url].failures]
+            client.get("/x", retries=0, **given)
+    return {0: ServiceHealth.UP, 1: ServiceHealth.UNKNOWN, 2: ServiceHealth.DOWN}[client.stats()[server.url].failures]
 
 
 @pytest.mark.parametrize(
     "status", [200, 204, 304, 400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 501, 505, 507, 508, 511, 599]
 )
 def test_an_answer_shows_that_the_service_is_up(make, server, status):
-    assert shown(make, server, answer(status, Retry_After="60")) is Verdict.UP
+    assert shown(make, server, answer(status, Retry_After="60")) is ServiceHealth.UP
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry_After": "60"}])
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_answer_for_a_service_that_is_down_shows_that(make, server, status, headers):
     # RFC 9110 §15.6.4: 503 is for overload and maintenance; the limit of one caller is 429.
-    assert shown(make, server, answer(status, **headers)) is Verdict.DOWN
+    assert shown(make, server, answer(status, **headers)) is ServiceHealth.DOWN
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 HALF = dripping(HEAD + b"Content-Length: 9\r\n\r\n", b"", pause=1)
 OTHER_FAILURES = {
-    "no answer": (hang_up, {}, Verdict.DOWN),
-    "no HTTP": (raw(b"220 mail.example.org ESMTP\r\n"), {}, Verdict.DOWN),
-    "no answer in time": (silent(5), {"timeout": 0.1}, Verdict.DOWN),
-    "half an answer in time": (HALF, {"timeout": 0.1}, Verdict.DOWN),
-    "no answer within the caller's deadline": (silent(5), {"deadline": 0.1}, Verdict.UNKNOWN),
-    "half an answer within the caller's deadline": (HALF, {"deadline": 0.1}, Verdict.UNKNOWN),
+    "no answer": (hang_up, {}, ServiceHealth.DOWN),
+    "no HTTP": (raw(b"220 mail.example.org ESMTP\r\n"), {}, ServiceHealth.DOWN),
+    "no answer in time": (silent(5), {"timeout": 0.1}, ServiceHealth.DOWN),
+    "half an answer in time": (HALF, {"timeout": 0.1}, ServiceHealth.DOWN),
+    "no answer within the caller's deadline": (silent(5), {"deadline": 0.1}, ServiceHealth.UNKNOWN),
+    "half an answer within the caller's deadline": (HALF, {"deadline": 0.1}, ServiceHealth.UNKNOWN),
     # The caller's deadline leaves less than 0.1 s: the service, or one that it calls, gave up for lack of time.
-    "503 at the end of the caller's deadline": (answer(503), {"deadline": 0.05}, Verdict.UNKNOWN),
-    "500 at the end of the caller's deadline": (answer(500), {"deadline": 0.05}, Verdict.UP),
+    "503 at the end of the caller's deadline": (answer(503), {"deadline": 0.05}, ServiceHealth.UNKNOWN),
+    "500 at the end of the caller's deadline": (answer(500), {"deadline": 0.05}, ServiceHealth.UP),
     # How a view fails whose response streams: its status has been sent.
-    "a body that breaks off": (broken_off, {}, Verdict.UP),
-    "a body in broken chunks": (raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), {}, Verdict.UP),
-    "a body that is too large": (answer(200, b"x" * 2000), {}, Verdict.UP),
-    "a body in another coding": (answer(200, b"x", Content_Encoding="br"), {}, Verdict.UP),
-    "a body in a broken coding": (answer(200, b"x", Content_Encoding="gzip"), {}, Verdict.UP),
-    "a header that is too long": (raw(HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n"), {}, Verdict.UP),
-    "too many headers": (raw(HEAD + b"X: x\r\n" * 200 + b"\r\n"), {}, Verdict.UP),
-    "a loop of redirects": (redirect("/x"), {}, Verdict.UP),
-    "a redirect to what is no URL of the client's": (redirect("ftp://elsewhere/"), {}, Verdict.UP),
+    "a body that breaks off": (broken_off, {}, ServiceHealth.UP),
+    "a body in broken chunks": (raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), {}, ServiceHealth.UP),
+    "a body that is too large": (answer(200, b"x" * 2000), {}, ServiceHealth.UP),
+    "a body in another coding": (answer(200, b"x", Content_Encoding="br"), {}, ServiceHealth.UP),
+    "a body in a broken coding": (answer(200, b"x", Content_Encoding="gzip"), {}, ServiceHealth.UP),
+    "a header that is too long": (raw(HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n"), {}, ServiceHealth.UP),
+    "too many headers": (raw(HEAD + b"X: x\r\n" * 200 + b"\r\n"), {}, ServiceHealth.UP),
+    "a loop of redirects": (redirect("/x"), {}, ServiceHealth.UP),
+    "a redirect to what is no URL of the client's": (redirect("ftp://elsewhere/"), {}, ServiceHealth.UP),
 }
 
 
@@ -81,7 +81,7 @@ def test_what_is_not_json_shows_that_the_service_is_up(make, server):
     client = make(server.url, token=False)
     for call in (client.get, client.get_json):
         with pytest.raises(ServiceError):
-            call("/x", retry_attempts=0)
+            call("/x", retries=0)
 
     assert client.stats()[server.url].failures == 0
 
@@ -90,18 +90,18 @@ def test_what_is_not_json_shows_that_the_service_is_up(make, server):
 def test_another_origin_that_fails_shows_nothing_about_the_one_that_redirects_there(make, server, other, reply):
     other.script(reply)
 
-    assert shown(make, server, redirect(f"{other.url}/x")) is Verdict.UP
+    assert shown(make, server, redirect(f"{other.url}/x")) is ServiceHealth.UP
 
 
 def test_the_same_origin_that_fails_after_a_redirect_is_down(make, server):
-    assert shown(make, server, redirect("/y"), hang_up) is Verdict.DOWN
+    assert shown(make, server, redirect("/y"), hang_up) is ServiceHealth.DOWN
 
 
 def test_a_certificate_that_is_not_trusted_opens_no_circuit(make, secure):
     client = make(secure.url, token=False)
     for _ in range(6):
         with pytest.raises(ServiceError, match="certificate"):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
 
 
 def test_a_handshake_that_breaks_shows_that_the_service_is_down(make, server):
@@ -109,7 +109,7 @@ def test_a_handshake_that_breaks_shows_that_the_service_is_down(make, server):
     server.script_before_head(hang_up)
     client = make(url, token=False)
     with pytest.raises(ServiceError):
-        client.get("/x", retry_attempts=0)
+        client.get("/x", retries=0)
 
     assert client.stats()[url].failures == 1
 
@@ -137,7 +137,7 @@ def test_an_upload_that_its_sender_breaks_off_opens_no_circuit(make, server, err
     client = make(server.url, token=False, breaker=CircuitBreaker(failures=1))
     upload = Upload(error)
     with pytest.raises(ServiceError, match="body cannot be read"):
-        client.put("/x", data=upload if kind == "file" else iter(upload.read, b""), retry_attempts=0)
+        client.put("/x", data=upload if kind == "file" else iter(upload.read, b""), retries=0)
 
     assert client.stats()[server.url].failures == 0
 
@@ -157,7 +157,7 @@ def test_one_callers_errors_open_no_circuit_for_the_others(make, server, status)
     server.script(answer(status))
     for _ in range(20):
         with pytest.raises(ServiceError):
-            client.get("/search?q=%00", retry_attempts=0)
+            client.get("/search?q=%00", retries=0)
     server.script(answer(200))
 
     assert client.get("/x").status_code == 200
@@ -168,7 +168,7 @@ def test_a_probe_that_is_answered_with_500_closes_the_circuit(make, server, time
     server.script(answer(503))
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     time.value += 10
     server.script(answer(500))
     with pytest.raises(ServiceError):
@@ -184,7 +184,7 @@ def opened(at=0.0):
     """Return a circuit that opened at ``at``."""
     circuit = Circuit(RULE)
     for _ in range(RULE.failures):
-        circuit.leave(circuit.enter(at), Verdict.DOWN, at)
+        circuit.release(circuit.acquire(at), ServiceHealth.DOWN, at)
     return circuit
 
 
@@ -204,16 +204,16 @@ def flood(*callers, answers_in, until=200.0):
         every, deadline = callers[kind]
         if lease is not None:
             at_once -= 1
-            verdict = Verdict.UP if answers_in <= deadline else Verdict.UNKNOWN
-            circuit.leave(lease, verdict if answers_in <= 5 else Verdict.DOWN, now)
+            verdict = ServiceHealth.UP if answers_in <= deadline else ServiceHealth.UNKNOWN
+            circuit.release(lease, verdict if answers_in <= 5 else ServiceHealth.DOWN, now)
             if circuit.state(now)[0] == "closed":
                 return now, refused, most
             continue
         if now > until:
             continue
         heapq.heappush(coming, (now + every, next(number), kind, None))
-        entered = circuit.enter(now, deadline)
-        if isinstance(entered, Lease):
+        entered = circuit.acquire(now, deadline)
+        if isinstance(entered, Permit):
             at_once += 1
             most = max(most, at_once)
             heapq.heappush(coming, (now + min(answers_in, deadline, 5.0), next(number), kind, entered))
@@ -255,40 +255,40 @@ def test_a_service_that_no_deadline_is_long_enough_for_is_not_flooded_with_probe
 
 def test_a_short_probe_that_is_cut_short_leaves_the_circuit_as_it_was():
     circuit = opened()
-    circuit.leave(circuit.enter(10.0, 0.1), Verdict.UNKNOWN, 10.1)
+    circuit.release(circuit.acquire(10.0, 0.1), ServiceHealth.UNKNOWN, 10.1)
 
     assert circuit.state(10.1) == ("half-open", 5, 0.0)
-    assert circuit.enter(10.1, 0.2) == 10.0
-    assert circuit.enter(10.1, 0.3).is_probe
-    assert circuit.enter(10.1).is_probe
+    assert circuit.acquire(10.1, 0.2) == 10.0
+    assert circuit.acquire(10.1, 0.3).is_probe
+    assert circuit.acquire(10.1).is_probe
 
 
-@pytest.mark.parametrize(("verdict", "state"), [(Verdict.UP, "closed"), (Verdict.DOWN, "open")])
+@pytest.mark.parametrize(("verdict", "state"), [(ServiceHealth.UP, "closed"), (ServiceHealth.DOWN, "open")])
 def test_a_short_probe_that_is_answered_decides(verdict, state):
     circuit = opened()
-    circuit.leave(circuit.enter(10.0, 0.1), verdict, 10.05)
+    circuit.release(circuit.acquire(10.0, 0.1), verdict, 10.05)
 
     assert circuit.state(10.05)[0] == state
 
 
 def test_a_probe_that_never_ends_holds_off_others_for_the_rest_only():
     circuit = opened()
-    circuit.enter(10.0)
+    circuit.acquire(10.0)
 
-    assert circuit.enter(19.9) == 10.0
-    late = circuit.enter(20.0)
+    assert circuit.acquire(19.9) == 10.0
+    late = circuit.acquire(20.0)
     assert late.is_probe
-    circuit.leave(late, Verdict.UP, 20.1)
+    circuit.release(late, ServiceHealth.UP, 20.1)
     assert circuit.state(20.1)[0] == "closed"
 
 
 def test_a_probe_that_ends_after_the_next_one_began_takes_nothing_from_it():
     circuit = opened()
-    slow = circuit.enter(10.0)
-    circuit.enter(20.0)
-    circuit.leave(slow, Verdict.UNKNOWN, 21.0)
+    slow = circuit.acquire(10.0)
+    circuit.acquire(20.0)
+    circuit.release(slow, ServiceHealth.UNKNOWN, 21.0)
 
-    assert circuit.enter(21.0) == 10.0
+    assert circuit.acquire(21.0) == 10.0
 
 
 class Slow(BaseAdapter):
@@ -316,7 +316,7 @@ def test_a_client_lets_a_caller_with_time_through_while_one_without_is_the_probe
     client = make("http://user", token=False, transport=slow)
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     time.value, slow.status = time.value + 10, 200
     answers = []
     slow.meanwhile = lambda: answers.append(client.get("/x"))
@@ -337,7 +337,7 @@ def test_a_probe_whose_thread_is_stopped_gives_its_place_back(make, time, error)
     client = make("http://user", token=False, transport=slow)
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     time.value, slow.status = time.value + 10, 200
 
     def stop():
@@ -354,7 +354,7 @@ def test_a_stream_that_is_neither_read_nor_closed_closes_the_circuit(make, serve
     server.script(answer(503))
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     time.value += 10
     server.script(answer(200, b"x" * 100))
     streamed = client.get("/x", stream=True)
@@ -368,7 +368,7 @@ def test_a_probe_of_a_thread_that_never_comes_back_is_replaced(make, time):
     client = make("http://user", token=False, transport=slow)
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     time.value, slow.status = time.value + 10, 200
 
     def hang(*_, **__):
@@ -398,7 +398,7 @@ def origin(number):
 
 def fail(circuit, now, times=RULE.failures):
     for _ in range(times):
-        circuit.leave(circuit.enter(now), Verdict.DOWN, now)
+        circuit.release(circuit.acquire(now), ServiceHealth.DOWN, now)
 
 
 SERVICE = origin_of("http://user-service")
@@ -407,7 +407,7 @@ SERVICE = origin_of("http://user-service")
 @pytest.mark.parametrize("is_failing", [False, True], ids=["hosts that answer", "hosts that do not"])
 @pytest.mark.parametrize("now", [0.0, 9.0, 50.0])
 def test_no_number_of_hosts_pushes_an_open_circuit_out(now, is_failing):
-    book = Ledger()
+    book = OriginRegistry()
     fail(book.circuit(SERVICE, RULE, 0.0), 0.0)
     for number in range(3000):
         circuit = book.circuit(origin(number), RULE, now)
@@ -419,7 +419,7 @@ def test_no_number_of_hosts_pushes_an_open_circuit_out(now, is_failing):
 
 
 def test_no_number_of_hosts_resets_a_count_of_failures():
-    book = Ledger()
+    book = OriginRegistry()
     fail(book.circuit(SERVICE, RULE, 0.0), 0.0, times=4)
     for number in range(3000):
         fail(book.circuit(origin(number), RULE, 1.0), 1.0, times=1)
@@ -430,20 +430,20 @@ def test_no_number_of_hosts_resets_a_count_of_failures():
 
 @pytest.mark.parametrize("is_failing", [False, True], ids=["hosts that answer", "hosts that do not"])
 def test_no_number_of_hosts_refills_a_budget(is_failing):
-    book = Ledger()
-    while book.purse(SERVICE, BUDGET, 0.0).spend():
+    book = OriginRegistry()
+    while book.budget(SERVICE, BUDGET, 0.0).spend():
         pass
     for number in range(3000):
-        purse = book.purse(origin(number), BUDGET, 1.0)
+        purse = book.budget(origin(number), BUDGET, 1.0)
         if is_failing:
             purse.spend()
 
-    assert not book.purse(SERVICE, BUDGET, 1.0).spend()
-    assert len(book._purses) <= 1024
+    assert not book.budget(SERVICE, BUDGET, 1.0).spend()
+    assert len(book._budgets) <= 1024
 
 
 def test_what_was_used_last_is_kept_longest():
-    book = Ledger()
+    book = OriginRegistry()
     kept = book.circuit(SERVICE, RULE, 0.0)
     for number in range(5000):
         book.circuit(origin(number), RULE, float(number))
@@ -455,27 +455,27 @@ def test_a_name_that_no_host_can_have_is_kept_nowhere(make, recorder, host):
     with pytest.raises(UnsafeURL):
         make(token=False, transport=recorder).get(f"http://{host}/")
 
-    assert ledger.stats(0) == {}
+    assert registry.stats(0) == {}
 
 
 def test_room_is_made_of_what_nobody_called_for_long():
-    book = Ledger()
+    book = OriginRegistry()
     for number in range(1024):
         fail(book.circuit(origin(number), RULE, 0.0), 0.0)
-        book.purse(origin(number), BUDGET, 0.0).spend()
+        book.budget(origin(number), BUDGET, 0.0).spend()
 
     for now, is_kept in [(1.0, False), (601.0, True)]:
         assert (book.circuit(SERVICE, RULE, now) is book.circuit(SERVICE, RULE, now)) is is_kept
-        assert (book.purse(SERVICE, BUDGET, now) is book.purse(SERVICE, BUDGET, now)) is is_kept
+        assert (book.budget(SERVICE, BUDGET, now) is book.budget(SERVICE, BUDGET, now)) is is_kept
 
 
 def test_a_long_rest_is_kept_for_longer():
-    book, rule = Ledger(), CircuitBreaker(failures=1, rest=3600)
+    book, rule = OriginRegistry(), CircuitBreaker(failures=1, rest=3600)
     for number in range(1024):
         fail(book.circuit(origin(number), rule, 0.0), 0.0, times=1)
     book.circuit(SERVICE, rule, 3000.0)
 
-    assert book.circuit(origin(0), rule, 3000.0).enter(3000.0) == 600.0
+    assert book.circuit(origin(0), rule, 3000.0).acquire(3000.0) == 600.0
 
 
 def test_a_client_keeps_a_circuit_open_whatever_hosts_it_is_told_to_call(make, server, time, recorder):
@@ -483,11 +483,11 @@ def test_a_client_keeps_a_circuit_open_whatever_hosts_it_is_told_to_call(make, s
     server.script(answer(503))
     for _ in range(5):
         with pytest.raises(ServiceError):
-            client.get("/x", retry_attempts=0)
+            client.get("/x", retries=0)
     anywhere = make(token=False, transport=recorder)
     for number in range(1100):
         anywhere.get(f"http://host{number}.example/hook")
 
     with pytest.raises(CircuitOpen):
         client.get("/x")
-    assert len(ledger._circuits) <= 1024
+    assert len(registry._circuits) <= 1024

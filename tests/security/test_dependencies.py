@@ -92,7 +92,7 @@ def test_a_call_that_verifies_nobody_leaves_the_next_one_verifying(make, secure)
 
     assert client.get("/", verify=False).status_code == 200
     with pytest.raises(ServiceConnectionError, match="certificate verify failed"):
-        client.get("/", retry_attempts=0)
+        client.get("/", retries=0)
     assert make(secure.url, token=False, verify=str(CERTIFICATE)).get("/").status_code == 200
 
 

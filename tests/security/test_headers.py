@@ -149,11 +149,11 @@ def test_a_callables_seconds_that_are_no_lifetime_are_a_token_error(make, server
     "deadline", ["9" * 10, "9" * 400, "9" * 65_000, "1e308", "inf", "-1", "٣", "0." + "0" * 65_000, "1.5, 2.5"]
 )
 def test_a_deadline_that_is_no_number_of_seconds_is_ignored(deadline):
-    assert context.Inbound(deadline=deadline).seconds_left is None
+    assert context.Inbound(deadline=deadline).seconds_left() is None
 
 
 def test_the_longest_deadline_is_one_that_a_lock_can_wait_for():
-    left = context.Inbound(deadline="999999999.999999999").seconds_left
+    left = context.Inbound(deadline="999999999.999999999").seconds_left()
 
     assert left < threading.TIMEOUT_MAX
 
@@ -167,7 +167,7 @@ def test_a_content_length_that_does_not_fit_costs_no_memory_and_no_exception_of_
     client = make(server.url, token=False, timeout=2)
 
     try:
-        content = client.get("/x", retry_attempts=0).content
+        content = client.get("/x", retries=0).content
     except ServiceError:
         return
     assert content == b"whole"

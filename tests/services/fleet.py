@@ -103,7 +103,7 @@ class Service:
         with HTTPClient(self.url, token=False, timeout=2, breaker=None) as client:
             while True:
                 try:
-                    client.get("/ready/", retry_attempts=0)
+                    client.get("/ready/", retries=0)
                 except ServiceError as error:
                     if not self.process.running:
                         raise FleetError(f"{self.name}-service ended at its start: {self.process.tail()}") from None

@@ -162,7 +162,7 @@ def _wait_until_ready(url: str, process: Process) -> None:
 
 def _is_ready(client: HTTPClient) -> bool:
     try:
-        client.get("/ready/", retry_attempts=0)
+        client.get("/ready/", retries=0)
     except ServiceError:
         return False
     return True

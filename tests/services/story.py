@@ -115,7 +115,7 @@ class Story:
                     while key not in opened and time.monotonic() < end:
                         body = {"title": key, "requestor_id": self.user["id"]}
                         try:
-                            response = tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retry_attempts=0)
+                            response = tickets.post("/api/v1/tickets", json=body, idempotency_key=key, retries=0)
                         except ServiceHTTPError as error:
                             answers[error.response.status_code] += 1
                             time.sleep(0.2)

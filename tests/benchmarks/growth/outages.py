@@ -8,7 +8,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from shared_core.clients import HTTPClient, ServiceError
-from shared_core.clients.circuits import ledger
+from shared_core.clients.circuits import registry
 from tests.benchmarks.calls.outage import BUSY, FakeTime
 from tests.benchmarks.calls.server import Running, serving
 from tests.benchmarks.calls.turns import PATH
@@ -32,7 +32,7 @@ def outage() -> Result:
     lines = ["outage, requests that a service sees which answers 503:"]
     for length in LENGTHS:
         for name, make in makers.items():
-            ledger.forget()
+            registry.reset()
             with serving(503) as server:
                 calls[name] = _call(make, server, length)
                 seen[name].append((length, server.seen().requests))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-from shared_core.clients.circuits import Circuit, CircuitBreaker, Lease, Purse, RetryBudget, Verdict
+from shared_core.clients.circuits import Circuit, CircuitBreaker, Permit, RetryBudget, RetryBudgetState, ServiceHealth
 from shared_core.clients.retry import RetryPolicy, backoff
 from tests.benchmarks.storm.servers import Events, Exchange, Outcome
 
@@ -40,7 +40,7 @@ class Known:
 
     def __init__(self, rule: Rule) -> None:
         self.circuit = Circuit(rule.breaker) if rule.breaker else None
-        self.purse = Purse(rule.budget) if rule.budget else None
+        self.purse = RetryBudgetState(rule.budget) if rule.budget else None
 
 
 class Call:
@@ -63,14 +63,14 @@ class Call:
         self._ended, self._chance = ended, chance
         self._ends = events.now + rule.deadline
         self._retries = 0
-        self._lease: Lease | None = None
-        self._verdict = Verdict.UNKNOWN
+        self._lease: Permit | None = None
+        self._verdict = ServiceHealth.UNKNOWN
 
     def start(self) -> None:
         """Send the request, unless the circuit is open."""
         if self._known.circuit is not None:
-            lease = self._known.circuit.enter(self._events.now)
-            if not isinstance(lease, Lease):
+            lease = self._known.circuit.acquire(self._events.now)
+            if not isinstance(lease, Permit):
                 self._ended(False)
                 return
             self._lease = lease
@@ -89,10 +89,10 @@ class Call:
 
     def _met(self, outcome: Outcome) -> None:
         if outcome is Outcome.ANSWERED:
-            self._verdict = Verdict.UP
+            self._verdict = ServiceHealth.UP
             self._end(answered=True)
             return
-        self._verdict = Verdict.DOWN  # the first attempt is never one that the deadline cuts short
+        self._verdict = ServiceHealth.DOWN  # the first attempt is never one that the deadline cuts short
         wait = self._wait()
         if wait is None:
             self._end(answered=False)
@@ -111,5 +111,5 @@ class Call:
 
     def _end(self, *, answered: bool) -> None:
         if self._lease is not None and self._known.circuit is not None:
-            self._known.circuit.leave(self._lease, self._verdict, self._events.now)
+            self._known.circuit.release(self._lease, self._verdict, self._events.now)
         self._ended(answered)

@@ -5,23 +5,23 @@ import signal
 import sys
 
 from shared_core.clients import HTTPClient, tokens
-from shared_core.clients.circuits import ledger
+from shared_core.clients.circuits import registry
 
 
 def main() -> None:
     client = HTTPClient(token=lambda: "abc")
     client.get(f"{sys.argv[1]}/parent")
     (pool,) = client._adapter._pools.values()
-    (circuit,), (purse,) = ledger._circuits.values(), ledger._purses.values()
-    (cache,) = tokens._caches.values()
+    (circuit,), (budget,) = registry._circuits.values(), registry._budgets.values()
+    (cache,) = tokens._token_caches._caches.values()
     locks = [
         pool.pool.mutex,
         client._adapter._lock,
-        ledger._circuits._lock,
-        ledger._purses._lock,
+        registry._circuits._lock,
+        registry._budgets._lock,
         circuit._lock,
-        purse._lock,
-        tokens._caches_lock,
+        budget._lock,
+        tokens._token_caches._lock,
         cache._lock,
     ]
     del pool  # in the child nothing else keeps it, and to be rid of it takes its mutex
