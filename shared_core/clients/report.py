@@ -12,7 +12,7 @@ from shared_core import context
 from shared_core.clients.exceptions import Attempt, ServiceError
 from shared_core.clients.retry import Clock, retry_after
 from shared_core.clients.transport import Failure
-from shared_core.redaction import redact_url
+from shared_core.logs.redaction import redact_url
 
 logger = logging.getLogger("shared_core.http")
 

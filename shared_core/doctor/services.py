@@ -6,7 +6,7 @@ from functools import partial
 from shared_core import conf
 from shared_core.clients import HTTPClient, ServiceError, ServiceHTTPError
 from shared_core.doctor.lines import Asking, Line, reason_of, values
-from shared_core.redaction import redact_url
+from shared_core.logs.redaction import redact_url
 from shared_core.service_settings import fault_of_url
 
 _SUFFIX = "_SERVICE_URL"
