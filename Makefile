@@ -22,9 +22,10 @@ test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 # What says little of versions, and takes half the time.
-NO_VERSIONS = journeys stack log_hostile test_databases doctor scaffold architecture through_pooler first_service faq \
-              testing_docs packaging figures log_queue
-LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/clients/test_storm.py --ignore=tests/upgrades \
+NO_VERSIONS = journeys stack test_databases doctor scaffold architecture through_pooler first_service faq \
+              testing_docs packaging figures
+LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/logs/test_hostile.py --ignore=tests/logs/test_queue.py \
+          --ignore=tests/clients/test_storm.py --ignore=tests/upgrades \
           --ignore=tests/chaos --ignore=tests/security/test_regular_expressions.py \
           --ignore=tests/models/test_old_statistics.py --ignore=tests/models/test_typing.py \
           --deselect=tests/security/test_bombs.py::test_a_log_is_read_in_little_memory

@@ -15,9 +15,9 @@ from typing import Any
 from celery import signals
 
 from shared_core import context
-from shared_core.log_queue import flush_queues
-from shared_core.log_values import Reader
-from shared_core.redaction import is_secret_key
+from shared_core.logs.queue import flush_queues
+from shared_core.logs.record import Reader
+from shared_core.logs.redaction import is_secret_key
 
 _HEADER = "shared_core_context"
 _LONGEST = 8192  # characters of JSON

@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from shared_core.environment import environment_name, read
 
 _FORMATTERS = {
-    "text": "shared_core.log_format.TextFormatter",
-    "json": "shared_core.log_format.JsonFormatter",
-    "dev": "shared_core.log_format.DevFormatter",
+    "text": "shared_core.logs.TextFormatter",
+    "json": "shared_core.logs.JsonFormatter",
+    "dev": "shared_core.logs.DevFormatter",
 }
 
 # Loggers that bring handlers and formats of their own: they are emptied, and their records come to the root.
@@ -80,7 +80,7 @@ def get_logging_config(
         # Files are for tools too, which know neither colours nor blocks.
         formatters |= {"file": {**formatter, "()": _FORMATTERS["text"]}} if chosen == "dev" else {}
         handlers["file"] = {
-            "class": "shared_core.log_handlers.SharedFileHandler",
+            "class": "shared_core.logs.SharedFileHandler",
             "formatter": "file" if chosen == "dev" else "verbose",
             "filename": log_file,
             "max_bytes": log_file_max_bytes,
@@ -96,7 +96,7 @@ def get_logging_config(
         "version": 1,
         "disable_existing_loggers": False,
         # On no handler: that it is made is enough.
-        "filters": {"clashing_extras": {"()": "shared_core.log_extras.ClashingExtras"}},
+        "filters": {"clashing_extras": {"()": "shared_core.logs.extras.ClashingExtras"}},
         "formatters": formatters,
         "handlers": handlers,
         "loggers": loggers,

@@ -1,11 +1,11 @@
 """Holds the floors of the house: README.md draws them, under "The house"."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
 from functools import cache
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import shared_core
 PACKAGE = Path(shared_core.__file__).parent
 
 # A floor is a moment in Django's start-up; imports go to a lower floor, or to an earlier name on the same one.
+# A name is a module or a package with all its modules, except for those that are listed by themselves.
 FLOORS = [
     # settings.py is being read
     [
@@ -22,15 +23,7 @@ FLOORS = [
         "timing",
         "origins",
         "context",
-        "redaction",
-        "log_extras",
-        "log_line",
-        "log_values",
-        "log_record",
-        "log_quick",
-        "log_format",
-        "log_handlers",
-        "log_queue",
+        "logs",
         "environment",
         "terminal",
         "logging_config",
@@ -44,8 +37,10 @@ FLOORS = [
     # Django looks for it by name
     ["admin", "checks", "apps", "urls", "management"],
     # run by people, imported by nothing
-    ["testing", "logs", "scaffold", "doctor", "__main__"],
+    ["testing", "logs.reader", "logs.__main__", "scaffold", "doctor", "__main__"],
 ]
+# Modules of version 0.1 that only warn and name their successor.
+RENAMED = {"log_format": "logs", "log_handlers": "logs", "log_queue": "logs"}
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
 
@@ -79,30 +74,37 @@ def imports(path):
     return found
 
 
-def split(name):
-    top, _, room = name.partition(".")
-    return top, room
+def room_of(name):
+    """Return the entry of FLOORS that holds a module: the longest one that its name begins with."""
+    while name not in PLACE and "." in name:
+        name = name.rpartition(".")[0]
+    return name
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", sorted(modules().keys() - RENAMED.keys()))
 def test_a_module_imports_only_what_stands_below_it(name):
-    top = split(name)[0]
+    room = room_of(name)
     for imported in imports(modules()[name]):
-        other = split(imported)[0]
-        if other != top:
-            assert PLACE[other] < PLACE[top], f"{name} imports {imported}"
-            assert {top, other} != {"clients", "models"}, "clients and models never meet"
+        other = room_of(imported)
+        if other != room:
+            assert PLACE[other] < PLACE[room], f"{name} imports {imported}"
+            assert {room, other} != {"clients", "models"}, "clients and models never meet"
 
 
-@pytest.mark.parametrize("package", sorted({split(name)[0] for name in modules() if split(name)[1]}))
-def test_modules_of_a_package_import_each_other_in_no_circle(package):
-    graph = {
-        name: {other for other in imports(path) - {name} if split(other)[0] == package}
-        for name, path in modules().items()
-        if split(name)[0] == package
-    }
+@pytest.mark.parametrize("room", sorted({room_of(name) for name in modules()} - RENAMED.keys()))
+def test_modules_of_a_package_import_each_other_in_no_circle(room):
+    inside = {name: path for name, path in modules().items() if room_of(name) == room}
+    graph = {name: imports(path) & inside.keys() - {name} for name, path in inside.items()}
 
-    TopologicalSorter(graph).prepare()  # raises CycleError
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_module_only_imports_its_successor_and_nothing_imports_it(old, new):
+    importers = [name for name, path in modules().items() if old in imports(path)]
+
+    assert imports(modules()[old]) == {new}
+    assert importers == []
 
 
 def fresh(code):
@@ -114,7 +116,7 @@ def fresh(code):
 def test_the_picture_of_the_house_has_each_name_on_its_floor():
     picture = (PACKAGE.parent / "docs" / "images" / "house.svg").read_text()
     storeys = re.split(r'<text class="floor"', picture)[:0:-1]
-    drawn = [re.findall(r'<text class="room"[^>]*>(\w+)<', storey) for storey in storeys]
+    drawn = [re.findall(r'<text class="room"[^>]*>([\w.]+)<', storey) for storey in storeys]
 
     assert drawn == [[name for name in floor if name] for floor in FLOORS]
 
@@ -130,6 +132,12 @@ def test_the_ground_floor_can_be_imported_while_settings_are_being_read():
     code = f"import {names}, django.conf, sys; print(django.conf.settings.configured, 'django.db' in sys.modules)"
 
     assert fresh(code) == ["False", "False"]
+
+
+def test_importing_logs_does_not_load_the_reader():
+    code = "import sys, shared_core.logs; print(*(name for name in sys.modules if 'reader' in name or 'main' in name))"
+
+    assert fresh(code) == ["__main__"]
 
 
 def test_the_first_floor_can_be_imported_before_the_app_registry_is_ready():

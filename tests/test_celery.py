@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 
 SEND = """
 import django

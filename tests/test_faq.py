@@ -38,8 +38,8 @@ from rest_framework.validators import UniqueTogetherValidator, UniqueValidator
 import shared_core.models
 from shared_core import clients, context
 from shared_core.admin import SoftDeleteAdmin
-from shared_core.log_format import parse_line
 from shared_core.logging_config import get_logging_config
+from shared_core.logs import parse_line
 from shared_core.models import ActiveParentConstraint, BaseModel, UniqueActiveConstraint, post_soft_delete, uuid7
 from shared_core.testing import FakeService
 from tests.clients.conftest import Recorder

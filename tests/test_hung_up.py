@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from shared_core.clients import HTTPClient, ServiceTimeout
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 from shared_core.middleware import RequestContextMiddleware
 
 ONE_WORKER = ("gunicorn", "--workers=1", "--bind=127.0.0.1:{port}", "django.core.wsgi:get_wsgi_application()")

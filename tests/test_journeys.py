@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from shared_core.clients import HTTPClient, NotFound, ServerError, ServiceHTTPError
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 from tests.services import demo
 from tests.services.fleet import Fleet, FleetError
 from tests.services.story import Check, Story

@@ -10,8 +10,8 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from shared_core.log_format import parse_line
 from shared_core.logging_config import get_logging_config
+from shared_core.logs import parse_line
 
 VARIABLES = ("SERVICE_NAME", "ENVIRONMENT", "LOG_LEVEL", "LOG_FORMAT", "LOG_FILE", "LOG_LEVELS")
 

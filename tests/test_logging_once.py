@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 
 
 def numbers(lines):

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
 from shared_core import context
-from shared_core.log_format import TextFormatter, parse_line
+from shared_core.logs import TextFormatter, parse_line
 from shared_core.middleware import RequestContextMiddleware
 from tests.library.models import Book
 

@@ -66,7 +66,14 @@ NAMES = {
     ],
     "shared_core.idempotency": ["idempotent"],
     "shared_core.logging_config": ["get_logging_config"],
-    "shared_core.log_format": ["parse_line"],
+    "shared_core.logs": [
+        "DevFormatter",
+        "JsonFormatter",
+        "QueuedHandler",
+        "SharedFileHandler",
+        "TextFormatter",
+        "parse_line",
+    ],
     "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],
     "shared_core.middleware": ["RequestContextMiddleware"],
     "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
@@ -148,7 +155,7 @@ SIGNATURES = {
         "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536)"
     ),
     "shared_core.health.readiness_check": "(name, *, timeout=2.0)",
-    "shared_core.log_format.parse_line": "(line)",
+    "shared_core.logs.parse_line": "(line)",
     "shared_core.service_settings.get_service_settings": "(name, *, apps=(), calls=(), middleware=())",
     "shared_core.service_settings.secret": "(name, *, unsafe=None, shortest=32)",
     "shared_core.service_settings.service_urls": "(*services)",
@@ -184,7 +191,9 @@ def test_every_name_of_the_contract_can_be_imported_from_its_module(module):
     assert missing == []
 
 
-@pytest.mark.parametrize("module", ["shared_core.models", "shared_core.clients", "shared_core.testing"])
+@pytest.mark.parametrize(
+    "module", ["shared_core.models", "shared_core.clients", "shared_core.logs", "shared_core.testing"]
+)
 def test_a_facade_offers_these_names_and_no_others(module):
     assert sorted(import_module(module).__all__) == sorted(NAMES[module])
 

@@ -28,7 +28,7 @@ from shared_core.clients import NotFound, ServiceClient, ServiceError
 from shared_core.health import readiness_check
 from shared_core.health.probes import registered
 from shared_core.idempotency import idempotent
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 from shared_core.models import BaseModel
 from shared_core.service_settings import accepted_tokens
 from shared_core.testing import FakeService

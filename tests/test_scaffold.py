@@ -10,7 +10,7 @@ import pytest
 
 import shared_core as package
 from shared_core.clients import ClientError, HTTPClient, NotFound
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 from shared_core.origins import setting_of
 from tests.services.generated import OWNER, TOKEN, Generated, database, other_service, shared_core
 

@@ -24,7 +24,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from shared_core.checks import catalogue
 from shared_core.checks.databases import is_pooled
 from shared_core.databases.patience import cut_off_after
-from shared_core.redaction import mask_text
+from shared_core.logs.redaction import mask_text
 
 _CLIENTS = 5
 _OLDEST = (14, 0)

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from shared_core.redaction import MASK, redact_url
+from shared_core.logs.redaction import MASK, redact_url
 
 # The statuses of a service that is down, or of the proxy in front of it. A service that is up answers 500 too: one
 # caller's input can cause it.

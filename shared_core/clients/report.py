@@ -11,7 +11,7 @@ import requests
 from shared_core import context
 from shared_core.clients.exceptions import Attempt, ServiceError
 from shared_core.clients.failures import Failure
-from shared_core.redaction import redact_url
+from shared_core.logs.redaction import redact_url
 
 logger = logging.getLogger("shared_core.http")
 

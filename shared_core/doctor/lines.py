@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.environment import names_beginning_with, read
-from shared_core.redaction import MASK, is_secret_key, mask_text
+from shared_core.logs.redaction import MASK, is_secret_key, mask_text
 
 _COLOURS = {"ok": 32, "warn": 33, "FAIL": 31}  # SGR: green, yellow, red
 _LONGEST = 600  # characters of a text from elsewhere

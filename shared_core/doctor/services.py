@@ -6,8 +6,8 @@ from functools import partial
 from shared_core import conf
 from shared_core.clients import HTTPClient, ServiceError, ServiceHTTPError
 from shared_core.doctor.lines import Asking, Line, reason_of, values
+from shared_core.logs.redaction import redact_url
 from shared_core.origins import SETTING_SUFFIX, fault_of_base, service_of
-from shared_core.redaction import redact_url
 
 _PATH = "/health/"
 _ATTEMPT, _WITHIN = 3.0, 5.0  # seconds

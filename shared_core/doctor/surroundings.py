@@ -13,8 +13,8 @@ import shared_core
 from shared_core.databases.configuration import is_psycopg_3
 from shared_core.doctor.lines import Line, reason_of, values
 from shared_core.environment import names_beginning_with, settings_file
+from shared_core.logs.redaction import MASK, is_secret_key, mask_text, redact_url
 from shared_core.origins import SETTING_SUFFIX
-from shared_core.redaction import MASK, is_secret_key, mask_text, redact_url
 
 # README.md says what each means.
 VARIABLES = (

@@ -19,7 +19,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.db import connections
 
-from shared_core.redaction import mask_text
+from shared_core.logs.redaction import mask_text
 
 logger = logging.getLogger("shared_core.health")
 

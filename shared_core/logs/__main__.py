@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from shared_core.logs.draw import as_svg, as_text
-from shared_core.logs.filters import Filter, moment, pair
-from shared_core.logs.lines import FOREIGN, Line
-from shared_core.logs.sources import STDIN, followed, merged, size_of
-from shared_core.logs.trace import TraceError, trace
+from shared_core.logs.reader.draw import as_svg, as_text
+from shared_core.logs.reader.filters import Filter, moment, pair
+from shared_core.logs.reader.lines import FOREIGN, Line
+from shared_core.logs.reader.sources import STDIN, followed, merged, size_of
+from shared_core.logs.reader.trace import TraceError, trace
 from shared_core.terminal import Bar, Progress, orderly_end, wants_colour
 
 _EXAMPLES = """\

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared_core.log_format import TextFormatter, parse_line
+from shared_core.logs.formatters import TextFormatter, parse_line
 
 
 class _Keeping(logging.Handler):
@@ -33,7 +33,7 @@ def capture_logs(logger: str = "", level: int | str = logging.NOTSET) -> Iterato
         level: What the logger writes for the length of the block; by default what it writes anyway.
 
     Returns:
-        ``{"level", "time", "logger", "message", "fields"}`` a record, as `shared_core.log_format.parse_line` gives it.
+        ``{"level", "time", "logger", "message", "fields"}`` a record, as `shared_core.logs.parse_line` gives it.
         Of the fields, ``service`` is none: the formatter of the settings adds it.
     """
     watched, handler = logging.getLogger(logger), _Keeping()

@@ -19,12 +19,12 @@ from shared_core.auth.callers import Refusal, caller_of
 from shared_core.clients.retry import retry_after
 from shared_core.databases import get_database_config
 from shared_core.idempotency.requests import BadKeyError, key_of
-from shared_core.log_extras import STANDARD
-from shared_core.log_format import JsonFormatter, TextFormatter, parse_line
-from shared_core.log_record import MAX_FIELDS
-from shared_core.logs.lines import read_line
+from shared_core.logs import JsonFormatter, TextFormatter, parse_line
+from shared_core.logs.extras import STANDARD
+from shared_core.logs.reader.lines import read_line
+from shared_core.logs.record import MAX_FIELDS
+from shared_core.logs.redaction import mask_text, redact_url
 from shared_core.origins import InvalidURLError, is_plain, join, origin_of
-from shared_core.redaction import mask_text, redact_url
 
 BASE = "http://user-service:8000/api"
 _SECRET = "c4n4ry"

@@ -14,9 +14,9 @@ from itertools import islice
 import pytest
 
 from shared_core.clients import InvalidResponse, ResponseTooLarge, ServiceTimeout
-from shared_core.log_format import TextFormatter
-from shared_core.logs.lines import read_line
-from shared_core.logs.sources import followed
+from shared_core.logs import TextFormatter
+from shared_core.logs.reader.lines import read_line
+from shared_core.logs.reader.sources import followed
 from tests.clients.server import answer, raw
 
 MEGABYTE = 1_000_000

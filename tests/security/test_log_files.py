@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from shared_core.log_handlers import SharedFileHandler
+from shared_core.logs import SharedFileHandler
 
 pytestmark = pytest.mark.timeout(20)  # what waits for ever fails
 

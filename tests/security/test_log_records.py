@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import pytest
 
 from shared_core import context
-from shared_core.log_extras import _Lenient
-from shared_core.log_format import DevFormatter, JsonFormatter, TextFormatter, parse_line
-from shared_core.log_record import MAX_FIELDS
+from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter, parse_line
+from shared_core.logs.extras import _Lenient
+from shared_core.logs.record import MAX_FIELDS
 
 pytestmark = pytest.mark.timeout(60)  # what never ends fails
 

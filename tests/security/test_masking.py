@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from shared_core import context
-from shared_core.log_format import DevFormatter, JsonFormatter, TextFormatter, parse_line
-from shared_core.redaction import MASK, is_secret_key, mask_text, redact_url
+from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter, parse_line
+from shared_core.logs.redaction import MASK, is_secret_key, mask_text, redact_url
 
 SECRET = "Hunter"
 BASIC = base64.b64encode(b"ada:aaaahunter").decode()  # no digit in it

@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from shared_core.auth import service_auth_required
 from shared_core.clients import ClientCredentials, HTTPClient, ServiceError, ServiceToken
 from shared_core.databases import get_database_config
-from shared_core.log_format import DevFormatter, JsonFormatter, TextFormatter
+from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter
 from tests.clients.server import answer, answer_json, hang_up, redirect, silent
 
 CANARY = "c4n4ry-that-sings-0123456789-abcdefghij"

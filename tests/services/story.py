@@ -12,7 +12,7 @@ from typing import Any
 
 from shared_core.clients import HTTPClient, ServiceHTTPError, ServiceTimeout
 from shared_core.context import new_request_id
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 from tests.services.fleet import Fleet
 
 TICKETS_DURING_OUTAGE = 40

@@ -13,7 +13,7 @@ MIDDLEWARE = ["shared_core.middleware.RequestContextMiddleware"]
 ROOT_URLCONF = "tests.tiny_service.urls"
 USE_TZ = True
 LOGGING = get_logging_config("tiny", environment="test")
-LOGGING["handlers"]["queue"] = {"class": "shared_core.log_queue.QueuedHandler", "handlers": ["file"]}
+LOGGING["handlers"]["queue"] = {"class": "shared_core.logs.QueuedHandler", "handlers": ["file"]}
 LOGGING["root"]["handlers"] = ["console", "queue"]
 
 BROKER = Path(os.environ.get("BROKER", "unused"))

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from shared_core import context
-from shared_core.log_format import JsonFormatter, TextFormatter
+from shared_core.logs import JsonFormatter, TextFormatter
 from tests.benchmarks.figures import Figure, Result
 from tests.benchmarks.logs.records import records
 from tests.benchmarks.logs.tables import COLUMNS

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from shared_core.log_format import TextFormatter
+from shared_core.logs import TextFormatter
 from tests.benchmarks.figures import Figure, Ratios, Result
 from tests.benchmarks.logs.tables import COLUMNS, absolute
 from tests.benchmarks.turns import Work, in_turn

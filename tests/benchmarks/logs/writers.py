@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from shared_core import context, log_extras
-from shared_core.log_format import JsonFormatter, TextFormatter
-from shared_core.log_handlers import SharedFileHandler
+from shared_core import context
+from shared_core.logs import JsonFormatter, SharedFileHandler, TextFormatter
+from shared_core.logs.extras import _lenient
 from tests.benchmarks.logs.records import MESSAGE
 
 OURS = "shared_core"
@@ -61,7 +61,7 @@ def _logged(name: str, folder: Path | None, formatter: logging.Formatter, *, len
 
 
 def _logger(*, lenient: bool = False) -> logging.Logger:
-    kind = log_extras._lenient(logging.Logger) if lenient else logging.Logger  # what the filter makes
+    kind = _lenient(logging.Logger) if lenient else logging.Logger  # what the filter makes
     return kind("apps.tickets", logging.INFO)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared_core import context
-from shared_core.log_format import DevFormatter, JsonFormatter, TextFormatter, parse_line
-from shared_core.log_record import RESERVED
+from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter, parse_line
+from shared_core.logs.record import RESERVED
 
 
 def record(message="Ticket opened", *args, name="apps.tickets", level=logging.INFO, exc_info=None, **extra):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_core.log_handlers import SharedFileHandler
+from shared_core.logs import SharedFileHandler
 
 
 def write(handler, *messages):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared_core.log_format import parse_line
+from shared_core.logs.formatters import parse_line
 
-# As log_format writes it.
+# As `shared_core.logs.line` has it.
 _TEXT = re.compile(r'([A-Z][A-Z0-9_]*) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([^\s="]+)(?= |$)', re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 # "ticket-service-1  | ", as `docker compose logs` writes before each.
@@ -33,7 +33,7 @@ class Line:
     is_record: bool = True
 
     def parsed(self) -> dict[str, Any]:  # Any: what was logged
-        """Return the record, as `shared_core.log_format.parse_line` does.
+        """Return the record, as `shared_core.logs.parse_line` does.
 
         Raises:
             ValueError: It is none after all.

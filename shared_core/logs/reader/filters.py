@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared_core.logs.lines import Line
+from shared_core.logs.reader.lines import Line
 
 _AGO = re.compile(r"([0-9]+)([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

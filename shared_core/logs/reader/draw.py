@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 
-from shared_core.logs.trace import Step, Trace
+from shared_core.logs.reader.trace import Step, Trace
 
 _RESET, _RED, _DIM = "\x1b[0m", "\x1b[31m", "\x1b[2m"
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from shared_core.redaction import is_secret_key, mask_text, redact_url
+from shared_core.logs.redaction import is_secret_key, mask_text, redact_url
 
 
 @pytest.mark.parametrize(

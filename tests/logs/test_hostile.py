@@ -8,8 +8,8 @@ import random
 import pytest
 
 from shared_core import context
-from shared_core.log_format import JsonFormatter, TextFormatter, parse_line
-from shared_core.log_record import RESERVED
+from shared_core.logs import JsonFormatter, TextFormatter, parse_line
+from shared_core.logs.record import RESERVED
 
 RECORDS, PARTS = 200_000, 8
 

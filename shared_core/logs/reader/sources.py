@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from shared_core.logs.lines import Line, read, read_line
+from shared_core.logs.reader.lines import Line, read, read_line
 
 STDIN = "-"
 

@@ -5,14 +5,14 @@ import subprocess
 import sys
 import time
 
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 
 BEGIN = """
 import logging, logging.config, os, sys, time
 from shared_core import context
 from shared_core.logging_config import get_logging_config
 config = get_logging_config("ticket", mask_keys=["ssn"], log_file=sys.argv[1])
-config["handlers"]["queue"] = {"class": "shared_core.log_queue.QueuedHandler", "handlers": ["file"]}
+config["handlers"]["queue"] = {"class": "shared_core.logs.QueuedHandler", "handlers": ["file"]}
 config["root"]["handlers"] = ["queue"]
 logger = logging.getLogger("apps.tickets")
 class Slow(logging.StreamHandler):
@@ -111,7 +111,7 @@ logger.info("Ticket again")
     assert lost >= 6
     assert records[-1]["message"] == "Ticket again"
     told = [parse_line(line) for line in said.splitlines()]
-    assert {(record["level"], record["logger"]) for record in told} == {("WARNING", "shared_core.log_handlers")}
+    assert {(record["level"], record["logger"]) for record in told} == {("WARNING", "shared_core.logs.handlers")}
     # It comes and goes, as the thread takes one: that is told once a minute, and the rest when the queue ends.
     full, *ends = [record["message"] for record in told]
     assert full == "Log queue is full; 1 records lost"

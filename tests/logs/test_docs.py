@@ -11,11 +11,11 @@ import pytest
 import re2
 
 from shared_core import context
-from shared_core.log_format import TextFormatter, parse_line
 from shared_core.logging_config import get_logging_config
-from tests.test_log_hostile import Hostile
+from shared_core.logs import TextFormatter, parse_line
+from tests.logs.test_hostile import Hostile
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "logs.md").read_text()
 LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error"}
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from shared_core.log_format import parse_line
+from shared_core.logs import parse_line
 
 BEGIN = """
 import logging, logging.config

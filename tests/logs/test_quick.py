@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from shared_core import context
-from shared_core.log_format import TextFormatter
-from shared_core.log_quick import QuickLines
+from shared_core.logs import TextFormatter
+from shared_core.logs.quick import QuickLines
 
 ID = uuid.UUID("0198c0de-0000-7000-8000-000000000001")
 EXTRAS = {"ticket_id": ID, "count": 3, "state": "open", "ms": 1.5, "is_new": True, "owner": None}

@@ -2,7 +2,7 @@
 
 Ordinary are a text, extras and bound values that are scalars, and no exception. What is found out about a key, a value,
 a logger or what is bound is kept: they come again. For every other record there is no quick line, and
-`shared_core.log_record` tells in full what it says; where both can, both give the same.
+`shared_core.logs.record` tells in full what it says; where both can, both give the same.
 """
 
 import logging
@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Set
 from math import isfinite
 from uuid import UUID
 
-from shared_core import context, log_record
-from shared_core.log_extras import STANDARD
-from shared_core.log_line import write_message, write_value
-from shared_core.redaction import is_secret_key, mask_text
+from shared_core import context
+from shared_core.logs import record as log_record
+from shared_core.logs.extras import STANDARD
+from shared_core.logs.line import write_message, write_value
+from shared_core.logs.redaction import is_secret_key, mask_text
 
 # The last attribute that a record has of its own; its extras come after, and what other formatters put on it.
 _LAST_OWN = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))[-1]
@@ -38,7 +39,7 @@ class QuickLines:
         """Prepare to write.
 
         Args:
-            service: As `shared_core.log_record.read` has it.
+            service: As `shared_core.logs.record.read` has it.
             mask_keys: Likewise.
             max_record_bytes: A record that may be longer is no ordinary one.
         """

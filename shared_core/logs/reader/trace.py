@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared_core.logs.lines import Line
+from shared_core.logs.reader.lines import Line
 
 # A picture of more would show nothing, and hold all of it in memory.
 MAX_RECORDS = 5_000

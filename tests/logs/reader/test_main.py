@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from shared_core.logs import sources
 from shared_core.logs.__main__ import main
+from shared_core.logs.reader import sources
 from tests.terminal import on_a_terminal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 ID, OTHER = "0f8fad5b-aaaa", "7c9e6679-bbbb"
 
 

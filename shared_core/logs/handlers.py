@@ -1,0 +1,218 @@
+"""Where do log lines go when the destination fails?
+
+A file that cannot be written costs one warning a minute on the console, and nothing else: the service starts, the
+request goes on, other destinations get their lines. Once it can be written again, a line tells how many were lost.
+"""
+
+import contextlib
+import fcntl
+import logging
+import math
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_TELL_EVERY = 60.0  # seconds
+
+# A pipe or FIFO that is full is waited for, once until it takes a record again.
+_WAIT_FOR_READER = 1.0  # seconds
+# Another process rotates in milliseconds. One that holds the lock for longer costs a second of waiting in 25.
+_LOCK_TRIES, _LOCK_PAUSE = 20, 0.01  # seconds
+_ROTATE_AGAIN_AFTER = 5.0  # seconds
+# Reopened by name, these are what they were, so they are never rotated.
+_DEVICES = ("/dev/", "/proc/")
+# No open waits, neither for the reader of a FIFO, and no terminal becomes the process's own.
+_OPEN = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class Losses:
+    """What could not be written to one destination: told on the console, once a minute, and once it is over."""
+
+    def __init__(
+        self, destination: str, format_record: Callable[[logging.LogRecord], str], clock: Callable[[], float]
+    ) -> None:
+        self._destination = destination
+        self._format = format_record
+        self._clock = clock
+        self._count = 0
+        self._told_at: float | None = None
+        self._is_told = False  # of these losses
+
+    def count(self, why: str) -> None:
+        """Count a record that is lost."""
+        self._count += 1
+        if self._is_due():
+            self._is_told = True
+            self.tell(f"{why}; {self._count} records lost")
+
+    def end(self, how: str, *, for_good: bool = False) -> None:
+        """Tell what was lost, if anything was; where it comes and goes, once a minute too, or when it ends for good."""
+        if self._count and (self._is_told or for_good or self._is_due()):
+            count, self._count, self._is_told = self._count, 0, False
+            self.tell(f"{how}; {count} records were lost to it")
+
+    def warn(self, text: str) -> None:
+        """Tell of something that loses no record, once a minute."""
+        if self._is_due():
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Write a line to the console, in the destination's own format."""
+        # No handler is asked to: the console's may be the one in trouble, or there is none.
+        record = logging.LogRecord(__name__, logging.WARNING, "", 0, f"{self._destination} {text}", None, None)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{self._format(record)}\n")
+
+    def _is_due(self) -> bool:
+        now = self._clock()
+        if self._told_at is not None and now - self._told_at < _TELL_EVERY:
+            return False
+        self._told_at = now
+        return True
+
+
+class SharedFileHandler(logging.Handler):
+    """Appends each record to a file that other processes write and rotate too, and that may be moved away.
+
+    A record is one ``write`` to a file opened for appending, so records of several processes never mix. A symbolic link
+    is followed, and its target rotated. A file that cannot be rotated is written on, with a warning a minute on the
+    console. A FIFO or device is written, and never rotated: one without a reader is an error at once, one that is full
+    is waited for, 1 s at most.
+    """
+
+    def __init__(
+        self,
+        filename: str,
+        *,
+        max_bytes: int = 0,
+        backups: int = 5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare to write; the file is opened by the first record.
+
+        Args:
+            filename: Where to append. Its folder must exist by then.
+            max_bytes: Once the file would grow past this, it becomes ``filename.1``, that ``filename.2``, and so on.
+                0 never rotates.
+            backups: How many of these to keep, at least 1.
+            clock: Seconds, for the warnings.
+        """
+        super().__init__()
+        self._filename = str(Path(filename).absolute())
+        is_device = self._filename.startswith(_DEVICES) and not self._filename.startswith("/dev/shm/")  # noqa: S108  # files
+        self._max_bytes = 0 if is_device else max_bytes
+        self._backups = max(backups, 1)
+        self._descriptor = self._inode = self._device = -1
+        self._is_torn = False  # the last record is there in part, without its line feed
+        self._is_full = False  # nobody has read since a record was lost
+        self._rotate_from = -math.inf  # the clock's
+        self._clock = clock
+        self._losses = Losses(f"Log file {self._filename}", self.format, clock)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append ``record``; never raises for what the file system does."""
+        try:
+            data = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        except Exception:  # noqa: BLE001  # as logging's own handlers do: a record must not break its caller
+            self.handleError(record)
+            return
+        try:
+            size = self._open_where_it_is_now()
+            if self._max_bytes and size and size + len(data) > self._max_bytes and self._clock() >= self._rotate_from:
+                self._rotate(len(data))
+            self._write(b"\n" + data if self._is_torn else data)
+        except OSError as error:
+            self._losses.count(f"cannot be written: {error.strerror}")
+        else:
+            self._losses.end("can be written again")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock or contextlib.nullcontext():
+            self._close_file()
+            self._losses.end("is closed", for_good=True)
+        super().close()
+
+    def _open_where_it_is_now(self) -> int:
+        """Open the file, anew where it was moved or removed since; return its size in bytes."""
+        try:
+            status = os.stat(self._filename)  # noqa: PTH116  # asked for each record: a Path makes its text each time
+        except FileNotFoundError:
+            status = None
+        if status is None or self._inode != status.st_ino or self._device != status.st_dev:
+            self._close_file()
+            self._descriptor = os.open(self._filename, os.O_WRONLY | os.O_APPEND | _OPEN, 0o640)
+            status = os.fstat(self._descriptor)
+            self._inode, self._device = status.st_ino, status.st_dev
+        return status.st_size
+
+    def _write(self, data: bytes) -> None:
+        deadline = time.monotonic() + _WAIT_FOR_READER
+        whole = len(data)
+        while data:  # again where a disk fills up or a signal comes
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                left = 0.0 if self._is_full else deadline - time.monotonic()
+                if left <= 0 or not self._wait_for_reader(left):
+                    self._is_full, self._is_torn = True, self._is_torn or len(data) < whole
+                    raise
+            except OSError:
+                self._is_torn = self._is_torn or len(data) < whole
+                raise
+        self._is_full = self._is_torn = False
+
+    def _wait_for_reader(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(seconds * 1000))
+
+    def _rotate(self, coming: int) -> None:
+        """Rotate the file; if that cannot be done, warn and let it grow."""
+        try:
+            # Of the target, where the name is a link: the next file is to be there, too.
+            self._shift(os.path.realpath(self._filename), coming)
+        except OSError as error:
+            self._rotate_from = self._clock() + _ROTATE_AGAIN_AFTER
+            why = "another process holds its lock" if isinstance(error, BlockingIOError) else error.strerror
+            self._losses.warn(f"cannot be rotated: {why}; it grows past {self._max_bytes} bytes")
+            self._open_where_it_is_now()
+
+    def _shift(self, filename: str, coming: int) -> None:
+        # One process shifts the files; the others, who waited for the lock, find a small one.
+        guard = os.open(f"{filename}.lock", os.O_RDWR | os.O_NOFOLLOW | _OPEN, 0o640)
+        try:
+            if self._is_mine_to_rotate(guard, coming):
+                for number in range(self._backups - 1, 0, -1):
+                    with contextlib.suppress(FileNotFoundError):
+                        Path(f"{filename}.{number}").rename(f"{filename}.{number + 1}")
+                Path(filename).rename(f"{filename}.1")
+                self._open_where_it_is_now()
+        finally:
+            os.close(guard)
+
+    def _is_mine_to_rotate(self, guard: int, coming: int) -> bool:
+        """Lock the file that guards the rotation; say whether nobody else has rotated meanwhile.
+
+        Raises:
+            BlockingIOError: Another process does not let go of the lock.
+        """
+        for number in range(1, _LOCK_TRIES + 1):
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if number == _LOCK_TRIES:
+                    raise
+            time.sleep(_LOCK_PAUSE)
+            if self._open_where_it_is_now() + coming <= self._max_bytes:
+                return False
+        return self._open_where_it_is_now() + coming > self._max_bytes
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = self._inode = self._device = -1
