@@ -320,6 +320,10 @@ class TestSecrets:
     def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
         assert "ter2" not in shown("DATABASE_URL", url)
 
+    def test_a_host_that_was_cut_from_a_url_is_not_shown(self):
+        assert "hunter2" not in shown("DB_HOST", "u:hunter2@host")
+        assert shown("DB_HOST", "pgbouncer") == "pgbouncer"
+
     def test_a_url_without_a_password_is_shown(self):
         assert shown("USER_SERVICE_URL", "http://user:8000/base") == "http://user:8000/base"
         assert shown("DATABASE_URL", "postgresql://u:p@host:6432/db") == "postgresql://host:6432/db"

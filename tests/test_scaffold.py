@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,20 @@ class TestWhatIsMade:
         )
 
         assert "System check identified no issues" in said
+
+    def test_a_developers_env_file_does_not_open_production(self, service, tmp_path):
+        left = service.folder / "src" / ".env"
+        shutil.copy(service.folder / ".env.example", left)
+        environment = {name: value for name, value in service.production.items() if name != "ENVIRONMENT"}
+        try:
+            ask = "from django.conf import settings; print(settings.DEBUG, settings.ALLOWED_HOSTS)"
+            done = service.run("src/manage.py", "shell", "-c", ask, env={**environment, "SECRET_KEY": ""})
+        finally:
+            left.unlink()
+
+        assert done.returncode != 0
+        assert "production" in done.stdout + done.stderr
+        assert "**/.env*" in (service.folder / ".dockerignore").read_text().splitlines()
 
     def test_its_migrations_are_those_of_its_models(self, service):
         assert "No changes detected" in service.manage("makemigrations", "--check")

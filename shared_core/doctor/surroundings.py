@@ -100,7 +100,7 @@ def shown(name: str, value: str) -> str:
     if is_secret_key(name):
         return MASK
     if "URL" not in name:
-        return mask_text(value)
+        return MASK if "@" in value else mask_text(value)  # as of a URL that was cut
     try:
         parts = urlsplit(value)
         # What is no port, or an @ behind the host, may be of a password that was not quoted.
