@@ -1,7 +1,7 @@
 # make demo and make test need nothing but a Python 3.12 or newer; see README.md.
 
 export PYTHON
-.PHONY: help demo test test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
+.PHONY: help demo test quick test-lowest matrix bump-check release lint format docker-test fleet clean venv venv-bench
 .PHONY: chaos soak chaos-publish fuzz
 .PHONY: bench bench-publish bench-models bench-calls bench-logs bench-running bench-growth bench-storm
 
@@ -15,11 +15,14 @@ demo: venv ## four services on the shared core, one story; KEEP=1 leaves them ru
 IN_PARALLEL = -n 3 --dist loadfile
 
 # Where it is set, each of the suite's many processes would compile anew what pytest rewrites.
-test test-lowest: export PYTHONDONTWRITEBYTECODE =
+test quick test-lowest: export PYTHONDONTWRITEBYTECODE =
 
 test: export SCREENSHOTS ?= build/screenshots
 test: venv ## the whole suite, through PgBouncer; ARGS="-k restore" for a part
 	@.venv/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
+
+quick: venv ## what is not marked slow, for while you work
+	@.venv/bin/python -m pytest -m "not slow" $(or $(ARGS),$(IN_PARALLEL))
 
 # What says little of versions, and takes half the time.
 NO_VERSIONS = journeys stack test_databases doctor scaffold architecture through_pooler first_service faq \

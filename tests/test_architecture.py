@@ -1,4 +1,4 @@
-"""Holds the floors of the house: README.md draws them, under "The house"."""
+"""Holds the floors of the house: CONTRIBUTING.md draws them, under "The house"."""
 
 import ast
 import graphlib

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "shared_core"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"", "console", "dockerfile", "ini", "js", "json", "python", "re2", "sh", "yaml"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
