@@ -94,10 +94,10 @@ def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the ca
     own.update({key: extra[key] for key in extra if key not in clashing})
     tried: dict[str, int] = {}
     for key, value in clashing.items():
-        own[free_name(str(key), tried, own, STANDARD)] = value
+        own[unique_name(str(key), tried, own, STANDARD)] = value
 
 
-def free_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
+def unique_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
     """Return ``name``, or where it is taken ``name_``, ``name__``, ``name_3`` and so on, as long as a key may be.
 
     Args:
