@@ -16,8 +16,8 @@ from celery import signals
 
 from shared_core import context
 from shared_core.logs.queue import flush_queues
-from shared_core.logs.record import ValueReader
 from shared_core.logs.redaction import is_secret_key
+from shared_core.logs.values import ValueReader
 
 _HEADER = "shared_core_context"
 _LONGEST = 8192  # characters of JSON

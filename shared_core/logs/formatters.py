@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import ClassVar
 
 from shared_core.logs.line import escape, write_json, write_message, write_value
-from shared_core.logs.record import IDS, RecordReader, Value, read_head
+from shared_core.logs.record import IDS, RecordReader, read_head
+from shared_core.logs.values import Value
 
 _RESET = "\x1b[0m"
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
@@ -37,7 +38,14 @@ class _RecordFormatter(logging.Formatter):
         self._max_bytes = max_record_bytes
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of ``record``."""
+        """Return the line of ``record``. If it cannot be read, that is its line, with its ids."""
+        try:
+            return self._format(record)
+        except Exception as error:  # noqa: BLE001  # a record must not break its caller, nor be lost
+            safe, fields = self._reader.replace(record, error)
+            return self._line(safe, safe.msg, "", fields)
+
+    def _format(self, record: logging.LogRecord) -> str:
         message, text, extras, bound, last = self._reader.read(record)
         line = self._line(record, message, text, last)
         # A character takes four bytes at most, so that most lines need not be encoded to be measured.

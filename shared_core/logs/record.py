@@ -10,23 +10,31 @@ A record is read in one pass, ordinary or not. What is found out about a key is 
 bound is read once for each binding. Nothing here raises for what was logged, and nothing that was logged is changed.
 """
 
-import json
 import logging
 import re
 import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
-from traceback import TracebackException
+from traceback import TracebackException, format_tb
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared_core import context
 from shared_core.logs.extras import STANDARD, unique_name
-from shared_core.logs.redaction import MASK, is_secret_key, mask_text
-
-type Value = str | int | float | bool | None
+from shared_core.logs.redaction import MASK, mask_text
+from shared_core.logs.values import (
+    ALWAYS_READ,
+    Value,
+    ValueReader,
+    as_text,
+    begin_of,
+    cut_text,
+    is_secret,
+    is_short,
+    is_short_error,
+)
 
 # Keys that mean something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
@@ -41,10 +49,6 @@ IDS = ("request_id", "trace_id", "span_id", "service")
 
 _TRUNCATED = "truncated"
 
-# Characters and items that are read of each field, however long the fields before it are.
-_ALWAYS_READ = 1024
-# Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
-_MAX_BITS = 10_000
 _MAX_INT = 2**64  # a larger integer is not an ordinary one, and its length is looked at
 
 # Values of these types cannot change.
@@ -140,14 +144,17 @@ class RecordReader:
 
         last: dict[str, Value] = {}
         try:
-            message = record.getMessage()
+            message, is_message_cut = self._message(record)
+            is_cut = is_cut or is_message_cut
         except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
-            message = as_text(record.msg)
+            message = self._text_of(record.msg)
             values = ValueReader(self._mask_keys, self._max_length)
             last[unique_name("args_", {}, extras, bound.fields)] = values.field(record.args)
             is_cut = is_cut or values.is_cut
+        if type(message) is not str:
+            message = as_text(message)  # a subclass may say of itself that it has no line break
         if len(message) > self._max_length:
-            message, is_cut = _begin(message, self._max_length), True
+            message, is_cut = begin_of(message, self._max_length), True
         message = mask_text(message)
         if record.exc_info or record.exc_text or record.stack_info:
             values = ValueReader(self._mask_keys, self._max_length)
@@ -159,6 +166,37 @@ class RecordReader:
                 extras = {name: value for name, value in (extras | bound.fields).items() if name != _TRUNCATED}
                 return message, self.write(extras), extras, {}, last
         return message, f"{text}{bound.text}", extras, bound.fields, last
+
+    def replace(self, record: logging.LogRecord, error: Exception) -> tuple[logging.LogRecord, dict[str, Value]]:
+        """Return a record to write in place of one that cannot be read, and its fields: the ids, and why."""
+        name, level, message = (
+            one if type(one) is str else other
+            for one, other in (
+                (record.name, "root"),
+                (record.levelname, "ERROR"),
+                (record.msg, "A record is unreadable"),
+            )
+        )
+        safe = logging.LogRecord(name, logging.ERROR, "", 0, mask_text(message[: self._max_length]), None, None)
+        safe.levelname = level
+        bound = {**self._service, **context.bindings().fields}
+        ids: dict[str, Value] = {key: mask_text(one) for key in IDS if type(one := bound.get(key)) is str}
+        return safe, ids | {"unreadable": type(error).__name__, _TRUNCATED: True}
+
+    def _message(self, record: logging.LogRecord) -> tuple[str, bool]:
+        """Return the message with its arguments, of which those that are too long are cut, and whether one was."""
+        message, args = record.msg, record.args
+        if args:
+            # One mapping stands for all of them, as `logging.LogRecord` has it.
+            each = args if type(args) is tuple else (args,)
+            if any(type(one) not in _CONSTANTS and not is_short(one, self._max_length) for one in each):
+                return str(message) % tuple(self._text_of(one) for one in each), True
+        elif type(message) is not str and not is_short(message, self._max_length):
+            return cut_text(message), True
+        return record.getMessage(), False
+
+    def _text_of(self, value: object) -> str:
+        return as_text(value) if is_short(value, self._max_length) else cut_text(value)
 
     def write(self, fields: Mapping[str, Value]) -> str:
         """Return the fields as they are written."""
@@ -198,7 +236,7 @@ class RecordReader:
             kind = type(value)
             if kind is str:
                 written = texts.get(value)
-                if written is None and len(value) <= _ALWAYS_READ:
+                if written is None and len(value) <= ALWAYS_READ:
                     value, written = self._short_text(value)
                 elif written is None:
                     values = values or ValueReader(self._mask_keys, self._max_length)
@@ -230,7 +268,7 @@ class RecordReader:
         drops = (logger for logger, extra in DROPPED_EXTRAS.items() if extra == key)
         rule = _Rule(
             is_valid=name == key,
-            is_secret=_is_secret(key, self._mask_keys, self._max_length),
+            is_secret=is_secret(key, self._mask_keys, self._max_length),
             dropped_by="" if key in STANDARD else next(drops, None),
         )
         found = _Key(name, self._prefix.format(name), None if rule == _ORDINARY else rule)
@@ -291,12 +329,6 @@ def _is_dropped(rule: _Rule | None, logger: str | None) -> bool:
     return not rule.dropped_by or logger.partition(".")[0] == rule.dropped_by
 
 
-def _is_secret(key: object, mask_keys: Collection[str], max_length: int) -> bool:
-    """Say whether the value under ``key``, a text or its bytes, must be masked."""
-    name = key.decode("utf-8", "replace") if isinstance(key, bytes) else as_text(key)
-    return is_secret_key(name[:max_length], mask_keys)
-
-
 def _remember[T](memo: dict[str, T], key: str, value: T) -> None:
     """Keep ``value`` for the next record, if ``key`` is short. A full memo starts again."""
     if len(key) <= _LONGEST_KEPT:
@@ -334,8 +366,13 @@ def _exception(record: logging.LogRecord, values: "ValueReader", max_length: int
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, traceback = record.exc_info
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        found = {"exc_type": name, "exc_msg": values.text(as_text(error))}
-        parts = TracebackException(type(error), error, traceback, compact=True).format()
+        if error is None or is_short_error(error, max_length):
+            found = {"exc_type": name, "exc_msg": values.text(as_text(error))}
+            parts: Iterator[str] = TracebackException(kind, error, traceback, compact=True).format()
+        else:
+            values.is_cut = True
+            found = {"exc_type": name, "exc_msg": values.text(cut_text(error.args))}
+            parts = chain(format_tb(traceback), [f"{name}, of which more is not shown"])
         trace = "".join(_until(parts, max_length)).rstrip("\n")
     if record.stack_info:
         trace = f"{trace}\n{record.stack_info}".lstrip("\n")
@@ -349,127 +386,3 @@ def _until(texts: Iterable[str], length: int) -> Iterator[str]:
         length -= len(text)
         if length < 0:
             return
-
-
-class ValueReader:
-    """Reads the values of one record.
-
-    ``is_cut`` is true after a value was not read to its end.
-    """
-
-    def __init__(self, mask_keys: Collection[str], max_length: int) -> None:
-        """Prepare to read.
-
-        Args:
-            mask_keys: Keys that are secret in addition to those that `redaction` knows.
-            max_length: Characters of a text, and characters and items of all fields together, that are read.
-        """
-        self._mask_keys = mask_keys
-        self._max_length = self._left = max_length
-        self._room = 0  # of the field that is being read
-        self.is_cut = False
-
-    def text(self, text: str) -> str:
-        """Return a message or a traceback, masked."""
-        if len(text) <= self._max_length:
-            return mask_text(text)
-        self._room = self._max_length
-        return self._text(text)
-
-    def field(self, value: Any) -> Value:  # Any: whatever was logged
-        """Return the value of a field."""
-        self._room = room = max(self._left, _ALWAYS_READ)
-        read = self._read(value)
-        self._left -= room - self._room
-        return read
-
-    def _read(self, value: Any) -> Value:
-        if type(value) is str:
-            return self._text(value)
-        if value is None or isinstance(value, bool | float):
-            return value
-        if type(value) is int and value.bit_length() < _MAX_BITS:
-            return value
-        if isinstance(value, Mapping | list | tuple):
-            return self._json(value)
-        return self._text(self._as_text(value))
-
-    def _text(self, text: str) -> str:
-        room = max(self._room, 0)
-        self._room -= len(text)
-        if len(text) <= room:
-            return mask_text(text)
-        self.is_cut = True
-        return mask_text(_begin(text, room))
-
-    def _as_text(self, value: object) -> str:
-        # The text of bytes takes four times as much memory.
-        return as_text(value[: self._room + 1] if isinstance(value, bytes | bytearray) else value)
-
-    def _json(self, value: Any) -> str:
-        try:
-            return json.dumps(self._masked(value), ensure_ascii=False)
-        except RecursionError:
-            return f"<{type(value).__name__}: nested too deep>"
-        except Exception as error:  # noqa: BLE001  # another thread may be changing it, and the record must be written
-            return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
-
-    def _masked(self, value: Any, *, in_list: bool = False) -> Any:
-        """Return ``value`` with its secrets replaced, in copies of its containers."""
-        self._room -= 1
-        if isinstance(value, Mapping):
-            return self._mapping(value)
-        if isinstance(value, list | tuple):
-            # A header, (b"authorization", b"…"). A list in no list, ["password", "email"], has names only.
-            if len(value) == 2 and (in_list or isinstance(value, tuple)) and self._is_secret_name(value[0]):
-                return [self._masked(value[0]), MASK]
-            return self._items(value)
-        if isinstance(value, int):
-            self._room -= value.bit_length() // 3  # its digits
-            return as_text(value) if value.bit_length() >= _MAX_BITS else value
-        if value is None or isinstance(value, float):
-            return value
-        return self._text(value if isinstance(value, str) else self._as_text(value))
-
-    def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
-        found = {}
-        for key, inner in value.items():
-            if self._is_full():
-                break
-            name = as_text(key)
-            self._room -= len(name)
-            found[name] = MASK if _is_secret(key, self._mask_keys, self._max_length) else self._masked(inner)
-        return found
-
-    def _items(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
-        found = []
-        for inner in value:
-            if self._is_full():
-                break
-            found.append(self._masked(inner, in_list=True))
-        return found
-
-    def _is_full(self) -> bool:
-        self.is_cut = self.is_cut or self._room <= 0
-        return self._room <= 0
-
-    def _is_secret_name(self, key: object) -> bool:
-        return isinstance(key, str | bytes) and _is_secret(key, self._mask_keys, self._max_length)
-
-
-def as_text(value: object) -> str:
-    """Return ``str(value)``, or what it raised."""
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001  # whatever an object's __str__ does, its record must be written
-        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
-
-
-def _begin(text: str, length: int) -> str:
-    """Return the beginning of ``text`` without a URL or JWT that the cut left without the end by which it is known."""
-    text = text[:length]
-    for sign in ("://", "eyJ"):
-        at = text.rfind(sign)
-        if at >= 0 and len(text[at:].split(None, 1)) == 1:
-            text = text[: at + len(sign)]
-    return text
