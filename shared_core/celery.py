@@ -16,8 +16,8 @@ from celery import signals
 
 from shared_core import context
 from shared_core.logs.queue import flush_queues
-from shared_core.logs.record import Reader
 from shared_core.logs.redaction import is_secret_key
+from shared_core.logs.values import ValueReader
 
 _HEADER = "shared_core_context"
 _LONGEST = 8192  # characters of JSON
@@ -41,7 +41,7 @@ def connect() -> None:
 def _send_along(headers: dict[str, Any], **_: object) -> None:
     bound, carried, length = context.current(), {}, 0
     for key in sorted(bound, key=lambda key: key not in _IDS):
-        value = Reader((), _LONGEST).field(bound[key])
+        value = ValueReader((), _LONGEST).field(bound[key])
         its_length = len(json.dumps({key: value}))
         if length + its_length <= _LONGEST and not is_secret_key(key, ()):
             carried[key] = value

@@ -8,12 +8,15 @@ can mend it. A logger of another class can.
 
 import logging
 from collections.abc import Container, Mapping
+from itertools import islice
 from typing import Any
 
 # What a LogRecord has of its own, and what a formatter puts on it; `makeRecord` refuses these.
 STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 # A key has 64 characters at most; the others number it.
+# Extras that are read of a mapping of the caller's own kind, which may have no end.
+_MOST = 1024
 _LONGEST_BEGIN = 56
 
 
@@ -34,7 +37,12 @@ class _Lenient(logging.Logger):
         sinfo: str | None = None,
     ) -> logging.LogRecord:
         """Return a record as `logging.Logger` makes it, whatever its extras are called."""
-        record = logging.getLogRecordFactory()(name, level, fn, lno, msg, args, exc_info, func, sinfo)
+        make = logging.getLogRecordFactory()
+        try:
+            record = make(name, level, fn, lno, msg, args, exc_info, func, sinfo)
+        except Exception:  # noqa: BLE001  # of an argument: the standard library asks a single one whether it is a mapping
+            record = make(name, level, fn, lno, msg, None, exc_info, func, sinfo)
+            record.args = args
         if extra is not None:
             _add(record, extra)
         return record
@@ -84,20 +92,24 @@ def _lenient(kind: type[logging.Logger]) -> type[logging.Logger]:
 
 def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the caller passed
     """Put extras on a record, under a longer name where it has, or will have, an attribute of that name."""
-    if type(extra) is not dict and not isinstance(extra, Mapping):
-        extra = {"extra": extra}
     own = record.__dict__
-    if own.keys().isdisjoint(extra) and "message" not in extra and "asctime" not in extra:
-        own.update(extra)
-        return
-    clashing = {key: extra[key] for key in extra if key in STANDARD or key in own}
-    own.update({key: extra[key] for key in extra if key not in clashing})
-    tried: dict[str, int] = {}
-    for key, value in clashing.items():
-        own[free_name(str(key), tried, own, STANDARD)] = value
+    try:
+        if type(extra) is not dict:
+            is_mapping = issubclass(type(extra), Mapping)
+            extra = {key: extra[key] for key in islice(extra, _MOST)} if is_mapping else {"extra": extra}
+        if own.keys().isdisjoint(extra) and "message" not in extra and "asctime" not in extra:
+            own.update(extra)
+            return
+        clashing = {key: extra[key] for key in extra if key in STANDARD or key in own}
+        own.update({key: extra[key] for key in extra if key not in clashing})
+        tried: dict[str, int] = {}
+        for key, value in clashing.items():
+            own[unique_name(str(key), tried, own, STANDARD)] = value
+    except Exception as error:  # noqa: BLE001  # of a mapping or a key of the caller's: the record must be written
+        own["extra"] = f"<{type(extra).__name__}: reading it raised {type(error).__name__}>"
 
 
-def free_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
+def unique_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
     """Return ``name``, or where it is taken ``name_``, ``name__``, ``name_3`` and so on, as long as a key may be.
 
     Args:

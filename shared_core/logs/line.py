@@ -3,7 +3,7 @@ r"""One line a record, readable by people and exact for tools: its grammar, writ
     INFO 2025-11-20 10:30:45,123 apps.tickets Ticket opened ticket_id=42 request_id=0f8fad5b service=ticket
 
     line    = LEVEL SP date SP time SP logger [SP message] *(SP key "=" value) LF     time in UTC
-    LEVEL   = [A-Z][A-Z0-9_]*     logger = [^\s="]+     key = [A-Za-z0-9_.-]{1,64}     (others are made to fit)
+    LEVEL   = [A-Z][A-Z0-9_]*     logger = [^\s="]+     key = [A-Za-z0-9_.-]{1,64}     (others are changed to be)
     message = printable, not empty, holds no "=", does not begin with '"', no edge spaces; else the first field, msg="…"
     value   = run of printables without space, quote, "=" | JSON string in which every non-printable is \uXXXX
     bare null, true, false and numbers are typed; a string that reads as one of them, or is empty, is quoted
@@ -16,6 +16,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 # Numbers as JSON writes them, and the three that it has no word for.
@@ -24,13 +25,9 @@ _WORDS: Mapping[str, object] = {"null": None, "true": True, "false": False}
 _NUMBERS_BEGIN_WITH = frozenset("-0123456789IN")
 _FIELD = re.compile(r' ([A-Za-z0-9_.-]{1,64})=("(?:[^"\\]|\\.)*"|[^\s"=]+)')
 _HEAD = re.compile(r'([A-Z][A-Z0-9_]*) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([^\s="]+)', re.ASCII)
+_NO_JSON = frozenset({"NaN", "Infinity", "-Infinity"})
 _json_string = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def write_line(level: str, moment: str, logger: str, message: str, fields: Mapping[str, Any]) -> str:
-    """Return the line, without the line feed, of what fits the grammar already but for the message and the values."""
-    written = (f"{key}={write_value(value)}" for key, value in fields.items())
-    return " ".join([level, moment, logger, write_message(message), *written])
+_ascii_json_string = json.JSONEncoder().encode
 
 
 def write_message(text: str) -> str:
@@ -38,13 +35,17 @@ def write_message(text: str) -> str:
     return text if is_message(text) else f"msg={_quoted(text)}"
 
 
-def write_value(value: Any) -> str:
-    """Return a value's text: of None, a bool, a number or a string."""
+def write_value(value: str | float | None) -> str:
+    """Return the text of a field's value."""
+    return _write_text(value) if isinstance(value, str) else _write_scalar(value)
+
+
+def write_json(value: str | float | None) -> str:
+    """Return the value as JSON; a number for which JSON has no word is a string."""
     if isinstance(value, str):
-        return _write_text(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return json.dumps(value)
+        return _ascii_json_string(value)
+    text = _write_scalar(value)
+    return f'"{text}"' if text in _NO_JSON else text
 
 
 def is_message(text: str) -> bool:
@@ -91,8 +92,8 @@ def parse_line(line: str) -> dict[str, Any]:
         end = field.end()
     if not message and next(iter(fields), "") == "msg":
         message = str(fields.pop("msg"))
-    moment = dt.datetime.strptime(head[2] + "+0000", "%Y-%m-%d %H:%M:%S,%f%z")
-    return {"level": head[1], "time": moment, "logger": head[3], "message": message, "fields": fields}
+    time = dt.datetime.strptime(head[2] + "+0000", "%Y-%m-%d %H:%M:%S,%f%z")
+    return {"level": head[1], "time": time, "logger": head[3], "message": message, "fields": fields}
 
 
 def _typed(text: str) -> Any:
@@ -101,6 +102,14 @@ def _typed(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     return json.loads(text) if _NUMBER.fullmatch(text) else text
+
+
+def _write_scalar(value: float | None) -> str:
+    if isinstance(value, float):
+        return float.__repr__(value) if isfinite(value) else json.dumps(value)
+    if value is None:
+        return "null"
+    return int.__repr__(value) if value is not True and value is not False else "true" if value else "false"
 
 
 def _write_text(text: str) -> str:

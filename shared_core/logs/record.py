@@ -1,285 +1,382 @@
-"""What does a LogRecord say, in values that one line can hold?
+"""What a LogRecord says: a message and fields, in values that one line can hold, with secrets masked.
 
-Five things: its level, its time, its logger, its message, and fields: the record's extras, then what is bound to the
-request, then the service, then the exception. Nothing here raises for what was logged, and nothing of it is changed.
+    logger.info("Ticket %s opened", "T-1", extra={"count": 3, "password": "hunter2"})
+        message                  Ticket T-1 opened
+        fields  extras           count=3 password=***
+                bound fields     request_id=0f8fad5b service=ticket
+                last fields      exc_type= exc_msg= trace=, truncated=true
+
+A record is read in one pass, ordinary or not. What is found out about a key is kept, because keys come again; what is
+bound is read once for each binding. Nothing here raises for what was logged, and nothing that was logged is changed.
 """
 
-import json
 import logging
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
-from traceback import TracebackException
-from typing import Any
+from math import isfinite
+from traceback import TracebackException, format_tb
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from shared_core import context
-from shared_core.logs.extras import STANDARD, free_name
-from shared_core.logs.redaction import MASK, is_secret_key, mask_text
+from shared_core.logs.extras import STANDARD, unique_name
+from shared_core.logs.redaction import MASK, mask_text
+from shared_core.logs.values import (
+    ALWAYS_READ,
+    Value,
+    ValueReader,
+    as_text,
+    begin_of,
+    cut_text,
+    is_secret,
+    is_short,
+    is_short_error,
+)
 
-# Keys that say something else in a line.
+# Keys that mean something else in a line.
 RESERVED = frozenset({"msg", "exc_type", "exc_msg", "trace", "level", "time", "logger"})
 
 # {logger and all below it: an extra for its own handlers}. The request is an object whose text holds the query, and so
 # perhaps a token; Celery's data hold a task's arguments.
-TOLD_ELSEWHERE = {"django": "request", "celery": "data"}
+DROPPED_EXTRAS = {"django": "request", "celery": "data"}
 
-# A record has no more extras and bound fields together. Extras are left out first, and IDS never.
+# A record has no more extras and bound fields together. Extras are dropped first, and IDS never.
 MAX_FIELDS = 256
 IDS = ("request_id", "trace_id", "span_id", "service")
 
-# Python writes no longer integers as text: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
-_MAX_BITS = 10_000
+_TRUNCATED = "truncated"
 
-# Characters and items that are read of each field, however long the fields before it are.
-_ALWAYS_READ = 1024
+_MAX_INT = 2**64  # a larger integer is not an ordinary one, and its length is looked at
 
-type Value = str | int | float | bool | None
+# Values of these types cannot change.
+_CONSTANTS = frozenset({str, int, float, bool, type(None), UUID})
+
+# `logging.LogRecord.__init__` sets its own attributes first, always in this order. Extras come after them.
+_OWN = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+_OWN_COUNT, _LAST_OWN = len(_OWN), _OWN[-1]
+
+_MILLISECONDS = tuple(f",{number:03d}" for number in range(1000))
+
+_KEPT = 4096  # of each kind
+_LONGEST_KEPT = 128  # characters
 
 
-class Reader:
-    """Reads the values of one record.
+class _Key(NamedTuple):
+    """What is known about the key of an extra or of a bound field."""
 
-    ``is_cut`` is true after a value was not read to its end.
-    """
+    name: str  # valid in a line
+    prefix: str  # the name as it is written
+    rule: "_Rule | None"  # None: the key is its own name, and its value is written
 
-    def __init__(self, mask_keys: Collection[str], longest: int) -> None:
+
+class _Rule(NamedTuple):
+    is_valid: bool  # the key is its own name
+    is_secret: bool
+    dropped_by: str | None  # the logger whose records drop this extra; "": every one, as for an attribute of its own
+
+
+class Bound:
+    """What is bound to the work at hand, and the service, as the fields of one formatter's lines."""
+
+    __slots__ = ("fields", "is_cut", "keys", "reader", "text")
+
+    def __init__(
+        self, reader: "RecordReader", keys: Collection[str], fields: dict[str, Value], text: str, *, is_cut: bool
+    ) -> None:
+        self.reader, self.keys, self.fields, self.text, self.is_cut = reader, keys, fields, text, is_cut
+
+
+class RecordReader:
+    """Reads the records of one formatter, and writes their fields."""
+
+    def __init__(
+        self,
+        service: str | None,
+        mask_keys: Collection[str],
+        max_length: int,
+        prefix: str,
+        write: Callable[[Value], str],
+    ) -> None:
         """Prepare to read.
 
         Args:
+            service: The value of the field ``service``; None for no such field.
             mask_keys: Keys that are secret in addition to those that `redaction` knows.
-            longest: Characters of a text, and characters and items of all fields together, that are read.
+            max_length: Characters and items that are read of the message, of the extras together, of the bound fields
+                together, and of the exception.
+            prefix: What is written before a value, for example ``" {}="``.
+            write: Writes a value.
         """
-        self._mask_keys = mask_keys
-        self._longest = self._left = longest
-        self._room = 0  # of the field that is being read
-        self.is_cut = False
+        self._service = {} if service is None else {"service": service}
+        self._mask_keys = tuple(mask_keys)
+        self._max_length = max_length
+        self._prefix, self._value = prefix, write
+        self._keys: dict[str, _Key] = {}
+        self._texts: dict[str, str] = {}  # {text: as it is written}, unless something in it is masked
 
-    def text(self, text: str) -> str:
-        """Return a message or a traceback, masked."""
-        self._room = self._longest
-        return self._text(text)
+    def read(
+        self, record: logging.LogRecord
+    ) -> tuple[str, str, Mapping[str, Value], Mapping[str, Value], dict[str, Value]]:
+        """Return what ``record`` says.
 
-    def field(self, value: Any) -> Value:  # Any: whatever was logged
-        """Return the value of a field."""
-        self._room = room = max(self._left, _ALWAYS_READ)
-        read = self._read(value)
-        self._left -= room - self._room
-        return read
+        Returns:
+            The message; the extras and the bound fields as they are written; the extras; the bound fields; the fields
+            that come last. No name occurs twice. If the message cannot take its arguments, it comes without them.
+        """
+        own = record.__dict__
+        bindings = context.bindings()
+        bound: Bound = bindings.written
+        if bound is None or bound.reader is not self:
+            bound = self._bound(bindings)
+        keys = list(own)
+        if len(keys) >= _OWN_COUNT and keys[_OWN_COUNT - 1] == _LAST_OWN:
+            del keys[:_OWN_COUNT]
+        is_cut = False
+        if len(keys) + len(bound.fields) > MAX_FIELDS:
+            keys, is_cut = self._within_limit(keys, record.name, bound)
+        extras, text, are_valid, is_value_cut = self._fields(keys, own, record.name, own, bound.keys)
+        if not (are_valid and extras.keys().isdisjoint(bound.fields)):
+            replaced = {key for key in keys if not _is_dropped(self._key(key).rule, record.name)}
+            bound = self._bound(bindings, replaced, extras, own)
 
-    def is_secret(self, key: object) -> bool:
-        """Say whether the value under ``key``, a text or its bytes, must be masked."""
-        name = key.decode("utf-8", "replace") if isinstance(key, bytes) else as_text(key)
-        return is_secret_key(name[: self._longest], self._mask_keys)
-
-    def _read(self, value: Any) -> Value:
-        if type(value) is str:
-            return self._text(value)
-        if value is None or isinstance(value, bool | float):
-            return value
-        if type(value) is int and value.bit_length() < _MAX_BITS:
-            return value
-        if isinstance(value, Mapping | list | tuple):
-            return self._json(value)
-        return self._text(self._as_text(value))
-
-    def _text(self, text: str) -> str:
-        room = max(self._room, 0)
-        self._room -= len(text)
-        if len(text) <= room:
-            return mask_text(text)
-        self.is_cut = True
-        return mask_text(_begin(text, room))
-
-    def _as_text(self, value: object) -> str:
-        # The text of bytes takes four times as much memory.
-        return as_text(value[: self._room + 1] if isinstance(value, bytes | bytearray) else value)
-
-    def _json(self, value: Any) -> str:
+        last: dict[str, Value] = {}
         try:
-            return json.dumps(self._masked(value), ensure_ascii=False)
-        except RecursionError:
-            return f"<{type(value).__name__}: nested too deep>"
-        except Exception as error:  # noqa: BLE001  # another thread may be changing it, and the record must be written
-            return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
+            message, is_message_cut = self._message(record)
+            is_cut = is_cut or is_message_cut
+        except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
+            message = self._text_of(record.msg)
+            values = ValueReader(self._mask_keys, self._max_length)
+            last[unique_name("args_", {}, extras, bound.fields)] = values.field(record.args)
+            is_cut = is_cut or values.is_cut
+        if type(message) is not str:
+            message = as_text(message)  # a subclass may say of itself that it has no line break
+        if len(message) > self._max_length:
+            message, is_cut = begin_of(message, self._max_length), True
+        message = mask_text(message)
+        if record.exc_info or record.exc_text or record.stack_info:
+            values = ValueReader(self._mask_keys, self._max_length)
+            last |= _exception(record, values, self._max_length)
+            is_cut = is_cut or values.is_cut
+        if is_cut or is_value_cut or bound.is_cut:
+            last[_TRUNCATED] = True
+            if _TRUNCATED in extras or _TRUNCATED in bound.fields:
+                extras = {name: value for name, value in (extras | bound.fields).items() if name != _TRUNCATED}
+                return message, self.write(extras), extras, {}, last
+        return message, f"{text}{bound.text}", extras, bound.fields, last
 
-    def _masked(self, value: Any, *, in_list: bool = False) -> Any:
-        """Return ``value`` with its secrets replaced, in copies of its containers."""
-        self._room -= 1
-        if isinstance(value, Mapping):
-            return self._mapping(value)
-        if isinstance(value, list | tuple):
-            # A header, (b"authorization", b"…"). A list in no list, ["password", "email"], has names only.
-            if len(value) == 2 and (in_list or isinstance(value, tuple)) and self._names_a_secret(value[0]):
-                return [self._masked(value[0]), MASK]
-            return self._items(value)
-        if isinstance(value, int):
-            self._room -= value.bit_length() // 3  # its digits
-            return as_text(value) if value.bit_length() >= _MAX_BITS else value
-        if value is None or isinstance(value, float):
-            return value
-        return self._text(value if isinstance(value, str) else self._as_text(value))
+    def replace(self, record: logging.LogRecord, error: Exception) -> tuple[logging.LogRecord, dict[str, Value]]:
+        """Return a record to write in place of one that cannot be read, and its fields: the ids, and why."""
+        name, level, message = (
+            one if type(one) is str else other
+            for one, other in (
+                (record.name, "root"),
+                (record.levelname, "ERROR"),
+                (record.msg, "A record is unreadable"),
+            )
+        )
+        safe = logging.LogRecord(name, logging.ERROR, "", 0, mask_text(message[: self._max_length]), None, None)
+        safe.levelname = level
+        bound = {**self._service, **context.bindings().fields}
+        ids: dict[str, Value] = {key: mask_text(one) for key in IDS if type(one := bound.get(key)) is str}
+        return safe, ids | {"unreadable": type(error).__name__, _TRUNCATED: True}
 
-    def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
-        found = {}
-        for key, inner in value.items():
-            if self._is_full():
-                break
-            name = as_text(key)
-            self._room -= len(name)
-            found[name] = MASK if self.is_secret(key) else self._masked(inner)
+    def _message(self, record: logging.LogRecord) -> tuple[str, bool]:
+        """Return the message with its arguments, of which those that are too long are cut, and whether one was."""
+        message, args = record.msg, record.args
+        if args:
+            # One mapping stands for all of them, as `logging.LogRecord` has it.
+            each = args if type(args) is tuple else (args,)
+            if any(type(one) not in _CONSTANTS and not is_short(one, self._max_length) for one in each):
+                return str(message) % tuple(self._text_of(one) for one in each), True
+        elif type(message) is not str and not is_short(message, self._max_length):
+            return cut_text(message), True
+        return record.getMessage(), False
+
+    def _text_of(self, value: object) -> str:
+        return as_text(value) if is_short(value, self._max_length) else cut_text(value)
+
+    def write(self, fields: Mapping[str, Value]) -> str:
+        """Return the fields as they are written."""
+        return "".join(f"{self._prefix.format(name)}{self._value(value)}" for name, value in fields.items())
+
+    def _fields(
+        self, keys: Iterable[str], source: Mapping[str, object], logger: str | None, *taken: Container[str]
+    ) -> tuple[dict[str, Value], str, bool, bool]:
+        """Return the fields of ``keys`` in ``source``.
+
+        Args:
+            keys: What to read, in this order.
+            source: A record's attributes, or what is bound.
+            logger: Whose records drop some extras; None drops nothing.
+            taken: Names that a key which is not valid must not get.
+
+        Returns:
+            Their values, how they are written, whether each key is its own name, and whether a value was cut.
+        """
+        found: dict[str, Value] = {}
+        tried: dict[str, int] = {}
+        text, are_valid = "", True
+        values: ValueReader | None = None
+        known, texts = self._keys, self._texts
+        for key in keys:
+            name, prefix, rule = known.get(key) or self._key(key)
+            value: Any = source[key]  # Any: whatever was logged
+            if rule is not None:
+                if _is_dropped(rule, logger):
+                    continue
+                if not rule.is_valid:
+                    are_valid = False
+                    name = unique_name(name, tried, found, *taken)
+                    prefix = self._prefix.format(name)
+                if rule.is_secret:
+                    value = MASK
+            kind = type(value)
+            if kind is str:
+                written = texts.get(value)
+                if written is None and len(value) <= ALWAYS_READ:
+                    value, written = self._short_text(value)
+                elif written is None:
+                    values = values or ValueReader(self._mask_keys, self._max_length)
+                    value = values.field(value)
+                    written = self._value(value)
+            elif kind is int and -_MAX_INT < value < _MAX_INT:
+                written = str(value)
+            elif kind is float and isfinite(value):
+                written = repr(value)
+            else:
+                values = values or ValueReader(self._mask_keys, self._max_length)
+                value = values.field(value)
+                written = self._value(value)
+            found[name] = value
+            text = f"{text}{prefix}{written}"
+        return found, text, are_valid, values is not None and values.is_cut
+
+    def _short_text(self, text: str) -> tuple[str, str]:
+        """Return a text, masked, and how it is written."""
+        masked = mask_text(text)
+        written = self._value(masked)
+        if masked == text:  # what holds a secret is not kept
+            _remember(self._texts, text, written)
+        return masked, written
+
+    def _key(self, key: object) -> _Key:
+        """Return what is known about ``key``, which is no text if somebody has put it on the record by hand."""
+        name = valid_key(as_text(key))
+        drops = (logger for logger, extra in DROPPED_EXTRAS.items() if extra == key)
+        rule = _Rule(
+            is_valid=name == key,
+            is_secret=is_secret(key, self._mask_keys, self._max_length),
+            dropped_by="" if key in STANDARD else next(drops, None),
+        )
+        found = _Key(name, self._prefix.format(name), None if rule == _ORDINARY else rule)
+        if type(key) is str:
+            _remember(self._keys, key, found)
         return found
 
-    def _items(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
-        found = []
-        for inner in value:
-            if self._is_full():
-                break
-            found.append(self._masked(inner, in_list=True))
-        return found
+    def _bound(
+        self,
+        bindings: context.Bindings,
+        replaced: Collection[str] = (),
+        extras: Collection[str] = (),
+        own: Container[str] = STANDARD,
+    ) -> Bound:
+        """Return what is bound, without what a record's extras replace.
 
-    def _is_full(self) -> bool:
-        self.is_cut = self.is_cut or self._room <= 0
-        return self._room <= 0
+        Args:
+            bindings: What is bound.
+            replaced: Keys of extras.
+            extras: Names of extras.
+            own: The record's attributes, whose names no other key gets.
+        """
+        source = {**bindings.fields, **{key: name for key, name in self._service.items() if key not in bindings.fields}}
+        keys = [key for key in source if key not in replaced]
+        room = MAX_FIELDS - len(extras)
+        if is_cut := len(keys) > room:
+            ids = [key for key in IDS if key in keys]
+            others = (key for key in keys if key not in IDS)
+            keys = [*islice(others, max(room - len(ids), 0)), *ids]
+        fields, text, _, is_value_cut = self._fields(keys, source, None, extras, own, source)
+        bound = Bound(self, set(keys), fields, text, is_cut=is_cut or is_value_cut)
+        # A list may have changed by the next record.
+        if not extras and all(type(value) in _CONSTANTS for value in source.values()):
+            bindings.written = bound
+        return bound
 
-    def _names_a_secret(self, key: object) -> bool:
-        return isinstance(key, str | bytes) and self.is_secret(key)
-
-
-def as_text(value: object) -> str:
-    """Return ``str(value)``, or what it raised."""
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001  # whatever an object's __str__ does, its record must be written
-        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
-
-
-def _begin(text: str, length: int) -> str:
-    """Return the beginning of ``text`` without a URL or JWT that the cut left without the end by which it is known."""
-    text = text[:length]
-    for sign in ("://", "eyJ"):
-        at = text.rfind(sign)
-        if at >= 0 and len(text[at:].split(None, 1)) == 1:
-            text = text[: at + len(sign)]
-    return text
-
-
-def level(record: logging.LogRecord) -> str:
-    """Return the level's name, of capitals, digits and underscores."""
-    return _fit_level(record.levelname)
-
-
-def moment(record: logging.LogRecord) -> str:
-    """Return the time in UTC, with a comma and milliseconds."""
-    return f"{second(record.created // 1)},{int(record.msecs) % 1000:03d}"
-
-
-@lru_cache(maxsize=8)
-def second(since_epoch: float) -> str:
-    """Return a whole second since the epoch as a date and time in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(since_epoch))
+    def _within_limit(self, keys: Iterable[str], logger: str, bound: Bound) -> tuple[list[str], bool]:
+        """Return the keys of the extras that are written next to what is bound, and whether others are dropped."""
+        kept: list[str] = []
+        room = MAX_FIELDS - len(bound.fields)
+        for key in keys:
+            if _is_dropped(self._key(key).rule, logger):
+                continue
+            if key not in bound.keys:  # otherwise the extra takes its place
+                if not room:
+                    return kept, True
+                room -= 1
+            kept.append(key)
+        return kept, False
 
 
-def logger(record: logging.LogRecord) -> str:
-    """Return the logger's name, printable and without spaces, quotes and "="."""
-    return _fit_logger(record.name)
+_ORDINARY = _Rule(is_valid=True, is_secret=False, dropped_by=None)
 
 
-@lru_cache(maxsize=256)
-def _fit_level(name: str) -> str:
-    fitted = re.sub(r"[^A-Z0-9_]", "_", name.upper())
-    return fitted if fitted[:1].isalpha() else f"LEVEL_{fitted}"
+def _is_dropped(rule: _Rule | None, logger: str | None) -> bool:
+    if rule is None or rule.dropped_by is None or logger is None:
+        return False
+    return not rule.dropped_by or logger.partition(".")[0] == rule.dropped_by
 
 
-@lru_cache(maxsize=1024)
-def _fit_logger(name: str) -> str:
-    return "".join(c if c.isprintable() and c not in ' "=' else "_" for c in name) or "root"
+def _remember[T](memo: dict[str, T], key: str, value: T) -> None:
+    """Keep ``value`` for the next record, if ``key`` is short. A full memo starts again."""
+    if len(key) <= _LONGEST_KEPT:
+        if len(memo) >= _KEPT:
+            memo.clear()
+        memo[key] = value
 
 
-def read(
-    record: logging.LogRecord, service: Mapping[str, str], mask_keys: Collection[str], longest: int
-) -> tuple[str, dict[str, Value]]:
-    """Return the message, or as it is where it cannot take its arguments, and the fields in their order.
-
-    ``truncated`` is among the fields if something was left out.
-
-    Args:
-        record: What was logged.
-        service: ``{"service": name}``, or nothing.
-        mask_keys: Keys that are secret in addition to those that `redaction` knows.
-        longest: Characters and items that are read of the message, of the fields together, and of the exception.
-    """
-    reader = Reader(mask_keys, longest)
-    own, bound = vars(record), inherited(context.bindings(), service)
-    chosen, reader.is_cut = _chosen(record, bound)
-    found: dict[str, Value] = {}
-    tried: dict[str, int] = {}
-    for key, value in chosen.items():
-        name = fit(as_text(key))
-        if name != key:  # a key that fits keeps its name
-            name = free_name(name, tried, found, own, bound)
-        found[name] = MASK if reader.is_secret(key) else reader.field(value)
-    try:
-        text = record.getMessage()
-    except Exception:  # noqa: BLE001  # whatever it holds, the record must be written
-        text = as_text(record.msg)
-        found[free_name("args_", tried, found)] = reader.field(record.args)
-    message = reader.text(text)
-    found |= _exception(record, reader, longest)
-    return message, found | ({"truncated": True} if reader.is_cut else {})
+def read_head(record: logging.LogRecord) -> tuple[str, str, str]:
+    """Return the level, the time in UTC with a comma and milliseconds, and the logger, valid in a line."""
+    level, second, logger = _head(record.levelname, record.created // 1, record.name)
+    return level, f"{second}{_MILLISECONDS[int(record.msecs) % 1000]}", logger
 
 
-def _chosen(record: logging.LogRecord, bound: Mapping[str, object]) -> tuple[dict[str, object], bool]:
-    """Return the extras and what is bound, MAX_FIELDS at most, and whether there are more."""
-    kept = bound
-    if len(bound) > MAX_FIELDS:
-        ids = [key for key in IDS if key in bound]
-        others = (key for key in bound if key not in IDS)
-        kept = {key: bound[key] for key in chain(islice(others, MAX_FIELDS - len(ids)), ids)}
-    room, is_cut = MAX_FIELDS - len(kept), len(kept) < len(bound)
-    told = TOLD_ELSEWHERE.get(record.name.partition(".")[0])
-    extras: dict[str, object] = {}
-    for key, value in vars(record).items():
-        if key in STANDARD or (told and key == told):
-            continue
-        if key not in kept:  # where it is, the extra takes its place
-            if not room:
-                is_cut = True
-                break
-            room -= 1
-        extras[key] = value
-    return extras | {key: value for key, value in kept.items() if key not in extras}, is_cut
+# They come again, within a second.
+@lru_cache(maxsize=512)
+def _head(level: str, second: float, logger: str) -> tuple[str, str, str]:
+    level = re.sub(r"[^A-Z0-9_]", "_", level.upper())
+    return (
+        level if level[:1].isalpha() else f"LEVEL_{level}",
+        time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second)),
+        "".join(c if c.isprintable() and c not in ' "=' else "_" for c in logger) or "root",
+    )
 
 
-def inherited(bindings: context.Bindings, service: Mapping[str, str]) -> dict[str, object]:
-    """Return what every record here says: what is bound, and the service, in this order."""
-    return {**bindings.fields, **{key: name for key, name in service.items() if key not in bindings.fields}}
-
-
-def fit(key: str) -> str:
-    """Return ``key`` as a line may bear it."""
-    return _fit(key[:64])
-
-
-@lru_cache(maxsize=4096)
-def _fit(key: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key) or "_"
+def valid_key(key: str) -> str:
+    """Return the name of a field for ``key``: characters that a name cannot hold become "_", reserved names get one."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key[:64]) or "_"
     return f"{name}_" if name in RESERVED else name
 
 
-def _exception(record: logging.LogRecord, reader: Reader, longest: int) -> dict[str, Value]:
+def _exception(record: logging.LogRecord, values: "ValueReader", max_length: int) -> dict[str, Value]:
     found: dict[str, Value] = {}
     trace = record.exc_text or ""
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, traceback = record.exc_info
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        found = {"exc_type": name, "exc_msg": reader.text(as_text(error))}
-        parts = TracebackException(type(error), error, traceback, compact=True).format()
-        trace = "".join(_until(parts, longest)).rstrip("\n")
+        if error is None or is_short_error(error, max_length):
+            found = {"exc_type": name, "exc_msg": values.text(as_text(error))}
+            parts: Iterator[str] = TracebackException(kind, error, traceback, compact=True).format()
+        else:
+            values.is_cut = True
+            found = {"exc_type": name, "exc_msg": values.text(cut_text(error.args))}
+            parts = chain(format_tb(traceback), [f"{name}, of which more is not shown"])
+        trace = "".join(_until(parts, max_length)).rstrip("\n")
     if record.stack_info:
         trace = f"{trace}\n{record.stack_info}".lstrip("\n")
-    return found | ({"trace": reader.text(trace)} if trace else {})
+    return found | ({"trace": values.text(trace)} if trace else {})
 
 
 def _until(texts: Iterable[str], length: int) -> Iterator[str]:

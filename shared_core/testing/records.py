@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared_core.logs.formatters import TextFormatter, parse_line
+from shared_core.logs import TextFormatter, parse_line
 
 
 class _Keeping(logging.Handler):

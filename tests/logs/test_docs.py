@@ -13,7 +13,7 @@ import re2
 from shared_core import context
 from shared_core.logging_config import get_logging_config
 from shared_core.logs import TextFormatter, parse_line
-from tests.logs.test_hostile import Hostile
+from tests.logs.hostile import Hostile
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "logs.md").read_text()

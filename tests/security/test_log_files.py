@@ -166,10 +166,11 @@ def test_a_fifo_whose_reader_is_slow_loses_nothing(path, open_handler):
     )
     lines = [f"{number} " + "x" * 1000 for number in range(300)]
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True) as reader:
-        os.close(os.open(path, os.O_WRONLY))  # it is there
+        held = os.open(path, os.O_WRONLY)  # waits for the reader, which stays until the last writer has closed
         handler = open_handler(path)
         write(handler, *lines)
         handler.close()
+        os.close(held)
         read = reader.stdout.read().splitlines()
 
     assert read == lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared_core.logs.formatters import parse_line
+from shared_core.logs.line import parse_line
 
 # As `shared_core.logs.line` has it.
 _TEXT = re.compile(r'([A-Z][A-Z0-9_]*) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ([^\s="]+)(?= |$)', re.ASCII)
