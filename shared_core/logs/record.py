@@ -292,7 +292,7 @@ def _is_dropped(rule: _Rule | None, logger: str | None) -> bool:
 
 
 def _is_secret(key: object, mask_keys: Collection[str], max_length: int) -> bool:
-    """Say whether the value under ``key``, a text or its bytes, must be masked."""
+    """Return whether the value under ``key``, a text or its bytes, must be masked."""
     name = key.decode("utf-8", "replace") if isinstance(key, bytes) else as_text(key)
     return is_secret_key(name[:max_length], mask_keys)
 
