@@ -1,8 +1,8 @@
-"""The LOGGING of every service: one format, on the console and in a file, at a level for each environment."""
+"""The LOGGING dict of every service: one format, on the console and in a file, at a level for each environment."""
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -14,7 +14,10 @@ _FORMATTERS = {
     "dev": "shared_core.logs.DevFormatter",
 }
 
-# Loggers that bring handlers and formats of their own: they are emptied, and their records come to the root.
+# What happens to an extra whose name a LogRecord has already.
+ClashingExtras = Literal["rename", "raise"]
+
+# Loggers with handlers and formats of their own: their handlers are removed, so that the root writes their records.
 _BROUGHT_IN = ("django", "django.server", "gunicorn.error", "gunicorn.access", "celery")
 
 
@@ -30,6 +33,7 @@ def get_logging_config(
     levels: Mapping[str, str] | None = None,
     mask_keys: Collection[str] = (),
     max_record_bytes: int = 65536,
+    clashing_extras: ClashingExtras = "rename",
 ) -> dict[str, Any]:  # Any: logging's dictionary schema
     """Return LOGGING, a plain dict that a service may edit; nothing is opened yet.
 
@@ -42,7 +46,7 @@ def get_logging_config(
         environment: ENVIRONMENT: development, test, staging or production. Unset: production.
         level: LOG_LEVEL, for the root and ``apps``. Unset: INFO, and DEBUG in development.
         format: LOG_FORMAT: text, json, or dev, for a developer's console; a file is text then. Unset: text.
-        log_file: LOG_FILE: a file to append to beside the console. Unset or empty: none.
+        log_file: LOG_FILE: a file to append to, in addition to the console. Unset or empty: none.
         log_file_max_bytes: Rotate the file before it grows past this; 0 never does.
         log_file_backups: How many rotated files to keep.
         levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
@@ -50,15 +54,23 @@ def get_logging_config(
         mask_keys: Further keys whose values are never written.
         max_record_bytes: Longer records are cut, and marked with ``truncated=true``; at least 256. A record with more
             than 256 fields is cut and marked too.
+        clashing_extras: What happens to an extra whose name a LogRecord has already, for example ``name``. "rename":
+            it is written as ``name_``. For that, every logger of the process gets a class that derives from its own,
+            see `shared_core.logs.extras.ClashingExtras`. "raise": logging raises KeyError, as it does without this
+            package, and no logger class is touched.
 
     Raises:
-        ImproperlyConfigured: A level, format, environment or number is none; the message names what is allowed.
+        ImproperlyConfigured: An argument or variable is not valid; the message names the values that are.
     """
     _check_number("log_file_max_bytes", log_file_max_bytes, at_least=0)
     _check_number("log_file_backups", log_file_backups, at_least=1)
     _check_number("max_record_bytes", max_record_bytes, at_least=256)
     if isinstance(mask_keys, str):
         raise ImproperlyConfigured(f"mask_keys={mask_keys!r} must be a list of keys: write [{mask_keys!r}].")
+    if clashing_extras not in get_args(ClashingExtras):
+        raise ImproperlyConfigured(
+            f"clashing_extras={clashing_extras!r} is none of {', '.join(get_args(ClashingExtras))}."
+        )
     service = service if service is not None else read("SERVICE_NAME")
     environment = environment_name(environment)
     default = "DEBUG" if environment == "development" else "INFO"
@@ -77,7 +89,7 @@ def get_logging_config(
         "console": {"class": "logging.StreamHandler", "formatter": "verbose", "stream": "ext://sys.stderr"}
     }
     if log_file := log_file if log_file is not None else read("LOG_FILE"):
-        # Files are for tools too, which know neither colours nor blocks.
+        # Tools read files, and know neither colours nor blocks.
         formatters |= {"file": {**formatter, "()": _FORMATTERS["text"]}} if chosen == "dev" else {}
         handlers["file"] = {
             "class": "shared_core.logs.SharedFileHandler",
@@ -95,8 +107,10 @@ def get_logging_config(
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        # On no handler: that it is made is enough.
-        "filters": {"clashing_extras": {"()": "shared_core.logs.extras.ClashingExtras"}},
+        # No handler has this filter: creating it is enough.
+        "filters": {"clashing_extras": {"()": "shared_core.logs.extras.ClashingExtras"}}
+        if clashing_extras == "rename"
+        else {},
         "formatters": formatters,
         "handlers": handlers,
         "loggers": loggers,

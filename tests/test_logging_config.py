@@ -81,6 +81,7 @@ def test_a_value_that_is_wrong_is_an_error_that_names_what_is_allowed(monkeypatc
         ({"log_file_max_bytes": "10MB"}, "log_file_max_bytes='10MB' must be a whole number, 0 or more"),
         ({"log_file_max_bytes": -1}, "log_file_max_bytes=-1 must be a whole number, 0 or more"),
         ({"log_file_backups": 0}, "log_file_backups=0 must be a whole number, 1 or more"),
+        ({"clashing_extras": "drop"}, "clashing_extras='drop' is none of rename, raise"),
         ({"max_record_bytes": True}, "max_record_bytes=True must be a whole number, 256 or more"),
     ],
 )

@@ -152,7 +152,7 @@ SIGNATURES = {
     "shared_core.testing.Route.delay": "(self, seconds)",
     "shared_core.logging_config.get_logging_config": (
         "(service=None, *, environment=None, level=None, format=None, log_file=None, log_file_max_bytes=0, "
-        "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536)"
+        "log_file_backups=5, levels=None, mask_keys=(), max_record_bytes=65536, clashing_extras='rename')"
     ),
     "shared_core.health.readiness_check": "(name, *, timeout=2.0)",
     "shared_core.logs.parse_line": "(line)",

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from shared_core.logs.reader.draw import as_svg, as_text
-from shared_core.logs.reader.filters import Filter, moment, pair
+from shared_core.logs.reader.filters import Filter, parse_condition, parse_time
 from shared_core.logs.reader.lines import FOREIGN, Line
 from shared_core.logs.reader.sources import STDIN, followed, merged, size_of
 from shared_core.logs.reader.trace import TraceError, trace
@@ -57,9 +57,9 @@ def _run(options: argparse.Namespace) -> None:
         request_id=options.request_id,
         level=options.level,
         logger=options.logger,
-        since=moment(options.since, now) if options.since else "",
-        until=moment(options.until, now) if options.until else "",
-        where=tuple(map(pair, options.where)),
+        since=parse_time(options.since, now) if options.since else "",
+        until=parse_time(options.until, now) if options.until else "",
+        where=tuple(map(parse_condition, options.where)),
     )
     names = options.files or [STDIN]
     if options.follow and (options.trace or options.svg):

@@ -1,9 +1,9 @@
-"""What becomes of an extra whose name a LogRecord has already?
+"""Extras whose names a LogRecord has already are renamed, so that logging them does not raise.
 
     logger.info("Ticket opened", extra={"name": "Ada", "message": "It burns."})   # … name_=Ada message_="It burns."
 
-The standard library raises KeyError into the caller, in `logging.Logger.makeRecord`, where no filter or record factory
-can mend it. A logger of another class can.
+The standard library raises KeyError into the caller, in `logging.Logger.makeRecord`. No filter, formatter or record
+factory can prevent that, because each of them runs later. Only another logger class can.
 """
 
 import logging
@@ -14,14 +14,35 @@ from typing import Any
 # What a LogRecord has of its own, and what a formatter puts on it; `makeRecord` refuses these.
 STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
-# A key has 64 characters at most; the others number it.
 # Extras that are read of a mapping of the caller's own kind, which may have no end.
 _MOST = 1024
-_LONGEST_BEGIN = 56
+# A field's name has 64 characters at most; the others number it.
+_LONGEST_STEM = 56
 
 
-class _Lenient(logging.Logger):
-    """Instead of a logger that leaves the making of records to the standard library."""
+class ClashingExtras(logging.Filter):
+    """A filter that makes the loggers of this process rename clashing extras. It lets every record pass.
+
+    **It changes the process, not one handler.** When it is created, `logging.setLoggerClass` gets a class that derives
+    from the present logger class and overrides `makeRecord`. Every existing logger, the root and those of libraries
+    included, gets such a class as its ``__class__``: ``type(logger)`` changes, ``isinstance`` checks still hold. A
+    logger class of a service or library keeps its own `makeRecord`, which is called first. Nothing else changes, and
+    nothing is undone when the filter is removed.
+
+    `get_logging_config` puts it into LOGGING. With ``get_logging_config(clashing_extras="raise")`` it is left out: no
+    logger class is touched, and `logging` raises KeyError as usual.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        logging.setLoggerClass(renaming_class(logging.getLoggerClass()))
+        for logger in [logging.root, *logging.Logger.manager.loggerDict.values()]:
+            if isinstance(logger, logging.Logger):  # the others are placeholders
+                logger.__class__ = renaming_class(type(logger))
+
+
+class _RenamingLogger(logging.Logger):
+    """Mixed into a logger class that does not override `makeRecord`."""
 
     def makeRecord(  # noqa: N802, PLR0917  # as logging has it
         self,
@@ -36,7 +57,7 @@ class _Lenient(logging.Logger):
         extra: Mapping[str, object] | None = None,
         sinfo: str | None = None,
     ) -> logging.LogRecord:
-        """Return a record as `logging.Logger` makes it, whatever its extras are called."""
+        """Return a record as `logging.Logger` makes it, with clashing extras renamed."""
         make = logging.getLogRecordFactory()
         try:
             record = make(name, level, fn, lno, msg, args, exc_info, func, sinfo)
@@ -48,11 +69,11 @@ class _Lenient(logging.Logger):
         return record
 
 
-class _LenientOwn(logging.Logger):
-    """Before a logger that makes records in a way of its own."""
+class _RenamingOverride(logging.Logger):
+    """Mixed into a logger class that overrides `makeRecord`: the override is called first."""
 
     def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: N802  # Any: as logging has it
-        """Return its record, whatever the extras are called."""
+        """Return the record of the override, with clashing extras renamed."""
         try:
             return super().makeRecord(*args, **kwargs)
         except KeyError:
@@ -66,32 +87,21 @@ class _LenientOwn(logging.Logger):
             return record
 
 
-class ClashingExtras(logging.Filter):
-    """A filter that lets all records pass; once there is one, no logger raises for what an extra is called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        logging.setLoggerClass(_lenient(logging.getLoggerClass()))
-        for logger in [logging.root, *logging.Logger.manager.loggerDict.values()]:
-            if isinstance(logger, logging.Logger):  # and no placeholder
-                logger.__class__ = _lenient(type(logger))
+_classes: dict[type[logging.Logger], type[logging.Logger]] = {}  # {logger class: the one derived from it}
 
 
-_made: dict[type[logging.Logger], type[logging.Logger]] = {}
-
-
-def _lenient(kind: type[logging.Logger]) -> type[logging.Logger]:
-    """Return ``kind``, or what is made of it: a service, or a library, may have a class of its own."""
-    if issubclass(kind, _Lenient | _LenientOwn):
+def renaming_class(kind: type[logging.Logger]) -> type[logging.Logger]:
+    """Return a logger class that derives from ``kind`` and renames clashing extras; ``kind`` itself if it does."""
+    if issubclass(kind, _RenamingLogger | _RenamingOverride):
         return kind
-    if kind not in _made:
-        base = _Lenient if kind.makeRecord is logging.Logger.makeRecord else _LenientOwn
-        _made[kind] = type(kind.__name__, (base, kind), {})
-    return _made[kind]
+    if kind not in _classes:
+        mixin = _RenamingLogger if kind.makeRecord is logging.Logger.makeRecord else _RenamingOverride
+        _classes[kind] = type(kind.__name__, (mixin, kind), {})
+    return _classes[kind]
 
 
 def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the caller passed
-    """Put extras on a record, under a longer name where it has, or will have, an attribute of that name."""
+    """Put extras on a record; one that clashes with an attribute, or with one of a formatter, is renamed."""
     own = record.__dict__
     try:
         if type(extra) is not dict:
@@ -110,15 +120,16 @@ def _add(record: logging.LogRecord, extra: Any) -> None:  # Any: whatever the ca
 
 
 def unique_name(name: str, tried: dict[str, int], *taken: Container[str]) -> str:
-    """Return ``name``, or where it is taken ``name_``, ``name__``, ``name_3`` and so on, as long as a key may be.
+    """Return ``name``; if it is taken, ``name_``, ``name__``, ``name_3`` and so on, within 64 characters.
 
     Args:
-        name: What it is to be.
-        tried: How many endings each beginning has had, ``{"name": 2}``. Kept, so that n equal names take n steps.
-        taken: Where it must not be.
+        name: The wanted name.
+        tried: How many suffixes each stem has had, ``{"name": 2}``. Kept by the caller, so that n equal names take n
+            steps.
+        taken: The names that are in use.
     """
-    found, begin = name, name[:_LONGEST_BEGIN]
+    found, stem = name, name[:_LONGEST_STEM]
     while any(found in names for names in taken):
-        number = tried[begin] = tried.get(begin, 0) + 1
-        found = begin + ("_" * number if number < 3 else f"_{number}")
+        number = tried[stem] = tried.get(stem, 0) + 1
+        found = stem + ("_" * number if number < 3 else f"_{number}")
     return found

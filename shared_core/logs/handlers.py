@@ -1,7 +1,7 @@
-"""Where do log lines go when the destination fails?
+"""Log files that fail safely: a destination that cannot be written costs a warning a minute, and nothing else.
 
-A file that cannot be written costs one warning a minute on the console, and nothing else: the service starts, the
-request goes on, other destinations get their lines. Once it can be written again, a line tells how many were lost.
+The service starts, the request goes on, and other destinations get their lines. Once the destination can be written
+again, a line on the console reports how many records were lost.
 """
 
 import contextlib
@@ -15,21 +15,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_TELL_EVERY = 60.0  # seconds
+_WARN_EVERY = 60.0  # seconds
 
-# A pipe or FIFO that is full is waited for, once until it takes a record again.
+# How long a full pipe or FIFO is waited for; once, until it takes a record again.
 _WAIT_FOR_READER = 1.0  # seconds
 # Another process rotates in milliseconds. One that holds the lock for longer costs a second of waiting in 25.
 _LOCK_TRIES, _LOCK_PAUSE = 20, 0.01  # seconds
 _ROTATE_AGAIN_AFTER = 5.0  # seconds
-# Reopened by name, these are what they were, so they are never rotated.
+# Opening these by name gives the same device again, so they are never rotated.
 _DEVICES = ("/dev/", "/proc/")
-# No open waits, neither for the reader of a FIFO, and no terminal becomes the process's own.
+# Opening never waits for the reader of a FIFO, and never makes a terminal the controlling one.
 _OPEN = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-class Losses:
-    """What could not be written to one destination: told on the console, once a minute, and once it is over."""
+class LossReporter:
+    """Counts the records that one destination lost, and reports them on the console.
+
+    A report comes at most once a minute, and once the destination takes records again.
+    """
 
     def __init__(
         self, destination: str, format_record: Callable[[logging.LogRecord], str], clock: Callable[[], float]
@@ -38,39 +41,39 @@ class Losses:
         self._format = format_record
         self._clock = clock
         self._count = 0
-        self._told_at: float | None = None
-        self._is_told = False  # of these losses
+        self._warned_at: float | None = None
+        self._is_reported = False  # the present losses
 
     def count(self, why: str) -> None:
-        """Count a record that is lost."""
+        """Count a lost record; report it if a report is due."""
         self._count += 1
         if self._is_due():
-            self._is_told = True
-            self.tell(f"{why}; {self._count} records lost")
+            self._is_reported = True
+            self.report(f"{why}; {self._count} records lost")
 
     def end(self, how: str, *, for_good: bool = False) -> None:
-        """Tell what was lost, if anything was; where it comes and goes, once a minute too, or when it ends for good."""
-        if self._count and (self._is_told or for_good or self._is_due()):
-            count, self._count, self._is_told = self._count, 0, False
-            self.tell(f"{how}; {count} records were lost to it")
+        """Report how many records were lost, if that was reported before, if a report is due, or ``for_good``."""
+        if self._count and (self._is_reported or for_good or self._is_due()):
+            count, self._count, self._is_reported = self._count, 0, False
+            self.report(f"{how}; {count} records were lost to it")
 
     def warn(self, text: str) -> None:
-        """Tell of something that loses no record, once a minute."""
+        """Report what loses no record, at most once a minute."""
         if self._is_due():
-            self.tell(text)
+            self.report(text)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Write a line to the console, in the destination's own format."""
-        # No handler is asked to: the console's may be the one in trouble, or there is none.
+        # Not by a handler: the console's may be the one that fails, or there is none.
         record = logging.LogRecord(__name__, logging.WARNING, "", 0, f"{self._destination} {text}", None, None)
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"{self._format(record)}\n")
 
     def _is_due(self) -> bool:
         now = self._clock()
-        if self._told_at is not None and now - self._told_at < _TELL_EVERY:
+        if self._warned_at is not None and now - self._warned_at < _WARN_EVERY:
             return False
-        self._told_at = now
+        self._warned_at = now
         return True
 
 
@@ -78,9 +81,9 @@ class SharedFileHandler(logging.Handler):
     """Appends each record to a file that other processes write and rotate too, and that may be moved away.
 
     A record is one ``write`` to a file opened for appending, so records of several processes never mix. A symbolic link
-    is followed, and its target rotated. A file that cannot be rotated is written on, with a warning a minute on the
-    console. A FIFO or device is written, and never rotated: one without a reader is an error at once, one that is full
-    is waited for, 1 s at most.
+    is followed, and its target rotated. A file that cannot be rotated grows on, with a warning a minute on the console.
+    A FIFO or device is never rotated. A FIFO without a reader is an error at once; a full one is waited for, 1 s at
+    most.
     """
 
     def __init__(
@@ -106,14 +109,14 @@ class SharedFileHandler(logging.Handler):
         self._max_bytes = 0 if is_device else max_bytes
         self._backups = max(backups, 1)
         self._descriptor = self._inode = self._device = -1
-        self._is_torn = False  # the last record is there in part, without its line feed
-        self._is_full = False  # nobody has read since a record was lost
+        self._is_torn = False  # the last record was written in part, without its line feed
+        self._is_full = False  # nothing was read since a record was lost
         self._rotate_from = -math.inf  # the clock's
         self._clock = clock
-        self._losses = Losses(f"Log file {self._filename}", self.format, clock)
+        self._losses = LossReporter(f"Log file {self._filename}", self.format, clock)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append ``record``; never raises for what the file system does."""
+        """Append ``record``. An error of the file system is reported, not raised."""
         try:
             data = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001  # as logging's own handlers do: a record must not break its caller
@@ -137,9 +140,9 @@ class SharedFileHandler(logging.Handler):
         super().close()
 
     def _open_where_it_is_now(self) -> int:
-        """Open the file, anew where it was moved or removed since; return its size in bytes."""
+        """Open the file, again if it was moved or removed; return its size in bytes."""
         try:
-            status = os.stat(self._filename)  # noqa: PTH116  # asked for each record: a Path makes its text each time
+            status = os.stat(self._filename)  # noqa: PTH116  # called for each record, and a Path builds its text each time
         except FileNotFoundError:
             status = None
         if status is None or self._inode != status.st_ino or self._device != status.st_dev:
@@ -152,7 +155,7 @@ class SharedFileHandler(logging.Handler):
     def _write(self, data: bytes) -> None:
         deadline = time.monotonic() + _WAIT_FOR_READER
         whole = len(data)
-        while data:  # again where a disk fills up or a signal comes
+        while data:  # a full disk or a signal leaves a part of it
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
@@ -171,9 +174,9 @@ class SharedFileHandler(logging.Handler):
         return bool(poll.poll(seconds * 1000))
 
     def _rotate(self, coming: int) -> None:
-        """Rotate the file; if that cannot be done, warn and let it grow."""
+        """Rotate the file. If that fails, warn and let it grow."""
         try:
-            # Of the target, where the name is a link: the next file is to be there, too.
+            # If the name is a link, its target is rotated: the next file is created there, too.
             self._shift(os.path.realpath(self._filename), coming)
         except OSError as error:
             self._rotate_from = self._clock() + _ROTATE_AGAIN_AFTER
@@ -182,7 +185,7 @@ class SharedFileHandler(logging.Handler):
             self._open_where_it_is_now()
 
     def _shift(self, filename: str, coming: int) -> None:
-        # One process shifts the files; the others, who waited for the lock, find a small one.
+        # One process renames the files; the others waited for the lock, and find a small file.
         guard = os.open(f"{filename}.lock", os.O_RDWR | os.O_NOFOLLOW | _OPEN, 0o640)
         try:
             if self._is_mine_to_rotate(guard, coming):
@@ -195,10 +198,10 @@ class SharedFileHandler(logging.Handler):
             os.close(guard)
 
     def _is_mine_to_rotate(self, guard: int, coming: int) -> bool:
-        """Lock the file that guards the rotation; say whether nobody else has rotated meanwhile.
+        """Lock the file that guards the rotation; return whether no other process has rotated meanwhile.
 
         Raises:
-            BlockingIOError: Another process does not let go of the lock.
+            BlockingIOError: Another process keeps the lock.
         """
         for number in range(1, _LOCK_TRIES + 1):
             try:

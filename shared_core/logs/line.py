@@ -1,4 +1,4 @@
-r"""One line a record, readable by people and exact for tools: its grammar, written and read.
+r"""The grammar of a log line, written and parsed: one line a record, readable by people and exact for tools.
 
     INFO 2025-11-20 10:30:45,123 apps.tickets Ticket opened ticket_id=42 request_id=0f8fad5b service=ticket
 
@@ -9,7 +9,7 @@ r"""One line a record, readable by people and exact for tools: its grammar, writ
     bare null, true, false and numbers are typed; a string that reads as one of them, or is empty, is quoted
     an exception is the last fields: exc_type= exc_msg= trace="…\n…"
 
-A key stands once in a line: the record's extras win over what is bound to the request, that over ``service``.
+A key occurs once in a line. The record's extras win over what is bound, and that over ``service``.
 """
 
 import datetime as dt
@@ -31,7 +31,7 @@ _ascii_json_string = json.JSONEncoder().encode
 
 
 def write_message(text: str) -> str:
-    """Return the message, or the first field with it."""
+    """Return the message as it is written: itself, or the field ``msg``."""
     return text if is_message(text) else f"msg={_quoted(text)}"
 
 
@@ -49,7 +49,7 @@ def write_json(value: str | float | None) -> str:
 
 
 def is_message(text: str) -> bool:
-    """Say whether ``text`` may stand in a line as it is."""
+    """Return whether ``text`` is a message of the grammar."""
     return bool(text) and text.isprintable() and "=" not in text and text[0] not in '" ' and text[-1] != " "
 
 
@@ -64,13 +64,13 @@ def escape(text: str) -> str:
 
 
 def parse_line(line: str) -> dict[str, Any]:
-    """Return what a line says.
+    """Return the record that a line holds.
 
     Returns:
         ``{"level": "INFO", "time": aware datetime, "logger": "apps", "message": "…", "fields": {key: value}}``.
 
     Raises:
-        ValueError: ``line`` is no record of this grammar.
+        ValueError: ``line`` is not a record of this grammar.
     """
     line = line.removesuffix("\n")
     head = _HEAD.match(line)

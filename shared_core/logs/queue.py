@@ -1,4 +1,4 @@
-"""Who waits for a slow destination? A thread, and no request."""
+"""A queue and a thread for slow destinations, so that no request waits for them."""
 
 import contextlib
 import copy
@@ -10,7 +10,7 @@ import weakref
 from queue import Full, Queue
 from typing import Any
 
-from shared_core.logs.handlers import Losses
+from shared_core.logs.handlers import LossReporter
 
 _WAITING = 10_000  # records
 _FLUSHED_WITHIN = 5.0  # seconds
@@ -20,14 +20,14 @@ _queued: weakref.WeakSet["QueuedHandler"] = weakref.WeakSet()
 
 
 class QueuedHandler(logging.handlers.QueueHandler):
-    """Has its records written by a thread of its own, so that nobody waits for a slow destination.
+    """Hands records to a thread of its own, which writes them to slow destinations.
 
         LOGGING["handlers"]["queue"] = {"class": "shared_core.logs.QueuedHandler", "handlers": ["syslog"]}
         LOGGING["root"]["handlers"] = ["console", "queue"]
 
-    A record is formatted where it is logged, with what is bound there. The thread is each process's own, from its first
-    record on: forks go on logging, and write nothing twice. What waits is written before the process exits, within 5 s.
-    10,000 records wait at most, or ``maxsize`` of the ``queue`` that `logging.config` is told of; further ones are
+    A record is formatted where it is logged, with what is bound there. Each process starts a thread of its own with its
+    first record: a forked child goes on logging, and writes nothing twice. Waiting records are written before the
+    process exits, within 5 s. At most 10,000 records wait, or ``maxsize`` of the ``queue`` in LOGGING; further ones are
     lost, with a warning a minute on the console.
     """
 
@@ -40,7 +40,7 @@ class QueuedHandler(logging.handlers.QueueHandler):
         queue.maxsize = queue.maxsize or _WAITING
         self._thread: threading.Thread | None = None
         self._gave_up = False
-        self._losses = Losses("Log queue", self._format_as_first, time.monotonic)
+        self._losses = LossReporter("Log queue", self._format_as_first, time.monotonic)
         _queued.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -61,7 +61,7 @@ class QueuedHandler(logging.handlers.QueueHandler):
                     self._losses.end("takes records again")
 
     def flush(self) -> None:
-        """Wait, for 5 s at most, until all that was logged is written."""
+        """Wait, for 5 s at most, until every waiting record is written."""
         if self._thread is None or self._gave_up:
             return
         with self.queue.all_tasks_done:
@@ -69,14 +69,14 @@ class QueuedHandler(logging.handlers.QueueHandler):
             left = self.queue.unfinished_tasks
         if left:
             self._gave_up = True
-            self._losses.tell(f"still holds {left} records after {_FLUSHED_WITHIN:g} s")
+            self._losses.report(f"still holds {left} records after {_FLUSHED_WITHIN:g} s")
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write the waiting records, and end the thread."""
         self.flush()
         if self._gave_up:
             for handler in self.listener.handlers:
-                handler.createLock()  # the thread keeps the old one, for which the process's end would wait
+                handler.createLock()  # the thread keeps the old one, and the process would wait for it to exit
         with contextlib.suppress(Full):
             if self._thread is not None:
                 self.queue.put_nowait(None)
@@ -86,8 +86,8 @@ class QueuedHandler(logging.handlers.QueueHandler):
 
     def _start(self) -> None:
         for handler in self.listener.handlers:
-            if not isinstance(handler.formatter, _FormattedBefore):
-                handler.setFormatter(_FormattedBefore(handler.formatter))
+            if not isinstance(handler.formatter, _Preformatted):
+                handler.setFormatter(_Preformatted(handler.formatter))
         self._thread = threading.Thread(target=_write_all, args=(self.queue,), name="log queue", daemon=True)
         self._thread.start()
 
@@ -95,7 +95,7 @@ class QueuedHandler(logging.handlers.QueueHandler):
         return self.listener.handlers[0].format(record)
 
     def _forget_parent(self) -> None:
-        """In a forked child: the thread is the parent's, and so is what waits for it."""
+        """Start again in a forked child: the thread and its waiting records are the parent's."""
         self.queue, self._thread = Queue(self.queue.maxsize), None
 
 
@@ -110,8 +110,8 @@ def _write_all(waiting: Queue[tuple[logging.Handler, logging.LogRecord] | None])
         waiting.task_done()
 
 
-class _FormattedBefore(logging.Formatter):
-    """Returns the text that a record brings along; formats those that bring none."""
+class _Preformatted(logging.Formatter):
+    """Returns the text that `QueuedHandler` put on a record; formats a record that has none."""
 
     def __init__(self, formatter: logging.Formatter | None) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class _FormattedBefore(logging.Formatter):
 
 
 def flush_queues() -> None:
-    """Wait until all queues of this process are written; for processes that end without the interpreter's exit."""
+    """Wait until all queues of this process are written. For processes that end without the interpreter's exit."""
     for handler in list(_queued):
         handler.flush()
 

@@ -1,7 +1,7 @@
-"""What must never be written down, in a log line or an error's text.
+"""Masks secrets, which must never be written in a log line or an error's text.
 
 A key is secret by its name, whatever its spelling: ``password``, ``X-Api-Key``, ``accessToken``, ``DB_PASSWORD``. In a
-text, what follows such a key is, and what looks like a secret by itself: a JWT, a bearer token, a URL's userinfo.
+text, the value after such a key is masked, and whatever looks like a secret: a JWT, a bearer token, a URL's userinfo.
 """
 
 import base64
@@ -18,8 +18,8 @@ _SECRET_KEY = re.compile(
     r"|jwt|signature|pwd|^dsn$|^auth$"
 )
 
-# Words that begin like a secret's, and what counts secrets or tells when they change. Matched in the words of a key,
-# lower-cased and joined by "_".
+# Words that begin like a secret's, and names of counters of secrets and of times at which secrets change. Matched in
+# the words of a key, lower-cased and joined by "_".
 _HARMLESS_WORD = re.compile(
     r"(?<![a-z0-9])(?:tokeni[sz](?:e|er|ers|ed|ing|ation)|secretar(?:y|ies|ial|iat)|passwordless)(?![a-z0-9])"
 )
@@ -88,7 +88,7 @@ _VALUE = re.compile(
     r"""|\((?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'|[^()"'\r\n])*+\)|[\[{(][^\r\n]*"""
     # Quoted in a text that is quoted itself: up to a quote with as many backslashes.
     r"""|(\\{1,16})(["'])(?:(?!(?<!\\)\1\2)[^\r\n])*+(?:\1\2)?"""
-    # Quoted; where the quote does not end, the rest of the line.
+    # Quoted; if the quote does not end, the rest of the line.
     r"""|"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?"""
     r"""|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|["'][^\r\n]*)"""
     # What stands at the end of it, without a space, was within a quote that began in another line.
@@ -101,7 +101,7 @@ _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
 def is_secret_key(key: str, more: Collection[str] = ()) -> bool:
-    """Say whether the value under ``key`` must be masked.
+    """Return whether the value under ``key`` must be masked.
 
     Args:
         key: The name of a log field, header, query parameter or setting, in any spelling.
@@ -113,16 +113,16 @@ def is_secret_key(key: str, more: Collection[str] = ()) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_secret(key: str, more: tuple[str, ...]) -> bool:
-    plain = _plain(key)
-    if any(plain == _plain(name) for name in more):
+    normalized = _normalized(key)
+    if any(normalized == _normalized(name) for name in more):
         return True
-    if _SECRET_KEY.search(plain) is None:
+    if _SECRET_KEY.search(normalized) is None:
         return False
     words = _NEXT_WORD.sub("_", key).lower()
-    return _COUNT.search(words) is None and _SECRET_KEY.search(_plain(_HARMLESS_WORD.sub("", words))) is not None
+    return _COUNT.search(words) is None and _SECRET_KEY.search(_normalized(_HARMLESS_WORD.sub("", words))) is not None
 
 
-def _plain(key: str) -> str:
+def _normalized(key: str) -> str:
     return _SEPARATORS.sub("", key.lower())
 
 
@@ -203,7 +203,7 @@ def _without_credentials(found: re.Match[str]) -> str:
 
 
 def _is_userinfo(text: str) -> bool:
-    """Say whether ``text`` is ``user:password`` in base64, RFC 7617 §2."""
+    """Return whether ``text`` is ``user:password`` in base64, RFC 7617 §2."""
     try:
         return ":" in base64.b64decode(text, validate=True).decode()
     except ValueError:
@@ -222,7 +222,7 @@ def redact_url(url: str) -> str:
     """Return ``url`` without userinfo and fragment, and with the values of its query masked.
 
     A query is masked whole: a signed link's parameters are secrets under names that nobody can list.
-    What is no URL at all comes back as ``***``.
+    Text that is not a URL comes back as ``***``.
     """
     try:
         parts = urlsplit(url)

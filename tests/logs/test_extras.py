@@ -1,4 +1,4 @@
-"""Extras whose names a LogRecord has already; each test in a process of its own, for loggers are the process's."""
+"""Extras whose names a LogRecord has already; each test in a process of its own, because it changes all loggers."""
 
 import subprocess
 import sys
@@ -114,3 +114,32 @@ logging.setLoggerClass(Own)
 
     (line,) = done.stderr.splitlines()
     assert parse_line(line)["fields"] == {"made_by": "own", "ticket_id": 2, "name_": 1, "service": "ticket"}
+
+
+def printed(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+RAISE = """
+import logging, logging.config
+before = logging.getLogger("apps.before")
+from shared_core.logging_config import get_logging_config
+logging.config.dictConfig(get_logging_config("ticket", clashing_extras="raise"))
+after = logging.getLogger("apps.after")
+print(type(before) is logging.Logger, type(after) is logging.Logger, type(logging.root) is logging.RootLogger)
+try:
+    after.info("x", extra={"name": 1})
+except KeyError as error:
+    print(error)
+"""
+
+
+def test_with_raise_no_logger_class_is_touched_and_logging_raises():
+    assert printed(RAISE) == ["True True True", "\"Attempt to overwrite 'name' in LogRecord\""]
+
+
+def test_with_rename_every_logger_keeps_being_an_instance_of_its_class():
+    code = "print(*(isinstance(logger, logging.Logger) for logger in (before, after, logging.root)))"
+
+    assert printed(BEGIN + code + "\nprint(type(logging.root).__mro__[2].__name__)") == ["True True True", "RootLogger"]

@@ -1,4 +1,4 @@
-"""How does a request look: as a timeline in a terminal, and as a picture?"""
+"""Draws the trace of a request: as a timeline in a terminal, and as a picture."""
 
 from collections.abc import Iterator
 from html import escape

@@ -1,4 +1,4 @@
-"""Which records are asked for?"""
+"""Filters: which records are shown."""
 
 import datetime as dt
 import json
@@ -16,7 +16,7 @@ _LEVELS = logging.getLevelNamesMapping()
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """What a record must be; nothing asks for all of them."""
+    """The conditions that a record must meet; without any, every line passes."""
 
     request_id: str = ""  # or the beginning of one
     level: str = ""  # this one, or one above it
@@ -27,7 +27,7 @@ class Filter:
 
     @property
     def asks(self) -> bool:
-        """Whether anything is asked for."""
+        """Whether there are conditions."""
         return self != Filter()
 
     @property
@@ -36,12 +36,12 @@ class Filter:
         return self.request_id.encode()
 
     def passes(self, line: Line) -> bool:
-        """Say whether ``line`` is asked for."""
+        """Return whether ``line`` meets the conditions."""
         if not line.is_record:
             return not self.asks
         if (self.since and line.time < self.since) or (self.until and line.time > self.until):
             return False
-        # A level that nobody knows is not left out: it may be worse than all.
+        # A record of an unknown level is shown: it may be worse than CRITICAL.
         if self.level and _LEVELS.get(line.level, logging.CRITICAL) < _LEVELS[self.level]:
             return False
         if self.logger and not f"{line.logger}.".startswith(f"{self.logger}."):
@@ -63,11 +63,11 @@ def written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def moment(text: str, now: dt.datetime) -> str:
-    """Return the time that ``text`` means: ISO 8601, in UTC where it names no zone, or ``10m``, so long before ``now``.
+def parse_time(text: str, now: dt.datetime) -> str:
+    """Return the time that ``text`` means: ISO 8601, in UTC unless it names a zone, or ``10m``: so long before ``now``.
 
     Raises:
-        ValueError: It means none.
+        ValueError: ``text`` is not a time.
     """
     try:
         if (ago := _AGO.fullmatch(text)) is not None:
@@ -76,17 +76,17 @@ def moment(text: str, now: dt.datetime) -> str:
             time = dt.datetime.fromisoformat(text)
             time = time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
     except (ValueError, OverflowError):  # longer ago than the calendar reaches
-        raise ValueError(f"{text!r} is no time: write 10m, 2h, or 2025-11-20T10:30 (UTC)") from None
+        raise ValueError(f"{text!r} is not a time: write 10m, 2h, or 2025-11-20T10:30 (UTC)") from None
     return f"{time:%Y-%m-%d %H:%M:%S},{time.microsecond // 1000:03d}"
 
 
-def pair(text: str) -> tuple[str, str]:
+def parse_condition(text: str) -> tuple[str, str]:
     """Return the field and the value of ``key=value``.
 
     Raises:
-        ValueError: It is no such pair.
+        ValueError: ``text`` has no key or no ``=``.
     """
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise ValueError(f"{text!r} is no key=value: write ticket_id=42")
+        raise ValueError(f"{text!r} is not key=value: write ticket_id=42")
     return key, value

@@ -1,4 +1,4 @@
-"""What does a line of a log say: a record of ours, as text or as JSON, or something else that stands beside it?"""
+"""Lines of a log: records, as text or as JSON, and other lines between them."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 # "ticket-service-1  | ", as `docker compose logs` writes before each.
 _COMPOSE = re.compile(r"[A-Za-z0-9._-]+ +\| ")
 
-# Beside a line that is no record, which could otherwise pass for one.
+# Before a line that is not a record, which could otherwise look like one.
 FOREIGN = "? "
 
 
@@ -23,7 +23,7 @@ FOREIGN = "? "
 class Line:
     """A line of a log.
 
-    One that is no record, of a traceback say, has the time of the one before it, so that it stays there.
+    A line that is not a record, for example of a traceback, has the time of the line before it, so that it stays there.
     """
 
     text: str  # without the line feed, and printable
@@ -36,7 +36,7 @@ class Line:
         """Return the record, as `shared_core.logs.parse_line` does.
 
         Raises:
-            ValueError: It is none after all.
+            ValueError: The line only looks like a record.
         """
         if not self.text.startswith("{"):
             return parse_line(self.text)
@@ -64,7 +64,7 @@ def read(raw: Iterable[bytes], wanted: bytes = b"") -> Iterator[Line]:
 
 
 def read_line(data: bytes, time: str = "", *, goes_on: bool = False) -> Line:
-    """Return what one line says.
+    """Return one line.
 
     Args:
         data: The line, or a piece of it.
@@ -96,7 +96,7 @@ def _json(text: str) -> Line | None:
 
 
 def _printable(text: str) -> str:
-    """Return ``text`` with what a terminal would obey written as it is escaped."""
+    """Return ``text`` with control characters escaped."""
     if text.isprintable():
         return text
     return "".join(map(_shown, text))

@@ -1,4 +1,4 @@
-"""Where do the lines come from? Files and standard input, merged by time, and what is written to them later."""
+"""Sources of lines: files and standard input, merged by time, and files that are followed."""
 
 import contextlib
 import errno
@@ -47,11 +47,11 @@ def merged(names: Sequence[str], wanted: bytes = b"", advance: Callable[[int], o
 
 
 def size_of(name: str) -> int:
-    """Return how many bytes there are to read, by what a zipped file says itself; 0 where that cannot be known."""
+    """Return how many bytes there are to read; 0 if that is unknown. A gzipped file states its size itself."""
     path = Path(name)
     if not path.is_file():
         return 0
-    with contextlib.suppress(OSError), path.open("rb") as file:  # reading it will tell
+    with contextlib.suppress(OSError), path.open("rb") as file:  # reading it later reports the error
         size = file.seek(0, os.SEEK_END)
         if not name.endswith(".gz") or size < _ISIZE:
             return size
@@ -98,7 +98,7 @@ def _errors_of(name: str) -> Iterator[None]:
 
 
 class Followed:
-    """A file from its present end on, also where it is moved away and made anew."""
+    """A file that is followed from its present end, also after it was moved away and created again."""
 
     def __init__(self, name: str) -> None:
         self._path = Path(name)

@@ -1,4 +1,4 @@
-"""What happened in one request, in all services: which call led to which answer, when, how long, and what failed?"""
+"""The trace of one request through all services: which call led to which answer, when, how long, and what failed."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,13 +10,14 @@ from shared_core.logs.reader.lines import Line
 # A picture of more would show nothing, and hold all of it in memory.
 MAX_RECORDS = 5_000
 
-# Milliseconds by which the clocks of two machines may differ, and by which a line is written after what it tells.
+# Milliseconds by which the clocks of two machines may differ, and by which a line is written after the event that it
+# reports.
 _SLACK = 50.0
 
 
 @dataclass
 class Step:
-    """A stretch of time in a service, or a moment, where ``ms`` is None."""
+    """A span of time in a service; if ``ms`` is None, an instant."""
 
     kind: str  # "answer", "call" or "record"
     service: str
@@ -67,7 +68,7 @@ class TraceError(ValueError):
 
 
 def trace(lines: Iterable[Line]) -> Trace:
-    """Return what the records of one request tell.
+    """Return the trace that the records of one request describe.
 
     Raises:
         TraceError: There are none, they are of several requests, or there are too many.
@@ -97,10 +98,10 @@ def trace(lines: Iterable[Line]) -> Trace:
 
 
 def _ms(record: Mapping[str, Any]) -> float | None:
-    """Return the duration that an access line or a call's line tells."""
+    """Return the duration in an access line or in the line of a call."""
     ms = record["fields"].get("ms")
-    tells = record["logger"] in {"shared_core.access", "shared_core.http"} and "method" in record["fields"]
-    return float(ms) if tells and isinstance(ms, int | float) and not isinstance(ms, bool) and ms >= 0 else None
+    has_duration = record["logger"] in {"shared_core.access", "shared_core.http"} and "method" in record["fields"]
+    return float(ms) if has_duration and isinstance(ms, int | float) and not isinstance(ms, bool) and ms >= 0 else None
 
 
 def _step(record: Mapping[str, Any], began: dt.datetime) -> Step:

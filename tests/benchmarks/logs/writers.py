@@ -8,7 +8,7 @@ from typing import Any
 
 from shared_core import context
 from shared_core.logs import JsonFormatter, SharedFileHandler, TextFormatter
-from shared_core.logs.extras import _lenient
+from shared_core.logs.extras import renaming_class
 from tests.benchmarks.logs.records import MESSAGE
 
 OURS = "shared_core"
@@ -35,9 +35,9 @@ def writers(folder: Path | None) -> dict[str, Write]:
     All but the one that says so look before each record whether their file was moved, as ours does.
     """
     found = {
-        OURS: _logged(OURS, folder, TextFormatter(service="ticket"), lenient=True),
+        OURS: _logged(OURS, folder, TextFormatter(service="ticket"), renames=True),
         STANDARD: _logged("standard", folder, logging.Formatter(STANDARD_FORMAT)),
-        "shared_core, LOG_FORMAT=json": _logged("json", folder, JsonFormatter(service="ticket"), lenient=True),
+        "shared_core, LOG_FORMAT=json": _logged("json", folder, JsonFormatter(service="ticket"), renames=True),
     }
     if folder:
         found[f"{STANDARD}, blind to logrotate"] = _logged("unwatched", folder, logging.Formatter(STANDARD_FORMAT))
@@ -50,9 +50,9 @@ def writers(folder: Path | None) -> dict[str, Write]:
     return found
 
 
-def _logged(name: str, folder: Path | None, formatter: logging.Formatter, *, lenient: bool = False) -> Write:
-    logger = _logger(lenient=lenient)
-    logger.addHandler(_handler(name, folder, formatter, lenient=lenient))
+def _logged(name: str, folder: Path | None, formatter: logging.Formatter, *, renames: bool = False) -> Write:
+    logger = _logger(renames=renames)
+    logger.addHandler(_handler(name, folder, formatter, renames=renames))
 
     def write(number: int, extra: dict[str, Any]) -> None:
         logger.info(MESSAGE, number, extra=extra)
@@ -60,16 +60,16 @@ def _logged(name: str, folder: Path | None, formatter: logging.Formatter, *, len
     return write
 
 
-def _logger(*, lenient: bool = False) -> logging.Logger:
-    kind = _lenient(logging.Logger) if lenient else logging.Logger  # what the filter makes
+def _logger(*, renames: bool = False) -> logging.Logger:
+    kind = renaming_class(logging.Logger) if renames else logging.Logger  # what the filter makes
     return kind("apps.tickets", logging.INFO)
 
 
-def _handler(name: str, folder: Path | None, formatter: logging.Formatter, *, lenient: bool = False) -> logging.Handler:
+def _handler(name: str, folder: Path | None, formatter: logging.Formatter, *, renames: bool = False) -> logging.Handler:
     handler: logging.Handler
     if folder is None:
         handler = logging.StreamHandler(_Null())
-    elif lenient:
+    elif renames:
         handler = SharedFileHandler(str(folder / name))
     elif name == "unwatched":
         handler = logging.FileHandler(folder / name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared_core import context
 from shared_core.logs import TextFormatter
-from shared_core.logs.extras import _lenient
+from shared_core.logs.extras import renaming_class
 from tests.benchmarks.figures import Figure, Ratios, Result
 from tests.benchmarks.logs.records import MESSAGE, REQUEST_ID, extras, records
 from tests.benchmarks.logs.tables import COLUMNS, absolute
@@ -59,7 +59,7 @@ def record(runs: int, count: int) -> Result:
 
 def disabled(runs: int, count: int) -> Result:
     """Compare calls that are below the logger's level."""
-    loggers = {OURS: _lenient(logging.Logger), STANDARD: logging.Logger}  # as in writers.py
+    loggers = {OURS: renaming_class(logging.Logger), STANDARD: logging.Logger}  # as in writers.py
     work = {name: _not_writing(kind("apps", logging.INFO), count * 10) for name, kind in loggers.items()}
     taken = in_turn(work, runs)
     figure = taken[OURS].beside(taken[STANDARD], "a disabled level beside logging's", DISABLED)

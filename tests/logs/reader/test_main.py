@@ -183,10 +183,10 @@ def test_gzipped_logs_and_standard_input_are_read(tmp_path, run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--since", "soon"], "'soon' is no time: write 10m"),
-        (["--since", "9999999d"], "'9999999d' is no time: write 10m"),
-        (["--until", "9" * 20 + "d"], "is no time: write 10m"),
-        (["--where", "novalue"], "'novalue' is no key=value: write ticket_id=42"),
+        (["--since", "soon"], "'soon' is not a time: write 10m"),
+        (["--since", "9999999d"], "'9999999d' is not a time: write 10m"),
+        (["--until", "9" * 20 + "d"], "is not a time: write 10m"),
+        (["--where", "novalue"], "'novalue' is not key=value: write ticket_id=42"),
         (["--follow", "--trace"], "leave out --follow"),
     ],
 )
