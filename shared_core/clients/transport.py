@@ -36,7 +36,7 @@ from shared_core.clients.exceptions import (
 )
 from shared_core.clients.failures import Failure
 from shared_core.clients.limits import Limit
-from shared_core.clients.wire import BodyError, NotConnectedError
+from shared_core.clients.wire import BodyError, HeadError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -121,6 +121,8 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
         return _timed_out(cause, limit, sent=sent and not isinstance(cause, _CONNECT_TIMEOUTS))
     if isinstance(cause, DecodeError):
         return Failure(InvalidResponse, "the body's content coding is broken", cause, is_retriable=False)
+    if isinstance(cause, HeadError):
+        return Failure(InvalidResponse, text, cause, is_retriable=False, health=ServiceHealth.UP)
     # A bare OSError is how requests' own adapter says that a CA bundle or a client's certificate is not there.
     missing = isinstance(cause, TLSFilesError) or (type(cause) is OSError and cause.errno is None and sent)
     permanent = missing or isinstance(reason, SSLCertVerificationError | ValueError)
