@@ -1,16 +1,34 @@
-"""Reading the body of a response: as a stream, or as JSON."""
+"""What callers read of a response: its cookies, and its body as a stream or as JSON."""
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Self
 
 import requests
 import urllib3
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from shared_core.clients.exceptions import ServiceError
 
 
-class StreamedResponse(requests.Response):
+class LazyResponse(requests.Response):
+    """A response whose cookies are parsed if somebody reads them. No client sends them back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.__dict__["cookies"]
+
+    @cached_property
+    def cookies(self) -> RequestsCookieJar:  # type: ignore[override]  # an attribute of requests'
+        """The cookies that the service sets."""
+        jar = RequestsCookieJar()
+        if self.raw is not None:
+            extract_cookies_to_jar(jar, self.request, self.raw)  # type: ignore[no-untyped-call]  # requests'
+        return jar
+
+
+class StreamedResponse(LazyResponse):
     """A response whose body the caller reads, within the call's limits; else a ServiceError is raised."""
 
     _error_of: Callable[[Exception], ServiceError]

@@ -50,7 +50,7 @@ def test_each_verb_sends_its_method_and_returns_a_response(client, server, verb)
     server.script(answer(201, "body"))
     response = getattr(client, verb)("/x", params={"a": "1"})
 
-    assert type(response) is requests.Response
+    assert isinstance(response, requests.Response)
     assert (response.status_code, response.text) == (201, "" if verb == "head" else "body")
     assert (server.received[0].method, server.received[0].path) == (verb.upper(), "/x?a=1")
 
