@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from http.client import HTTPException
 from typing import Any, Self
 
 import requests
@@ -10,6 +11,10 @@ import urllib3
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from shared_core.clients.exceptions import ServiceError
+
+# What reading a body raises if the service breaks it; requests' own errors are OSErrors. If the size of a chunk is
+# negative or larger than any memory, http.client raises ValueError or OverflowError.
+READ_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, ValueError, OverflowError)
 
 
 class LazyResponse(requests.Response):
@@ -51,7 +56,7 @@ class StreamedResponse(LazyResponse):
         while True:
             try:
                 part = next(parts, None)
-            except (OSError, urllib3.exceptions.HTTPError) as exc:  # requests' own errors are OSErrors
+            except READ_ERRORS as exc:
                 self.close()
                 raise self._error_of(exc) from None
             if part is None:

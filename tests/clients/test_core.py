@@ -251,7 +251,22 @@ class TestRedirects:
         assert "Authorization" not in script.sent[1].headers
         assert [action.with_certificate for action in script.actions] == [True, False]
 
-    @pytest.mark.parametrize("location", ["ftp://user/x", "http://a@user:8000/", "//user\\@evil/x"])
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "ftp://user/x",
+            "http://a@user:8000/",
+            "//user\\@evil/x",
+            "http://[::1/",
+            "//[x]/",
+            "http://[v1.x]/",
+            "http://℀/".encode().decode("latin-1"),
+            "//a\uff0fb/".encode().decode("latin-1"),
+            "http://user:x/",
+            "http://user:99999/",
+            "/\u2028",
+        ],
+    )
     def test_to_an_unsafe_url_none_is_followed(self, location):
         script = Script(a_call(), answered(302, Location=location))
 
