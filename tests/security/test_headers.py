@@ -207,34 +207,9 @@ NAMES = [
     b"Set-Cookie: a=b; expires=",
 ]
 BITS = [
-    *(
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\n",
-        b"\r",
-        b"-1",
-        b"5",
-        b"0",
-        b"zz",
-        b"hello",
-        b"\xff\xfe",
-        b"/",
-        b"http://",
-        b"[",
-        b"]",
-    ),
-    *(b"\0", b":", b";", b"=", b'"', b" ", b"\t", b"FFFFFFFFFFFFFFFFFF\r\n", b"+3\r\nabc\r\n"),
-    *(
-        b"0x3\r\nabc\r\n",
-        b"-5\r\n",
-        b"utf-7",
-        b"nope",
-        b"1 a 1",
-        b"\xe2\x84\x80",
-        b"\xef\xbc\x8f",
-        b"\x1f\x8b\x08",
-        b"x\x9c",
-    ),
+    *(b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"-1", b"5", b"0", b"zz", b"hello", b"\xff\xfe", b"/", b"http://", b"["),
+    *(b"]", b"\0", b":", b";", b"=", b'"', b" ", b"\t", b"FFFFFFFFFFFFFFFFFF\r\n", b"+3\r\nabc\r\n", b"-5\r\n"),
+    *(b"0x3\r\nabc\r\n", b"utf-7", b"nope", b"1 a 1", b"\xe2\x84\x80", b"\xef\xbc\x8f", b"\x1f\x8b\x08", b"x\x9c"),
 ]
 HEADERS = st.tuples(st.sampled_from(NAMES), st.lists(st.sampled_from(BITS), max_size=3).map(b"".join)).map(
     lambda pair: pair[0] + pair[1] + b"\r\n"
