@@ -343,6 +343,28 @@ def test_a_budget_that_is_spent_ends_the_call_with_its_last_error():
     assert (second.story, type(second.error)) == (["send"], ServerError)
 
 
+@pytest.mark.parametrize(
+    ("call", "outcomes", "earned"),
+    [
+        ({}, [answered(200)], 0.5),
+        ({}, [answered(503), answered(200)], -0.5),  # a retry earns nothing
+        ({"token": lambda: "x"}, ["old", answered(401), "new", answered(200)], 0.5),
+        ({"seconds": 0.0}, [], 0.0),
+        ({"token": lambda: "x"}, [TokenError("no token")], 0.0),
+        ({"token": lambda: "x", "seconds": 1.0}, [("late", 2.0)], 0.0),
+        ({"open_transaction": "default"}, [], 0.0),
+    ],
+    ids=["sent", "retried", "renewed", "too late", "no token", "a token too late", "in a transaction"],
+)
+def test_a_call_earns_when_it_is_sent(call, outcomes, earned):
+    budget = RetryBudgetState(RetryBudget(ratio=0.5, reserve=10))
+    for _ in range(5):
+        budget.spend()
+    Script(a_call(budget=budget, **call), *outcomes)
+
+    assert budget.left == 5 + earned
+
+
 def test_a_response_that_cannot_be_read_is_an_error():
     script = Script(a_call(), answered(200, b"<html>", Content_Type="text/html"), read=read_json)
 
