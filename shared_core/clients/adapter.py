@@ -14,13 +14,13 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_encoding_from_headers, select_proxy
 from urllib3.util.ssl_ import create_urllib3_context
 
 from shared_core.clients import wire
 from shared_core.clients.limits import Limit
+from shared_core.clients.response import LazyResponse
 from shared_core.origins import origin_of
 from shared_core.timing import reset_after_fork
 
@@ -125,8 +125,8 @@ class PooledAdapter(HTTPAdapter):
             return {"ssl_context": self._contexts[verify, cert]}
 
     def _response(self, request: requests.PreparedRequest, raw: urllib3.HTTPResponse) -> requests.Response:
-        """Return the response as requests' own adapter does; cookies are read only if there are some."""
-        response = requests.Response()
+        """Return the response as requests' own adapter does, but for its cookies."""
+        response = LazyResponse()
         response.status_code = raw.status
         response.headers = CaseInsensitiveDict(raw.headers.itermerged())
         response.encoding = get_encoding_from_headers(response.headers)
@@ -135,8 +135,6 @@ class PooledAdapter(HTTPAdapter):
         response.url = str(request.url)
         response.request = request
         response.connection = self
-        if "Set-Cookie" in response.headers:
-            extract_cookies_to_jar(response.cookies, request, raw)  # type: ignore[no-untyped-call]  # requests'
         return response
 
 

@@ -10,6 +10,10 @@ from typing import Any
 # RFC 9110 §5.6.2: what a method and a header's name are made of.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
+# RFC 9110 §5.5: no control character but a tab. In bytes, 0x80 to 0x9f may be parts of UTF-8.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
 
 @dataclass(frozen=True)
 class Timeout:
@@ -65,23 +69,34 @@ def check_headers(headers: Any) -> dict[str, str | bytes | None]:  # Any: the ca
         return {}
     if not isinstance(headers, Mapping):
         raise TypeError(f"headers must be a mapping, not {type(headers).__name__}")
+    check_prepared_headers(headers)
+    for name, value in headers.items():
+        # RFC 9112 §6.1: with another one than the body's own, the service reads a part of the body as a request.
+        if value is not None and name.lower() == "transfer-encoding":
+            raise ValueError("headers: Transfer-Encoding cannot be set, it follows from the body")
+    return dict(headers)
+
+
+def check_prepared_headers(headers: Mapping[Any, Any]) -> None:  # Any: as above
+    """Raise where one of ``headers`` cannot be sent."""
     for name, value in headers.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ValueError(f"headers: {name!r} is no name of a header")
         if value is not None:
             check_header_value(f"headers: the value of {name}", value)
-    return dict(headers)
 
 
 def check_header_value(name: str, value: object) -> None:
     """Raise where a header cannot carry ``value``, which may be a secret and is not shown."""
     if not isinstance(value, str | bytes):
         raise TypeError(f"{name} must be a text, not {type(value).__name__}")
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
-    if text != text.strip() or any(character in text for character in "\r\n\0"):
-        raise ValueError(f"{name} holds a line break, a NUL or white space at an edge")
+    is_controlled = _CONTROL.search(value) if isinstance(value, str) else _CONTROL_BYTE.search(value)
+    if is_controlled or len(value) != len(value.strip()):
+        raise ValueError(f"{name} holds a line break, another control character or white space at an edge")
+    if isinstance(value, bytes):
+        return
     try:
-        text.encode("latin-1")
+        value.encode("latin-1")
     except UnicodeEncodeError:
         # From None: the original would show the value.
         raise ValueError(f"{name} holds a character outside of latin-1") from None

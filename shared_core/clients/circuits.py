@@ -13,7 +13,7 @@ The state is kept per origin and rule, for all clients of the process. A forked 
 
 import heapq
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -24,7 +24,8 @@ from shared_core.clients.arguments import check_count, check_seconds
 from shared_core.origins import Origin
 from shared_core.timing import reset_after_fork
 
-# The state of so many origins is kept. Users may choose the hosts that a client calls, so this bounds memory.
+# The state of so many named origins is kept, and of so many others. Users may choose the hosts that a client without a
+# base URL calls, so this bounds memory.
 _MAX_ORIGINS = 1024
 
 # Seconds without a call after which a failure or a spent budget may be forgotten.
@@ -235,6 +236,29 @@ class _States[K, S: _State](dict[K, S]):
             return list(self.items())
 
 
+class _Table[R, S: _State]:
+    """The states of origins by rule. Those that users may choose take no place from those that the service names."""
+
+    def __init__(self, make: Callable[[R], S]) -> None:
+        self._make = make
+        self.named: _States[tuple[Origin, R], S] = _States()
+        self.others: _States[tuple[Origin, R], S] = _States()
+
+    def find(self, origin: Origin, rule: R, now: float, *, is_named: bool) -> S:
+        """Return the one state of ``rule`` at ``origin``, whoever calls it."""
+        key = (origin, rule)
+        state = self.named.get(key)
+        if state is None:
+            state = self.others.get(key) or self._make(rule)
+            state = (self.named if is_named else self.others).add(key, state, now)
+        state.used = now
+        return state
+
+    def listed(self) -> list[tuple[Origin, S]]:
+        """Return what is kept, as it is now."""
+        return [(origin, state) for (origin, _), state in (*self.named.listed(), *self.others.listed())]
+
+
 class OriginRegistry:
     """The circuits and retry budgets of all origins. The process has one, and each `TransportOverride` its own."""
 
@@ -245,31 +269,34 @@ class OriginRegistry:
 
     def reset(self) -> None:
         """Start anew, with closed circuits and whole budgets."""
-        self._circuits: _States[tuple[Origin, CircuitBreaker], Circuit] = _States()
-        self._budgets: _States[tuple[Origin, RetryBudget], RetryBudgetState] = _States()
+        self._circuits = _Table[CircuitBreaker, Circuit](Circuit)
+        self._budgets = _Table[RetryBudget, RetryBudgetState](RetryBudgetState)
 
     reset_after_fork = reset
 
-    def circuit(self, origin: Origin, rule: CircuitBreaker, now: float) -> Circuit:
-        """Return the state of ``rule`` at ``origin``."""
-        circuit = self._circuits.get((origin, rule)) or self._circuits.add((origin, rule), Circuit(rule), now)
-        circuit.used = now
-        return circuit
+    def circuit(self, origin: Origin, rule: CircuitBreaker, now: float, *, is_named: bool = False) -> Circuit:
+        """Return the state of ``rule`` at ``origin``.
 
-    def budget(self, origin: Origin, rule: RetryBudget, now: float) -> RetryBudgetState:
-        """Return what is left of ``rule`` at ``origin``."""
-        budget = self._budgets.get((origin, rule)) or self._budgets.add((origin, rule), RetryBudgetState(rule), now)
-        budget.used = now
-        return budget
+        Args:
+            origin: What is called.
+            rule: The client's.
+            now: The time, by the caller's clock.
+            is_named: Code or settings name the origin; else a user may have chosen it.
+        """
+        return self._circuits.find(origin, rule, now, is_named=is_named)
+
+    def budget(self, origin: Origin, rule: RetryBudget, now: float, *, is_named: bool = False) -> RetryBudgetState:
+        """Return what is left of ``rule`` at ``origin``; see `circuit`."""
+        return self._budgets.find(origin, rule, now, is_named=is_named)
 
     def stats(self, now: float) -> Mapping[str, OriginStats]:
         """Return what is known of each origin; where clients' rules differ, the circuit that refuses longest."""
         circuits, budgets = self._circuits.listed(), self._budgets.listed()
         left: dict[str, float] = {}
-        for (origin, _), budget in budgets:
+        for origin, budget in budgets:
             left[str(origin)] = min(budget.left, left.get(str(origin), budget.left))
         found = {name: OriginStats("off", 0, 0.0, retries) for name, retries in left.items()}
-        for (origin, _), circuit in circuits:
+        for origin, circuit in circuits:
             name = str(origin)
             state, failures, wait = circuit.state(now)
             known = found.get(name)

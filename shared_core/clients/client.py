@@ -266,6 +266,8 @@ class HTTPClient:
         service = service or origin.netloc
         has_breaker = config.breaker is not None and conf.is_on("SHARED_CORE_CIRCUIT_BREAKER")
         has_budget = config.budget is not None and conf.is_on("SHARED_CORE_RETRY_BUDGET")
+        # The URL of a token service comes from the service, too.
+        is_named = base is not None or options.is_nested
         call = Call(
             config=config,
             options=options,
@@ -278,8 +280,14 @@ class HTTPClient:
             rewind=rewinder(request.body),
             token=token,
             token_header=token_header,
-            circuit=registry.circuit(origin, config.breaker, now) if config.breaker and has_breaker else None,
-            budget=registry.budget(origin, config.budget, now) if config.budget and has_budget else None,
+            circuit=(
+                registry.circuit(origin, config.breaker, now, is_named=is_named)
+                if config.breaker and has_breaker
+                else None
+            ),
+            budget=(
+                registry.budget(origin, config.budget, now, is_named=is_named) if config.budget and has_budget else None
+            ),
             open_transaction=None if options.is_nested else transactions.find_forbidden(service),
         )
         adapter = override.adapter if override else self._adapter

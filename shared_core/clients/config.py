@@ -168,4 +168,6 @@ def _usual_headers(headers: Headers) -> CaseInsensitiveDict[str | bytes | None]:
         {"User-Agent": f"shared-core/{__version__}", "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}
     )
     usual.update(headers)
+    if "Content-Length" in usual:
+        raise ValueError("headers: Content-Length cannot be set for all calls, it follows from the body")
     return usual

@@ -173,14 +173,14 @@ class CallCore:
             circuit.release(permit, self._health, self._now)
 
     def _run(self) -> Steps[requests.Response]:
-        if self._call.budget is not None:
-            self._call.budget.earn()
         failure: Failure | None = None
         retries, is_renewed = 0, False
         self._check_deadline(failure)
         token = yield from self._fetch_token()
         while True:
             self._check_deadline(failure)
+            if failure is None and self._call.budget is not None:
+                self._call.budget.earn()  # not before: a call that sends nothing costs the service nothing
             began = self._now
             outcome = yield from self._attempt(token)
             elapsed = self._now - began

@@ -39,10 +39,7 @@ def next_request(
     if not (reading or keeps_body) or (keeps_body and not is_replayable):
         return None
     here = str(request.url)
-    # Header bytes arrive decoded as latin-1, and are UTF-8 where they are not ASCII.
-    location = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
-    check_text(location)
-    target = urljoin(here, location)
+    target = _target(here, response.headers["Location"])
     same_origin = origin_of(target) == origin_of(here)
     if not (reading or same_origin):
         return None
@@ -61,3 +58,15 @@ def next_request(
         for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
             following.headers.pop(name, None)
     return following
+
+
+def _target(here: str, location: str) -> str:
+    """Return the URL that a Location header of a response to ``here`` means, not yet checked."""
+    try:
+        # Header bytes arrive decoded as latin-1, and are UTF-8 where they are not ASCII.
+        location = location.encode("latin-1").decode("utf-8", "replace")
+        target = urljoin(here, location)
+    except ValueError:  # a bracket without its other half, for example
+        raise InvalidURLError("the redirect's URL cannot be read", location) from None
+    check_text(location)
+    return target

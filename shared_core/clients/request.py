@@ -10,7 +10,7 @@ from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
 from shared_core import context
-from shared_core.clients.arguments import check_header_value, check_headers
+from shared_core.clients.arguments import check_header_value, check_headers, check_prepared_headers
 from shared_core.clients.config import Headers
 from shared_core.clients.exceptions import UnsafeURL
 from shared_core.origins import InvalidURLError, is_plain, join, origin_of
@@ -63,8 +63,10 @@ def prepare(
         merged["Accept"] = accept
     for name, value in context.outgoing_headers().items():
         merged.setdefault(name, value)
+    length = None
     if headers is not None:
         merged.update(check_headers(headers))
+        length = merged.pop("Content-Length", None)
     if (key := _idempotency_key(idempotency_key)) is not None:
         merged[IDEMPOTENCY_KEY] = key
     if json is not None:
@@ -84,13 +86,15 @@ def prepare(
         if cookies or auth or hooks:  # each of these may read the jar
             prepared.prepare_cookies(cookies or {})
         prepared.prepare_body(data, files)
+        if length is not None:
+            _check_length(length, prepared.headers)
         if auth:
             target = str(prepared.url)
             prepared.prepare_auth(auth, target)
             # It may have changed the URL: a host that was not checked is not called.
             _check_same_origin(target, str(prepared.url))
         if auth or cookies:
-            check_headers(prepared.headers)
+            check_prepared_headers(prepared.headers)
     except InvalidURLError as exc:
         raise UnsafeURL(exc.reason, url=exc.url) from None
     return prepared
@@ -128,6 +132,12 @@ def _check_same_origin(url: str, prepared: str) -> None:
     origin = origin_of(url)
     if origin != origin_of(prepared) and origin.host.isascii():
         raise InvalidURLError("prepared for sending, the URL is one of another origin", url)
+
+
+def _check_length(length: str | bytes, prepared: Headers) -> None:
+    """Raise if ``length`` is not that of the body. The service would read a part of the body as the next request."""
+    if (length if isinstance(length, str) else length.decode("latin-1")) != prepared.get("Content-Length", "0"):
+        raise ValueError("headers: Content-Length is not the length of the body; leave it out")
 
 
 def _encode(json: object) -> bytes:

@@ -1,16 +1,39 @@
-"""Reading the body of a response: as a stream, or as JSON."""
+"""What callers read of a response: its cookies, and its body as a stream or as JSON."""
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cached_property
+from http.client import HTTPException
 from typing import Any, Self
 
 import requests
 import urllib3
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 
 from shared_core.clients.exceptions import ServiceError
 
+# What reading a body raises if the service breaks it; requests' own errors are OSErrors. If the size of a chunk is
+# negative or larger than any memory, http.client raises ValueError or OverflowError.
+READ_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, ValueError, OverflowError)
 
-class StreamedResponse(requests.Response):
+
+class LazyResponse(requests.Response):
+    """A response whose cookies are parsed if somebody reads them. No client sends them back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.__dict__["cookies"]
+
+    @cached_property
+    def cookies(self) -> RequestsCookieJar:  # type: ignore[override]  # an attribute of requests'
+        """The cookies that the service sets."""
+        jar = RequestsCookieJar()
+        if self.raw is not None:
+            extract_cookies_to_jar(jar, self.request, self.raw)  # type: ignore[no-untyped-call]  # requests'
+        return jar
+
+
+class StreamedResponse(LazyResponse):
     """A response whose body the caller reads, within the call's limits; else a ServiceError is raised."""
 
     _error_of: Callable[[Exception], ServiceError]
@@ -33,7 +56,7 @@ class StreamedResponse(requests.Response):
         while True:
             try:
                 part = next(parts, None)
-            except (OSError, urllib3.exceptions.HTTPError) as exc:  # requests' own errors are OSErrors
+            except READ_ERRORS as exc:
                 self.close()
                 raise self._error_of(exc) from None
             if part is None:

@@ -36,7 +36,8 @@ from shared_core.clients.exceptions import (
 )
 from shared_core.clients.failures import Failure
 from shared_core.clients.limits import Limit
-from shared_core.clients.wire import BodyError, NotConnectedError
+from shared_core.clients.response import READ_ERRORS
+from shared_core.clients.wire import BodyError, HeadError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -48,7 +49,7 @@ _UNCODED = frozenset({"", "identity"})
 _PIECE = 65_536
 _PACKED_PIECE = 2048
 
-# What stops an exchange; requests' own errors are OSErrors.
+# What stops an exchange before there is a response; requests' own errors are OSErrors.
 _ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
 
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
@@ -120,7 +121,11 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     if isinstance(cause, _TIMEOUTS):
         return _timed_out(cause, limit, sent=sent and not isinstance(cause, _CONNECT_TIMEOUTS))
     if isinstance(cause, DecodeError):
-        return Failure(InvalidResponse, "the body's content coding is broken", cause, is_retriable=False)
+        text = "the body's content coding is broken"
+    elif type(cause) in {ValueError, OverflowError}:  # see READ_ERRORS
+        text = f"the body is broken: {text}"
+    if isinstance(cause, DecodeError | HeadError):
+        return Failure(InvalidResponse, text, cause, is_retriable=False, health=ServiceHealth.UP)
     # A bare OSError is how requests' own adapter says that a CA bundle or a client's certificate is not there.
     missing = isinstance(cause, TLSFilesError) or (type(cause) is OSError and cause.errno is None and sent)
     permanent = missing or isinstance(reason, SSLCertVerificationError | ValueError)
@@ -160,7 +165,7 @@ def _read(response: requests.Response, *, limit: Limit, max_bytes: int | None) -
         else:
             reason = "the body has a content coding that was not asked for"
             failure = Failure(InvalidResponse, reason, response=response, is_retriable=False)
-    except _ERRORS as exc:
+    except READ_ERRORS as exc:
         failure = failure_of(exc, limit)
     if failure is not None:
         response.close()

@@ -10,6 +10,7 @@ an upgrade moves it:
     urllib3.HTTPConnectionPool    _get_conn, _put_conn, _prepare_proxy      check out, put back, open a tunnel
     urllib3.HTTPConnection        _new_conn, _dns_host                      make the socket
     http.client.HTTPConnection    _tunnel, response_class                   read from the socket
+    http.client.HTTPResponse      begin, which reads anew if headers is None
 """
 
 import contextlib
@@ -21,7 +22,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection as PlainConnection
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import urllib3
@@ -36,6 +37,13 @@ from shared_core.timing import reset_after_fork
 # RFC 9112 §5.2: a line break in a header's value is replaced by a space.
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
 
+# Bytes, of all status lines and headers of one answer, those of interim ones included. http.client alone would take
+# 100 headers of 64 KiB. What is read ahead of a body may come on top, at most a buffer of 8 KiB.
+MAX_HEAD = 65_536
+
+# Interim answers that are passed over. A service sends one or two.
+_MAX_INTERIM = 10
+
 
 class NotConnectedError(Exception):
     """There was no connection to send anything over; ``__cause__`` says why."""
@@ -45,11 +53,16 @@ class BodyError(Exception):
     """The caller's body could not be read; ``__cause__`` says why."""
 
 
+class HeadError(HTTPException):
+    """An answer's head is HTTP, and one that this client does not take."""
+
+
 class _Reader(io.RawIOBase):
-    """Reads from a socket within a limit."""
+    """Reads from a socket within a limit; of the head, so many bytes at most."""
 
     def __init__(self, sock: socket.socket, limit: Limit) -> None:
         self._sock, self._limit = sock, limit
+        self.head: int | None = 0  # bytes that were read of it; None once it is complete
         # Unbuffered: it reads when it is asked to. Until it is closed the socket stays open.
         self._file = sock.makefile("rb", buffering=0)
 
@@ -57,8 +70,13 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # Any: typeshed's WriteableBuffer exists for checkers only
+        if self.head is not None and self.head >= MAX_HEAD:
+            raise HeadError(f"the response's headers are larger than {MAX_HEAD} bytes")
         self._sock.settimeout(self._limit.left())
-        return self._file.readinto(buffer)
+        size = self._file.readinto(buffer)
+        if self.head is not None:
+            self.head += size or 0
+        return size
 
     def close(self) -> None:
         self._file.close()
@@ -68,11 +86,32 @@ class _Reader(io.RawIOBase):
 class _LimitedSocket:
     """As much of a socket as http.client's response asks for."""
 
-    def __init__(self, sock: socket.socket, limit: Limit) -> None:
-        self._sock, self._limit = sock, limit
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # always "rb"
-        return io.BufferedReader(_Reader(self._sock, self._limit))
+        return io.BufferedReader(self._reader)
+
+
+class _Response(HTTPResponse):
+    """A final response, after interim ones."""
+
+    def __init__(self, reader: _Reader, *args: Any, **kwargs: Any) -> None:  # Any: passed on
+        super().__init__(_LimitedSocket(reader), *args, **kwargs)  # type: ignore[arg-type]  # as much as it asks for
+        self._reader = reader
+
+    def begin(self) -> None:
+        """Read the head. http.client takes each interim answer but 100 for the final one."""
+        for _ in range(_MAX_INTERIM + 1):
+            super().begin()
+            if self.status >= 200:
+                self._reader.head = None
+                return
+            # RFC 9110 §15.2.2: only if the client asked for it.
+            if self.status == 101:
+                raise HeadError("101: the service switches to a protocol that was not asked for")
+            self.headers = self.msg = None  # type: ignore[assignment]  # so that it begins again
+        raise HeadError(f"more than {_MAX_INTERIM} interim responses")
 
 
 class _Limited(HTTPConnection):
@@ -107,7 +146,7 @@ class _Limited(HTTPConnection):
         )
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  # type: ignore[override]
-        return HTTPResponse(_LimitedSocket(sock, self.limit), *args, **kwargs)  # type: ignore[arg-type]  # Any: passed on
+        return _Response(_Reader(sock, self.limit), *args, **kwargs)  # Any: passed on
 
     def send(self, data: Any) -> None:  # Any: bytes, from urllib3
         # sendall waits for all of it together, over TLS as well.

@@ -1,5 +1,6 @@
 import datetime
 import gzip
+import io
 import logging
 import os
 import tracemalloc
@@ -50,7 +51,7 @@ def test_each_verb_sends_its_method_and_returns_a_response(client, server, verb)
     server.script(answer(201, "body"))
     response = getattr(client, verb)("/x", params={"a": "1"})
 
-    assert type(response) is requests.Response
+    assert isinstance(response, requests.Response)
     assert (response.status_code, response.text) == (201, "" if verb == "head" else "body")
     assert (server.received[0].method, server.received[0].path) == (verb.upper(), "/x?a=1")
 
@@ -149,6 +150,28 @@ def test_a_request_without_a_body_says_so_where_it_could_have_one(client, server
     getattr(client, verb)("/x")
 
     assert server.received[0].headers["Content-Length"] == length
+
+
+@pytest.mark.parametrize("body", [bytes, bytes.decode, io.BytesIO])
+@pytest.mark.parametrize("length", ["4", b"4"])
+def test_a_content_length_that_is_right_is_sent_once(client, server, body, length):
+    client.put("/x", data=body(b"1234"), headers={"content-length": length})
+
+    assert server.received[0].headers.get_all("Content-Length") == ["4"]
+    assert server.received[0].headers["Transfer-Encoding"] is None
+
+
+def test_a_generator_with_auth_is_sent_in_chunks(client, server):
+    client.post("/x", data=iter([b"12", b"34"]), auth=("anna", "s3cret"))
+
+    assert (server.received[0].body, server.received[0].headers["Content-Length"]) == (b"1234", None)
+
+
+def test_a_header_may_hold_a_tab_and_bytes_of_utf_8(make, recorder):
+    sent = {"X-A": "a\tb\xe9", "X-B": "Å à".encode()}
+    make("http://user", token=False, transport=recorder).get("/x", headers=sent)
+
+    assert {name: recorder.requests[0].headers[name] for name in sent} == sent
 
 
 def test_cookies_of_one_call_do_not_go_out_with_the_next(client, server):
@@ -269,6 +292,20 @@ def test_a_way_to_authenticate_that_leads_elsewhere_is_refused(client, server, o
         ({"idempotency_key": "a\r\nb"}, ValueError, "idempotency_key"),
         ({"headers": {"X-A": "s3cret\r\nX-B: 1"}}, ValueError, "headers: the value of X-A"),
         ({"headers": {"X-A": "s3cret\u20ac"}}, ValueError, "headers: the value of X-A"),
+        *(
+            ({"headers": {"X-A": f"s3{control}cret"}}, ValueError, "control character")
+            for control in "\0\x01\x08\n\v\f\r\x1b\x7f\x80\x85\x9f"
+        ),
+        *(({"headers": {"X-A": b"s3%ccret" % byte}}, ValueError, "control character") for byte in b"\0\n\v\x1b\x7f"),
+        ({"headers": {"X-A": " s3cret"}}, ValueError, "white space at an edge"),
+        ({"headers": {"X-A": b"s3cret\t"}}, ValueError, "white space at an edge"),
+        ({"headers": {"transfer-ENCODING": "chunked"}}, ValueError, "Transfer-Encoding cannot be set"),
+        ({"headers": {"Transfer-Encoding": b"identity"}}, ValueError, "Transfer-Encoding cannot be set"),
+        ({"headers": {"content-LENGTH": "5"}}, ValueError, "Content-Length is not"),
+        ({"headers": {"Content-Length": "5"}, "data": b"1234"}, ValueError, "Content-Length is not"),
+        ({"headers": {"Content-Length": b"+4"}, "data": b"1234"}, ValueError, "Content-Length is not"),
+        ({"headers": {"Content-Length": "4"}, "data": iter([b"1234"])}, ValueError, "Content-Length is not"),
+        ({"headers": {"Content-Length": "3"}, "data": io.BytesIO(b"1234")}, ValueError, "Content-Length is not"),
         ({"headers": {"X-A": 42}}, TypeError, "headers: the value of X-A"),
         ({"headers": {"X A": "1"}}, ValueError, "headers: 'X A'"),
         ({"headers": [("X-A", "1")]}, TypeError, "headers"),
@@ -316,6 +353,8 @@ def test_a_method_must_be_one(client, server, method):
         ({"verify": None}, TypeError, "verify"),
         ({"proxies": {"http": "SOCKS4://proxy"}}, ValueError, "proxies"),
         ({"headers": {"A": "\n"}}, ValueError, "headers"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, ValueError, "Transfer-Encoding"),
+        ({"headers": {"Content-Length": "0"}}, ValueError, "Content-Length"),
         ({"base_url": "user-service:8000"}, ValueError, "http://"),
         ({"base_url": "http://anna:s3cret@user"}, ValueError, "userinfo"),
     ],

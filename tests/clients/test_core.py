@@ -251,7 +251,22 @@ class TestRedirects:
         assert "Authorization" not in script.sent[1].headers
         assert [action.with_certificate for action in script.actions] == [True, False]
 
-    @pytest.mark.parametrize("location", ["ftp://user/x", "http://a@user:8000/", "//user\\@evil/x"])
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "ftp://user/x",
+            "http://a@user:8000/",
+            "//user\\@evil/x",
+            "http://[::1/",
+            "//[x]/",
+            "http://[v1.x]/",
+            "http://℀/".encode().decode("latin-1"),
+            "//a\uff0fb/".encode().decode("latin-1"),
+            "http://user:x/",
+            "http://user:99999/",
+            "/\u2028",
+        ],
+    )
     def test_to_an_unsafe_url_none_is_followed(self, location):
         script = Script(a_call(), answered(302, Location=location))
 
@@ -326,6 +341,28 @@ def test_a_budget_that_is_spent_ends_the_call_with_its_last_error():
 
     assert first.story == ["send", 0.5, "send", 1.0, "send"]
     assert (second.story, type(second.error)) == (["send"], ServerError)
+
+
+@pytest.mark.parametrize(
+    ("call", "outcomes", "earned"),
+    [
+        ({}, [answered(200)], 0.5),
+        ({}, [answered(503), answered(200)], -0.5),  # a retry earns nothing
+        ({"token": lambda: "x"}, ["old", answered(401), "new", answered(200)], 0.5),
+        ({"seconds": 0.0}, [], 0.0),
+        ({"token": lambda: "x"}, [TokenError("no token")], 0.0),
+        ({"token": lambda: "x", "seconds": 1.0}, [("late", 2.0)], 0.0),
+        ({"open_transaction": "default"}, [], 0.0),
+    ],
+    ids=["sent", "retried", "renewed", "too late", "no token", "a token too late", "in a transaction"],
+)
+def test_a_call_earns_when_it_is_sent(call, outcomes, earned):
+    budget = RetryBudgetState(RetryBudget(ratio=0.5, reserve=10))
+    for _ in range(5):
+        budget.spend()
+    Script(a_call(budget=budget, **call), *outcomes)
+
+    assert budget.left == 5 + earned
 
 
 def test_a_response_that_cannot_be_read_is_an_error():

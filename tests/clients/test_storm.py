@@ -56,8 +56,8 @@ def calls_of_the_client(make, time, scripts, gaps):
         except ServiceError:
             answered = False
         came.append((answered, time.value - began, len(script.outcomes)))
-    circuit, failures, _ = next(iter(registry._circuits.values())).state(time.value)
-    return came, (circuit, failures, next(iter(registry._budgets.values())).left)
+    circuit, failures, _ = next(iter(registry._circuits.named.values())).state(time.value)
+    return came, (circuit, failures, next(iter(registry._budgets.named.values())).left)
 
 
 def calls_of_the_simulation(scripts, gaps):

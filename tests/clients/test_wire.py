@@ -22,7 +22,7 @@ from shared_core.clients import (
     ServiceTimeout,
 )
 from tests.clients.conftest import CERTIFICATE
-from tests.clients.server import answer, broken_off, dripping, late, never_reading, redirect, silent, slow_chunks
+from tests.clients.server import answer, broken_off, dripping, late, never_reading, raw, redirect, silent, slow_chunks
 
 # What a bound of 0.4 s may take on a busy machine; without the bound each of these would take 3 s and more.
 GENEROUS = 2.0
@@ -302,6 +302,77 @@ def test_an_early_answer_to_an_upload_is_read(server):
         client.put("/x", data=b"x" * 20_000_000)
 
     assert caught.value.response.status_code == 413
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\nContent-Length: 7\r\n\r\n"
+INTERIM = {
+    "103": [EARLY],
+    "102": [b"HTTP/1.1 102 Processing\r\n\r\n"],
+    "100, then 103": [b"HTTP/1.1 100 Continue\r\n\r\n", EARLY],
+    "103, then 100": [EARLY, b"HTTP/1.1 100 Continue\r\n\r\n"],
+    "103 twice": [EARLY, EARLY],
+    "199": [b"HTTP/1.1 199 Whatever\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"],
+}
+
+
+def after(interim, body):
+    """Answer with ``body`` after interim answers, each on its own; the connection stays open."""
+
+    def reply(connection, request):
+        for one in interim:
+            connection.sendall(one)
+            real_time.sleep(0.05)
+        return answer(200, body)(connection, request)
+
+    return reply
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["read", "streamed"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+def test_interim_answers_are_passed_over(server, interim, method, is_streamed):
+    server.script(after(interim, "first"), answer(200, "second"))
+    with HTTPClient(server.url, token=False, timeout=5) as client:
+        response = client.request(method, "/1", retries=0, stream=is_streamed)
+        bodies = [response.text, client.get("/2").text]
+
+    assert (response.status_code, bodies) == (200, ["" if method == "HEAD" else "first", "second"])
+    assert server.connections == 1
+
+
+def test_an_interim_answers_headers_are_not_the_answers(server):
+    server.script(after([EARLY], "first"))
+    with HTTPClient(server.url, token=False) as client:
+        headers = client.get("/x").headers
+
+    assert dict(headers) == {"Content-Length": "5"}
+
+
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", "not asked for"),
+        (EARLY * 11, "more than 10 interim"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3000, "larger than"),
+    ],
+    ids=["101", "eleven", "thousands"],
+)
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["read", "streamed"])
+def test_an_answer_that_never_becomes_final_closes_the_connection(server, head, text, is_streamed):
+    server.script(after([head], "first"), answer(200, "second"))
+    with HTTPClient(server.url, token=False, timeout=5) as client:
+        with pytest.raises(InvalidResponse, match=text):
+            client.get("/1", stream=is_streamed)
+        body = client.get("/2").text
+
+    assert (body, server.paths, server.connections) == ("second", ["/1", "/2"], 2)
+
+
+def test_interim_answers_and_no_final_one_end_as_a_connection_that_breaks(server):
+    server.script(raw(EARLY))
+    error = give_up(ServiceConnectionError, server.url, token=False)
+
+    assert error.response is None
 
 
 def test_a_generator_is_sent_in_chunks(server):

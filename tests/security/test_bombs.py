@@ -3,12 +3,14 @@
 import contextlib
 import gzip
 import logging
+import pickle
 import resource
 import subprocess
 import sys
 import time
 import tracemalloc
 import zlib
+from http.cookiejar import CookieJar
 from itertools import islice
 
 import pytest
@@ -106,6 +108,56 @@ def test_a_head_without_an_end_is_an_error_or_ends_with_the_deadline(make, serve
 
     assert raised.type.__module__ == "shared_core.clients.exceptions"
     assert most < 8 * MEGABYTE
+
+
+COOKIES = {
+    "dates": b"Set-Cookie: a=b; Expires=1 a 1" + b" " * 50_000 + b"!\r\n",
+    "attributes": b"Set-Cookie: a=b" + b"; x=y" * 10_000 + b"\r\n",
+    "Set-Cookie2": b"Set-Cookie2: a=b;Version=1" + b',a="b' * 9000 + b"\r\nSet-Cookie: a=b\r\n",
+    "anything": b"X-Header: " + b"x" * 50_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["read", "streamed"])
+@pytest.mark.parametrize("header", COOKIES.values(), ids=COOKIES)
+def test_headers_that_are_large_together_are_not_parsed(make, server, header, stream):
+    server.script(raw(b"HTTP/1.1 200 OK\r\n" + header * 45 + b"Content-Length: 2\r\n\r\nok"))
+    client = make(server.url, token=False)
+    tracemalloc.start()
+    began = time.thread_time()
+
+    try:
+        with pytest.raises(InvalidResponse, match="headers are larger than 65536 bytes"):
+            client.get("/", stream=stream)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert time.thread_time() - began < 0.5
+    assert most < 2 * MEGABYTE
+
+
+def test_cookies_are_parsed_if_they_are_read(make, server, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(CookieJar, "extract_cookies", lambda *_: parsed.append(1))
+    server.script(answer(200, Set_Cookie="a=b; Path=/"))
+    client = make(server.url, token=False)
+    responses = [client.get("/"), client.get("/", stream=True)]
+
+    assert parsed == []
+    for response in responses:
+        assert response.cookies is response.cookies
+    assert parsed == [1, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["read", "streamed"])
+def test_cookies_can_be_read_and_pickled(make, server, stream):
+    server.script(answer(200, Set_Cookie="a=b; Path=/"))
+    response = make(server.url, token=False).get("/", stream=stream)
+    kept = response if stream else pickle.loads(pickle.dumps(response))
+
+    assert (response.cookies.get_dict(), kept.cookies.get_dict()) == ({"a": "b"}, {"a": "b"})
+    assert make(server.url, token=False).get("/").headers["Set-Cookie"] == "a=b; Path=/"
+    assert server.received[-1].headers["Cookie"] is None
 
 
 def test_trailers_without_an_end_end_with_the_deadline(make, server):

@@ -13,7 +13,15 @@ import requests
 from django.http import UnreadablePostError
 from requests.adapters import BaseAdapter
 
-from shared_core.clients import CircuitBreaker, CircuitOpen, DeadlineExceeded, RetryBudget, ServiceError, UnsafeURL
+from shared_core.clients import (
+    CircuitBreaker,
+    CircuitOpen,
+    ClientCredentials,
+    DeadlineExceeded,
+    RetryBudget,
+    ServiceError,
+    UnsafeURL,
+)
 from shared_core.clients.circuits import Circuit, OriginRegistry, Permit, ServiceHealth, registry
 from shared_core.origins import origin_of
 from tests.clients.server import answer, broken_off, dripping, hang_up, raw, redirect, silent
@@ -415,7 +423,7 @@ def test_no_number_of_hosts_pushes_an_open_circuit_out(now, is_failing):
             fail(circuit, now)
 
     assert book.circuit(SERVICE, RULE, now).state(now)[0] != "closed"
-    assert len(book._circuits) <= 1024
+    assert len(book._circuits.others) <= 1024
 
 
 def test_no_number_of_hosts_resets_a_count_of_failures():
@@ -439,7 +447,7 @@ def test_no_number_of_hosts_refills_a_budget(is_failing):
             purse.spend()
 
     assert not book.budget(SERVICE, BUDGET, 1.0).spend()
-    assert len(book._budgets) <= 1024
+    assert len(book._budgets.others) <= 1024
 
 
 def test_what_was_used_last_is_kept_longest():
@@ -490,4 +498,58 @@ def test_a_client_keeps_a_circuit_open_whatever_hosts_it_is_told_to_call(make, s
 
     with pytest.raises(CircuitOpen):
         client.get("/x")
-    assert len(registry._circuits) <= 1024
+    assert len(registry._circuits.others) <= 1024
+
+
+def test_hosts_that_fail_take_no_place_from_a_named_service_that_works():
+    book = OriginRegistry()
+    circuit, budget = (
+        book.circuit(SERVICE, RULE, 0.0, is_named=True),
+        book.budget(SERVICE, BUDGET, 0.0, is_named=True),
+    )
+    for number in range(3000):
+        fail(book.circuit(origin(number), RULE, 1.0), 1.0, times=1)
+        book.budget(origin(number), BUDGET, 1.0).spend()
+
+    assert book.circuit(SERVICE, RULE, 700.0, is_named=True) is circuit
+    assert book.budget(SERVICE, BUDGET, 700.0, is_named=True) is budget
+    assert len(book._circuits.others) == len(book._budgets.others) == 1024
+
+
+def test_a_named_service_is_kept_while_all_places_of_others_are_taken():
+    book = OriginRegistry()
+    for number in range(1024):
+        fail(book.circuit(origin(number), RULE, 0.0), 0.0)
+        book.budget(origin(number), BUDGET, 0.0).spend()
+
+    assert book.circuit(SERVICE, RULE, 1.0, is_named=True) is book.circuit(SERVICE, RULE, 1.0, is_named=True)
+    assert book.budget(SERVICE, BUDGET, 1.0, is_named=True) is book.budget(SERVICE, BUDGET, 1.0, is_named=True)
+
+
+def test_the_named_are_bounded_too():
+    book = OriginRegistry()
+    for number in range(3000):
+        fail(book.circuit(origin(number), RULE, 0.0, is_named=True), 0.0)
+        book.budget(origin(number), BUDGET, 0.0, is_named=True).spend()
+
+    assert len(book._circuits.named) == len(book._budgets.named) == 1024
+
+
+@pytest.mark.parametrize("is_named_first", [False, True])
+def test_an_origin_has_one_state_whoever_calls_it(is_named_first):
+    book = OriginRegistry()
+    first = book.circuit(SERVICE, RULE, 0.0, is_named=is_named_first)
+    second = book.circuit(SERVICE, RULE, 0.0, is_named=not is_named_first)
+
+    assert first is second
+    assert book.circuit(SERVICE, RULE, 0.0) is first
+    assert len(book.stats(0.0)) == 1
+
+
+def test_what_the_service_names_is_kept_apart_from_what_users_choose(make, server, other, recorder):
+    other.script(answer(200, '{"access_token": "t"}', Content_Type="application/json"))
+    make(server.url, token=ClientCredentials(f"{other.url}/token", "ticket", "secret")).get("/x")
+    make(token=False, transport=recorder).get("http://host.example/hook")
+
+    assert {str(origin) for origin, _ in registry._circuits.named} == {server.url, other.url}
+    assert {str(origin) for origin, _ in registry._circuits.others} == {"http://host.example"}

@@ -1,14 +1,18 @@
 """Numbers and dates that another service sends are bounded, whatever they are."""
 
+import contextlib
 import json
 import math
+import socket
 import threading
 import time as real_time
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from shared_core import context
-from shared_core.clients import ClientCredentials, ServerError, ServiceError, TokenError
+from shared_core.clients import ClientCredentials, ServerError, ServiceConnectionError, ServiceError, TokenError
 from shared_core.clients.credentials import grant_of
 from shared_core.clients.retry import retry_after
 from shared_core.clients.tokens import TokenCache
@@ -171,3 +175,78 @@ def test_a_content_length_that_does_not_fit_costs_no_memory_and_no_exception_of_
     except ServiceError:
         return
     assert content == b"whole"
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["read", "streamed"])
+@pytest.mark.parametrize("size", [b"-5", b"FFFFFFFFFFFFFFFF", b"9" * 400, b"0x", b"", b"+", b"\xb2"])
+def test_a_chunk_of_an_impossible_size_is_a_broken_answer(make, server, size, stream):
+    server.script(raw(CHUNKED + size + b"\r\nhello"))
+    events = []
+    client = make(server.url, token=False, pool_maxsize=1, timeout=2, on_event=events.append)
+    for _ in range(2):  # the only connection is given back
+        with pytest.raises(ServiceConnectionError):
+            client.get("/x", retries=0, stream=stream).content  # noqa: B018  # reads
+
+    assert events[-1].kind == "failure"
+    assert client.stats()[server.url].failures == 0
+
+
+STATUS_LINES = [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 302 F\r\n", b"HTTP/1.1 206 x\r\n", b"HTTP/1.1 103 x\r\n", b""]
+NAMES = [
+    b"Content-Length: ",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Content-Encoding: gzip\r\n",
+    b"Content-Encoding: deflate\r\n",
+    b"Location: ",
+    b"Content-Type: text/html; charset=",
+    b"Connection: close\r\n",
+    b"Retry-After: ",
+    b"Set-Cookie: a=b; expires=",
+]
+BITS = [
+    *(b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"-1", b"5", b"0", b"zz", b"hello", b"\xff\xfe", b"/", b"http://", b"["),
+    *(b"]", b"\0", b":", b";", b"=", b'"', b" ", b"\t", b"FFFFFFFFFFFFFFFFFF\r\n", b"+3\r\nabc\r\n", b"-5\r\n"),
+    *(b"0x3\r\nabc\r\n", b"utf-7", b"nope", b"1 a 1", b"\xe2\x84\x80", b"\xef\xbc\x8f", b"\x1f\x8b\x08", b"x\x9c"),
+]
+HEADERS = st.tuples(st.sampled_from(NAMES), st.lists(st.sampled_from(BITS), max_size=3).map(b"".join)).map(
+    lambda pair: pair[0] + pair[1] + b"\r\n"
+)
+ANSWERS = st.tuples(
+    st.sampled_from(STATUS_LINES),
+    st.lists(HEADERS, max_size=3).map(b"".join),
+    st.sampled_from([b"\r\n", b""]),
+    st.lists(st.sampled_from(BITS), max_size=6).map(b"".join),
+).map(b"".join)
+
+
+@pytest.mark.parametrize("read", ["get", "get_json", "streamed", "lines"])
+def test_an_answer_of_any_bytes_raises_nothing_but_a_service_error(make, server, monkeypatch, read):
+    look_up = socket.getaddrinfo
+
+    def refuse(host, *args, **kwargs):
+        if host != "127.0.0.1":
+            raise socket.gaierror("no such host in this test")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    client = make(server.url, token=False, breaker=None, pool_maxsize=2, timeout=2)
+    calls = {
+        "get": lambda: (client.get("/x", retries=0).text, 0),
+        "get_json": lambda: client.get_json("/x", retries=0),
+        "streamed": lambda: client.get("/x", retries=0, stream=True).content,
+        "lines": lambda: list(client.get("/x", retries=0, stream=True).iter_lines()),
+    }
+
+    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(ANSWERS)
+    @example(CHUNKED + b"-5\r\nhello")
+    @example(b"HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+    def answered(data):
+        server.script(raw(data))
+        with contextlib.suppress(ServiceError):
+            calls[read]()
+
+    answered()

@@ -12,13 +12,13 @@ def main() -> None:
     client = HTTPClient(token=lambda: "abc")
     client.get(f"{sys.argv[1]}/parent")
     (pool,) = client._adapter._pools.values()
-    (circuit,), (budget,) = registry._circuits.values(), registry._budgets.values()
+    (circuit,), (budget,) = registry._circuits.others.values(), registry._budgets.others.values()
     (cache,) = tokens._token_caches._caches.values()
     locks = [
         pool.pool.mutex,
         client._adapter._lock,
-        registry._circuits._lock,
-        registry._budgets._lock,
+        registry._circuits.others._lock,
+        registry._budgets.others._lock,
         circuit._lock,
         budget._lock,
         tokens._token_caches._lock,
