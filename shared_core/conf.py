@@ -5,13 +5,14 @@ importing any of them never needs configured settings.
 """
 
 import os
-import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.environment import environment_name
+
+_is_suite = False
 
 
 def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever the service wrote
@@ -49,12 +50,24 @@ def is_configured() -> bool:
     return bool(settings.configured or os.environ.get("DJANGO_SETTINGS_MODULE"))
 
 
+def tests_begin() -> None:
+    """Note that a suite runs: `PoolerTestRunner` and the pytest plugin say so. Nothing else may."""
+    global _is_suite  # noqa: PLW0603  # of the process
+    _is_suite = True
+
+
+def is_suite() -> bool:
+    """Say whether a suite runs. Django's runner leaves a mailbox, but so does a mail backend."""
+    return _is_suite or _environment() == "test"
+
+
 def is_exposed() -> bool:
-    """Say whether strangers may reach the service: not with DEBUG, nor where ENVIRONMENT is development or test."""
-    # Django's test runner turns DEBUG off, and leaves a mailbox.
-    if get("DEBUG", False) or hasattr(sys.modules.get("django.core.mail"), "outbox"):
-        return False
+    """Say whether strangers may reach the service: not with DEBUG, in a suite, nor in development and test."""
+    return not (get("DEBUG", False) or is_suite() or _environment() == "development")
+
+
+def _environment() -> str:
     try:
-        return environment_name() not in {"development", "test"}
+        return environment_name()
     except ImproperlyConfigured:
-        return True
+        return "production"

@@ -64,6 +64,11 @@ class Inbound:
         """Forget it all, also for threads and tasks that outlive the request: nobody waits for them any more."""
         self._ends = self._authorization = None
 
+    def forget_authorization(self, authorization: str | None) -> None:
+        """Forget ``authorization``, where that is what came with the request: it is no person's."""
+        if authorization == self._authorization:
+            self._authorization = None
+
     def seconds_left(self, now: float | None = None) -> float | None:
         """Return how long the caller still waits, 0 and below if it has gone; None if it did not say.
 

@@ -29,13 +29,40 @@ _DJANGOS = "django-insecure-"  # how startproject's keys begin
 _KNOWN = re.compile(
     r"change|replace|please|this|me|my|your|here|default|example|sample|dummy|insecure|unsafe|secret|token"
     r"|passw(?:or)?d|admin|root|user|service|auth|key|test|dev(?:elopment)?|prod(?:uction)?|local|foo|bar|qwerty|abc"
-    r"|0?123456789|12345?|[^a-z0-9]"
+    r"|0?123456789|12345?|gateway|ticket|communication|notification|billing|payment|order|mail(?:er)?|file|worker|cron"
+    r"|celery|redis|postgres|django|welcome|letmein|iloveyou|monkey|dragon"
+    r"|[^a-z0-9]"
 )
 # What this package publishes, for developers and tests: letters and digits of its templates, compose files and pages.
-_PUBLISHED = re.compile("onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|32bytesormore")
+_PUBLISHED = re.compile(
+    "onthismachineonly|foradevelopersmachineandcionly|fordevelopmentandtestsonly|32bytesormore|ofthisjobalone"
+    "|ofthesuite|ofthetests|morethan32bytes|thatnobodyguesses"
+)
+# The same over and over.
+_REPEATED = re.compile(r"(.)\1{2,}|(.{2,16}?)\2+", re.DOTALL)
+_TYPED = (
+    "abcdefghijklmnopqrstuvwxyz",
+    "0123456789012",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+    "azertyuiopqsdfghjklmwxcvbn",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "deadbeefdeadbeef",
+)
+_SHORTEST_ROW = 5  # characters
+# Each part of a row that is so long, in both directions.
+_STEPS = frozenset(
+    row[at : at + _SHORTEST_ROW]
+    for text in _TYPED
+    for row in (text, text[::-1])
+    for at in range(len(row) - _SHORTEST_ROW + 1)
+)
 _UNSAFE = frozenset({"development", "test"})
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+# RFC 6750 §2.1: what a header can hold as a token.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 # What Django's `validate_host` compares with: a name, ".name" with all below it, an IPv6 address in brackets, or "*".
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
@@ -63,7 +90,7 @@ def get_service_settings(
         ImproperlyConfigured: Something is missing in the environment, or wrong; the message names it.
         ValueError: The name is none, or a text was given for a list.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not SERVICE_NAME.fullmatch(name):
         raise ValueError(f'{name!r} is no name of a service: write get_service_settings("ticket", …)')
     for given in (apps, calls, middleware):
         if isinstance(given, str):
@@ -129,8 +156,15 @@ def secret(name: str, *, unsafe: str | None = None, shortest: int = SHORTEST_KEY
     return value
 
 
-def fault_of_secret(secret: str, shortest: int) -> str:
-    """Return what is weak about it, in words that hold nothing of it; empty for nothing."""
+def fault_of_secret(secret: str, shortest: int, *, words: bool = True, name: str = "") -> str:
+    """Return what is weak about it, in words that hold nothing of it; empty for nothing.
+
+    Args:
+        secret: A text.
+        shortest: Characters that it must have.
+        name: Of the service that it belongs to, which everybody knows.
+        words: Whether it is made of letters and digits, so that what is left without words and rows says something.
+    """
     if secret.startswith(_DJANGOS):
         return "is one of startproject's"
     if _PUBLISHED.search(re.sub(r"[^a-z0-9]", "", secret.lower())):
@@ -139,7 +173,19 @@ def fault_of_secret(secret: str, shortest: int) -> str:
         return f"has fewer than {shortest} characters"
     if len(set(secret)) < _FEWEST_UNIQUE:
         return f"has fewer than {_FEWEST_UNIQUE} different characters"
-    return "is made of words that everybody tries" if len(_KNOWN.sub("", secret.lower())) < _FEWEST_OWN else ""
+    own = _without_rows(secret.lower().replace(name.lower(), "") if name else secret.lower())
+    if words and len(_REPEATED.sub(r"\1\2", _KNOWN.sub("", own))) < _FEWEST_OWN:
+        return "is made of words that everybody tries"
+    return ""
+
+
+def _without_rows(text: str) -> str:
+    """Return ``text`` without what is typed by running along a row of the keyboard, the alphabet or the digits."""
+    typed: set[int] = set()
+    for at in range(len(text) - _SHORTEST_ROW + 1):
+        if text[at : at + _SHORTEST_ROW] in _STEPS:
+            typed.update(range(at, at + _SHORTEST_ROW))
+    return "".join(character for at, character in enumerate(text) if at not in typed)
 
 
 def allowed_hosts() -> list[str]:
@@ -239,26 +285,45 @@ def accepted_tokens() -> dict[str, list[str | Path]]:
             raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS_DIR={folder}: {error.strerror}.") from None
         return {EACH_SERVICE: [Path(folder)]}
     found: dict[str, list[str | Path]] = {}
-    for entry in filter(None, map(str.strip, text.split(","))):
+    entries = filter(None, map(str.strip, text.split(",")))
+    for number, entry in enumerate(entries, start=1):
         service, equals, token = (part.strip() for part in entry.partition("="))
         if not (service and equals and token) or service == EACH_SERVICE:
             raise ImproperlyConfigured("SERVICE_ACCEPTED_TOKENS: write service=token, separated by commas.")
-        fault = _fault_of_token(token)
+        fault = _fault_of_token(token, service)
         if any(token in tokens for name, tokens in found.items() if name != service):
             fault = "is another service's too"
         if fault:
             # Without the token.
             raise ImproperlyConfigured(
-                f"SERVICE_ACCEPTED_TOKENS: a token of {service} {fault}. "
+                f"SERVICE_ACCEPTED_TOKENS: a token of {entry_name(service, number)} {fault}. "
                 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
             )
         found.setdefault(service, []).append(token)
     return found
 
 
-def _fault_of_token(token: str) -> str:
-    fault = fault_of_secret(token, SHORTEST_TOKEN)
-    return "" if environment_name() in _UNSAFE and len(token) >= SHORTEST_TOKEN else fault
+def entry_name(service: object, number: int) -> str:
+    """Return how messages call an entry of SERVICE_ACCEPTED_TOKENS: ``ticket``, or ``entry 2``.
+
+    Written the wrong way round, ``token=service``, the name is the token: what may be one is not shown.
+    """
+    is_name = isinstance(service, str) and SERVICE_NAME.fullmatch(service)
+    may_be_token = is_name and len(str(service)) >= SHORTEST_TOKEN and re.search("[0-9]", str(service))
+    return str(service) if is_name and not may_be_token else f"entry {number}"
+
+
+def form_of_token(token: str) -> str:
+    """Return why no caller can send ``token``, in words that hold nothing of it; empty if callers can."""
+    if len(token) < SHORTEST_TOKEN:
+        return f"has fewer than {SHORTEST_TOKEN} characters"
+    return "" if _TOKEN.fullmatch(token) else "holds a space or another character that no token has (RFC 6750 §2.1)"
+
+
+def _fault_of_token(token: str, service: str) -> str:
+    if environment_name() in _UNSAFE:
+        return form_of_token(token)
+    return form_of_token(token) or fault_of_secret(token, SHORTEST_TOKEN, name=service)
 
 
 def behind_gateway() -> dict[str, object]:

@@ -72,6 +72,19 @@ def test_a_caller_of_ones_own_outlives_a_persons_token(page, settings):
     assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True, False]
 
 
+@pytest.mark.django_db
+def test_tenants_of_one_service_are_told_apart_by_host(page, settings):
+    settings.ALLOWED_HOSTS = ["a.example.org", "b.example.org"]
+
+    def ask(host):
+        return page["order"](RequestFactory().post("/", headers={"Idempotency-Key": "a-key", "Host": host}))
+
+    answers = [ask(host) for host in ("a.example.org", "b.example.org", "a.example.org")]
+
+    assert [answer.content.decode()[12:13] for answer in answers] == ["a", "b", "a"]
+    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, False, True]
+
+
 def test_a_check_is_asked(page, tmp_path):
     assert registered["storage"].begin().wait().failed == {}
     page["STORAGE"] = tmp_path / "gone"

@@ -116,12 +116,12 @@ class TestAcceptedTokens:
     def test_they_come_in_a_variable_several_for_a_service(self, monkeypatch):
         monkeypatch.setenv(
             "SERVICE_ACCEPTED_TOKENS",
-            " ticket=the-newest-token==, ticket=the-one-that-was-before ,file=token-of-files-own",
+            " ticket=the-newest-token==, ticket=the-one-that-was-before ,file=a-word-that-nobody-says",
         )
 
         assert accepted_tokens() == {
             "ticket": ["the-newest-token==", "the-one-that-was-before"],
-            "file": ["token-of-files-own"],
+            "file": ["a-word-that-nobody-says"],
         }
 
     @pytest.mark.parametrize("environment", ["production", "test"])

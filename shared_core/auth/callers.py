@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.core.signals import setting_changed
 from django.http import HttpRequest, JsonResponse
 
-from shared_core import conf
+from shared_core import conf, context
 from shared_core.auth.jwts import InvalidTokenError, JWTSettings, Verifier
 from shared_core.auth.tokens import AcceptedTokens
 
@@ -87,6 +87,21 @@ def caller_of(request: HttpRequest) -> str | Refusal:
         return Refusal(401, str(error), gave_token=True)
 
 
+def is_of_service(authorization: str) -> bool:
+    """Say whether an Authorization bears the token of a service that is accepted here: then it is no person's.
+
+    Raises:
+        ImproperlyConfigured: What is accepted is set wrong.
+    """
+    found = _BEARER.fullmatch(authorization) if len(authorization) <= _LONGEST else None
+    if found is None:
+        return False
+    try:
+        return bool(_known().service_of(found[1]))
+    except InvalidTokenError:
+        return False
+
+
 def authorization_of_person(request: HttpRequest) -> str:
     """Return the Authorization of ``request``, where it is not the token by which `admit` found the calling service."""
     given = request.META.get
@@ -104,6 +119,7 @@ def admit(request: HttpRequest, services: frozenset[str]) -> str | Refusal:
     vars(request)[_CALLER] = caller
     if isinstance(caller, str):
         request.service = caller  # type: ignore[attr-defined]  # what we promise
+        _keep_for_persons(request)
         if not services or caller in services:
             return caller
         caller = Refusal(403, f"{caller} is not one of {', '.join(sorted(services))}")
@@ -111,3 +127,13 @@ def admit(request: HttpRequest, services: frozenset[str]) -> str | Refusal:
         "Caller refused", extra={"status": caller.status, "reason": caller.reason, "path": request.path[:1000]}
     )
     return caller
+
+
+def _keep_for_persons(request: HttpRequest) -> None:
+    """Forget the Authorization that was the calling service's own: `forward_user` sends on a person's only.
+
+    `is_of_service` says the same before, but not for ever: a JWT may expire while the request is served.
+    """
+    inbound = context.inbound()
+    if inbound is not None and not authorization_of_person(request):
+        inbound.forget_authorization(request.META.get("HTTP_AUTHORIZATION"))

@@ -117,7 +117,10 @@ class Verifier:
         issuer, service = decoded["payload"]["iss"], decoded["payload"]["sub"]
         if not isinstance(issuer, str) or issuer not in self._keys:
             raise InvalidTokenError("issuer is not accepted")
-        if not isinstance(service, str) or not service or (self._is_signed_by_each and service != issuer):
+        # What cannot be printed cannot be stored, logged or sent either: a NUL, half of a surrogate pair.
+        if not isinstance(service, str) or not service.isprintable():
+            raise InvalidTokenError("sub is no name of a service")
+        if not service or (self._is_signed_by_each and service != issuer):
             raise InvalidTokenError("sub is not the service that signed it")
         return service
 
@@ -221,8 +224,6 @@ class Key:
             if is_jwk(text):
                 raise ImproperlyConfigured(_NO_TEXT)
             self._check(text.encode())
-            if conf.is_exposed() and (fault := fault_of_secret(text, SHORTEST_KEY)):
-                raise ImproperlyConfigured(f"SERVICE_JWT_KEY {fault}. {_MAKE}")
             return text.encode()
         if is_jwk(text):
             raise ImproperlyConfigured(_NO_TEXT)
@@ -243,6 +244,8 @@ class Key:
                 raise ImproperlyConfigured(f"SERVICE_JWT_KEY is shorter than {shortest} bytes (RFC 7518 §3.2).")
             if is_key(key):
                 raise ImproperlyConfigured(_IS_KEY)
+            if conf.is_exposed() and (fault := _fault_of_bytes(key)):
+                raise ImproperlyConfigured(f"SERVICE_JWT_KEY {fault}. {_MAKE}")
         elif not hasattr(key, "verify"):
             raise ImproperlyConfigured(
                 "SERVICE_JWT_KEY is a private key: it belongs to who signs; write its public key."
@@ -256,6 +259,18 @@ _IS_KEY = (
     'python -c "import secrets; print(secrets.token_urlsafe(64))".'
 )
 _NO_TEXT = 'SERVICE_JWT_KEY is a JWK: write {"keys": [it]} into a file, and Path(file).'
+
+
+def _fault_of_bytes(key: bytes) -> str:
+    """Return what is weak about a secret; of random bytes, which are no text, only whether they are too few."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if text.isprintable() and text:
+        return fault_of_secret(text, SHORTEST_KEY)
+    # Each byte as a character; the words that everybody tries are none of it.
+    return fault_of_secret("".join(chr(0x100 + byte) for byte in key), SHORTEST_KEY, words=False)
 
 
 def _kinds(algorithms: Sequence[str]) -> set[str]:

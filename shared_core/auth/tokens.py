@@ -3,7 +3,7 @@
 SERVICE_ACCEPTED_TOKENS = {
     "ticket": ["new token", "old token"],        # several, so that one can be replaced while both are in use
     "file": [Path("/run/secrets/file_token")],   # a file, as Docker's secrets are, with a token a line
-    "*": [Path("/run/tokens")],                  # a folder with a file for each service, named after it
+    "*": [Path("/run/tokens")],                  # a folder with a file for each service, named after it: a-z, 0-9, "-"
 }
 
 Files and folders are read again when they change. A fault in a file costs the tokens that have it, and no others; it is
@@ -13,6 +13,7 @@ logged once.
 import hashlib
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +24,14 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
-from shared_core.service_settings import EACH_SERVICE, SHORTEST_TOKEN, fault_of_secret
+from shared_core.service_settings import (
+    EACH_SERVICE,
+    SERVICE_NAME,
+    SHORTEST_TOKEN,
+    entry_name,
+    fault_of_secret,
+    form_of_token,
+)
 
 logger = logging.getLogger("shared_core.auth")
 
@@ -32,6 +40,9 @@ _EXAMPLE = 'SERVICE_ACCEPTED_TOKENS = {"ticket": ["a token", Path("/run/secrets/
 # Seconds. Where a file has changed within the last ones, its times may stay the same if it changes again: file systems
 # count in ticks, some in whole seconds.
 _SETTLED_AFTER = 2
+
+_HIDDEN = "."  # Kubernetes keeps what its links lead to in folders that begin with two dots
+_MOST_SHOWN = 5  # names of files
 
 type State = tuple[int, int, int, int] | None  # None: not there
 
@@ -60,6 +71,10 @@ class AcceptedTokens:
         self._folders: list[Path] = []
         self._files: list[tuple[Path, str]] = []  # and the service of each
         self._fixed: dict[bytes, str] = {}  # {digest: service}
+        # Written the wrong way round, the names are the tokens: none of these is shown.
+        self._shown: dict[object, str] = {
+            service: entry_name(service, number) for number, service in enumerate(setting, start=1)
+        }
         for service, tokens in setting.items():
             if (
                 not isinstance(service, str)
@@ -67,7 +82,7 @@ class AcceptedTokens:
                 or isinstance(tokens, str)
                 or not hasattr(tokens, "__iter__")
             ):
-                raise ImproperlyConfigured(f"SERVICE_ACCEPTED_TOKENS[{service!r}] must be a list: write {_EXAMPLE}.")
+                raise ImproperlyConfigured(f"{self._where(service)} must be a list: write {_EXAMPLE}.")
             for token in tokens:
                 self._add(service, token)
         self._found = _Found(self._fixed, {})
@@ -87,27 +102,35 @@ class AcceptedTokens:
         now, folders = time.time_ns(), tuple(self._folders)
         faults: dict[Path, str] = {}
         states = [state_of(folder) for folder in folders]
-        files = [*self._files]
+        files, watched = [*self._files], list[Path]()
         for folder in folders:
             try:
-                files += [(path, path.name) for path in sorted(folder.iterdir()) if _is_of_service(path)]
+                paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(_HIDDEN)]
             except OSError as error:
                 faults[folder] = f"cannot be read: {error.strerror}"
-        states += [state_of(path) for path, _ in files]
+                continue
+            watched += paths  # folders and broken links too: they may become files
+            found, fault = _files_of_services(paths)
+            files += [(path, path.name) for path in found]
+            if fault:
+                faults[folder] = fault
+        watched += [path for path, _ in files if path not in watched]
+        states += [state_of(path) for path in watched]
         tokens, shared = dict(self._fixed), set()
         for path, service in files:
             wrong = []
-            for digest, fault in self._tokens_of(path):
+            for digest, fault in self._tokens_of(path, service):
                 if not fault and tokens.setdefault(digest, service) != service:
                     shared.add(digest)
-                    fault = f"is a token of {tokens[digest]} too, and is accepted from neither"  # noqa: PLW2901
+                    other = self._shown.get(tokens[digest], tokens[digest])
+                    fault = f"is a token of {other} too, and is accepted from neither"  # noqa: PLW2901
                 wrong += [fault] if fault else []
             if wrong:
                 faults[path] = "; ".join(wrong)
         return _Found(
             {digest: service for digest, service in tokens.items() if digest not in shared},
             faults,
-            (*folders, *(path for path, _ in files)),
+            (*folders, *watched),
             tuple(states) if are_settled(states, now) else None,
         )
 
@@ -118,7 +141,7 @@ class AcceptedTokens:
             else:
                 self._files.append((token, service))
             return
-        where = f"SERVICE_ACCEPTED_TOKENS[{service!r}]"
+        where = self._where(service)
         if service == EACH_SERVICE:
             raise ImproperlyConfigured(f'{where} must be a list of folders: write {{"*": [Path("/run/tokens")]}}.')
         if not isinstance(token, str) or len(token) < SHORTEST_TOKEN or token != token.strip():
@@ -127,12 +150,19 @@ class AcceptedTokens:
                 f"A token of {where} is no text of {SHORTEST_TOKEN} characters or more, without spaces at its ends. "
                 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))".'
             )
-        if fault := self._fault_of(token):
+        if fault := self._fault_of(token, service):
             logger.error("Token not accepted", extra={"reason": f"a token of {where} {fault}"})
         elif self._fixed.setdefault(_digest(token), service) != service:
             raise ImproperlyConfigured(
-                f"SERVICE_ACCEPTED_TOKENS gives {service!r} a token that another service has too."
+                f"SERVICE_ACCEPTED_TOKENS gives {self._name(service)} a token that another service has too."
             )
+
+    def _where(self, service: object) -> str:
+        return f"SERVICE_ACCEPTED_TOKENS[{self._name(service)}]"
+
+    def _name(self, service: object) -> str:
+        is_shown = not service or service == EACH_SERVICE or self._shown[service] == service
+        return repr(service) if is_shown else self._shown[service]
 
     def _read_what_changed(self) -> None:
         if self._is_as_it_was():
@@ -149,10 +179,10 @@ class AcceptedTokens:
         found = self._found
         return found.states is not None and found.states == tuple(map(state_of, found.watched))
 
-    def _tokens_of(self, path: Path) -> Iterator[tuple[bytes, str]]:
+    def _tokens_of(self, path: Path, service: str) -> Iterator[tuple[bytes, str]]:
         """Yield the digest of each token in a file, and what is wrong with it: nothing, as a rule."""
         try:
-            lines = path.read_text().splitlines()
+            lines = path.read_text("utf-8-sig").splitlines()
         except OSError as error:
             yield b"", f"cannot be read: {error.strerror}"
             return
@@ -163,21 +193,35 @@ class AcceptedTokens:
         if not tokens:
             yield b"", "holds no token"
         for number, token in tokens:
-            is_short = len(token) < SHORTEST_TOKEN
-            fault = f"has fewer than {SHORTEST_TOKEN} characters" if is_short else self._fault_of(token)
+            fault = self._fault_of(token, service)
             yield _digest(token), f"line {number} {fault}" if fault else ""
 
-    def _fault_of(self, token: str) -> str:
-        return fault_of_secret(token, SHORTEST_TOKEN) if self._is_exposed else ""
+    def _fault_of(self, token: str, service: str) -> str:
+        is_weak = fault_of_secret(token, SHORTEST_TOKEN, name=service) if self._is_exposed else ""
+        return form_of_token(token) or is_weak
 
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _is_of_service(path: Path) -> bool:
-    # Kubernetes keeps what its links lead to in folders that begin with two dots.
-    return path.is_file() and not path.name.startswith(".")
+def _files_of_services(paths: Iterable[Path]) -> tuple[list[Path], str]:
+    """Return the files of a folder that are named after services, and what is wrong with the others."""
+    found, misnamed = list[Path](), list[Path]()
+    for path in paths:
+        try:
+            is_file = stat.S_ISREG(path.stat().st_mode)
+        except FileNotFoundError:  # a link to nothing
+            continue
+        except OSError:
+            is_file = True  # as far as anybody can tell: reading it says why not
+        if is_file:
+            (found if SERVICE_NAME.fullmatch(path.name) else misnamed).append(path)
+    # An editor's copy of a file would let in what was revoked, or make its tokens those of two services.
+    names = [repr(path.name) if len(path.name) < SHORTEST_TOKEN else "a longer one" for path in misnamed[:_MOST_SHOWN]]
+    names += ["…"] if len(misnamed) > _MOST_SHOWN else []
+    fault = f"holds files that no service is named like, and that are not read: {', '.join(names)}" if misnamed else ""
+    return found, fault
 
 
 def state_of(path: Path) -> State:

@@ -1,6 +1,5 @@
 """Finds secrets that can be guessed, where this is not a developer's machine."""
 
-import re
 from collections.abc import Iterator, Mapping
 
 from django.conf import settings
@@ -9,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
 from shared_core.checks import catalogue
-from shared_core.service_settings import SHORTEST_KEY, SHORTEST_TOKEN, fault_of_secret
+from shared_core.service_settings import SHORTEST_KEY, SHORTEST_TOKEN, entry_name, fault_of_secret
 
 _TOKENS = ("SERVICE_AUTH_TOKEN", "AUTH_TOKEN")
 
@@ -34,12 +33,11 @@ def _weak_accepted_tokens() -> Iterator[tuple[str, str]]:
     """Yield what a service is called, and what is weak about a token of its own that the settings hold."""
     tokens = conf.get("SERVICE_ACCEPTED_TOKENS")
     for number, (service, own) in enumerate(tokens.items() if isinstance(tokens, Mapping) else (), start=1):
-        # Written the wrong way round, the names are the tokens.
-        name = service if re.fullmatch(r"[a-z]+(-[a-z]+)*", str(service)) else f"entry {number}"
+        name = entry_name(service, number)
         for token in own if isinstance(own, list | tuple | set | frozenset) else ():
             # What is too short is E207's.
             is_token = isinstance(token, str) and len(token) >= SHORTEST_TOKEN
-            if is_token and (fault := fault_of_secret(token, SHORTEST_TOKEN)):
+            if is_token and (fault := fault_of_secret(token, SHORTEST_TOKEN, name=str(service))):
                 yield name, fault
 
 

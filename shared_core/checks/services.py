@@ -1,6 +1,5 @@
 """Will calls find the service they are for, and be let in? URLs, accepted callers, middleware, whose token it is."""
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -63,26 +62,21 @@ def _below(cls: Any) -> Iterator[Any]:
 def check_callers(**_: object) -> Iterator[CheckMessage]:
     """Yield what keeps callers out whom the service means to let in."""
     tokens, key = conf.get("SERVICE_ACCEPTED_TOKENS"), conf.get("SERVICE_JWT_KEY")
-    faults, is_anybody_known = _look_at_accepted(tokens) if tokens is not None or key is not None else ([], False)
+    faults, is_anybody_known = _look_at_accepted() if tokens is not None or key is not None else ([], False)
     for fault in faults:
         yield catalogue.ACCEPTED.found(fault)
     if not faults and not is_anybody_known and _place(_AUTH) is not None:
         yield catalogue.NOBODY_ACCEPTED.found("SERVICE_ACCEPTED_TOKENS has no token, and SERVICE_JWT_KEY is not set")
 
 
-def _look_at_accepted(tokens: object) -> tuple[list[str], bool]:
+def _look_at_accepted() -> tuple[list[str], bool]:
     """Return what is wrong with what callers are known by, and whether any are known."""
     from shared_core.auth.callers import Known  # noqa: PLC0415  # not before it is needed
 
     try:
         known = Known()
     except ImproperlyConfigured as error:
-        text = str(error).rstrip(".")
-        # Written the wrong way round, the names are the tokens.
-        for number, name in enumerate(tokens if isinstance(tokens, Mapping) else (), start=1):
-            if not re.fullmatch(r"[a-z]+(-[a-z]+)*", str(name)):
-                text = text.replace(repr(name), f"entry {number}")
-        return [text], False
+        return [str(error).rstrip(".")], False
     found = known.tokens.read()
     faults = [f"{path} {fault}" for path, fault in found.faults.items()]
     return faults, bool(found.tokens) or known.verifier is not None

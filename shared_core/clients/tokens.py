@@ -202,6 +202,7 @@ def token_for(
         and inbound.authorization
         and "Authorization" not in request.headers
         and (named or is_trusted(origin))
+        and not _is_of_service(inbound.authorization)
     ):
         # An error, and not a call without it: the service that is called would take it for this service's own wish.
         if not _FORWARDABLE.fullmatch(inbound.authorization):
@@ -209,6 +210,15 @@ def token_for(
             raise TokenError("the Authorization of the request being served cannot be sent on", url=str(request.url))
         request.headers["Authorization"] = inbound.authorization
     return _own_token(origin, named=named), "X-Service-Authorization"
+
+
+def _is_of_service(authorization: str) -> bool:
+    """Say whether it is the calling service's own token, which the next service must not get."""
+    if conf.get("SERVICE_ACCEPTED_TOKENS") is None and conf.get("SERVICE_JWT_KEY") is None:
+        return False  # no service is known by a token
+    from shared_core.auth.callers import is_of_service  # noqa: PLC0415  # a service that only calls does without it
+
+    return is_of_service(authorization)
 
 
 def _own_token(origin: Origin, *, named: bool) -> Token | None:

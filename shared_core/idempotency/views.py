@@ -10,8 +10,8 @@ the key again               the first answer, with Idempotent-Replayed: true
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, overload
 
 from asgiref.sync import iscoroutinefunction
@@ -22,7 +22,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from shared_core import context
 from shared_core.databases import AdvisoryLockTimeout, advisory_lock
-from shared_core.idempotency.requests import BadKeyError, Identity, caller_of, fingerprint_of, key_of
+from shared_core.idempotency.requests import (
+    BadKeyError,
+    Identity,
+    caller_of,
+    fingerprint_of,
+    has_unknown_length,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from shared_core.idempotency.models import FirstAnswer
@@ -34,6 +41,24 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 # "Not you" and "not now" say nothing of the request: the next may be answered otherwise.
 _NOT_FINAL = frozenset({401, 403, 408, 409, 425, 429})
+
+# Headers that belong to one response: cookies, what logs in, ids and times.
+_OF_ONE_RESPONSE = frozenset(
+    {
+        "set-cookie",
+        "set-cookie2",
+        "authentication-info",
+        "proxy-authentication-info",
+        "date",
+        "server-timing",
+        "traceparent",
+        "x-request-id",
+    }
+)
+# RFC 9110 §7.6.1: those of one connection.
+_OF_ONE_CONNECTION = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 
 _POLLS = (0.02, 0.05, 0.1, 0.2)  # seconds; the last one from then on
 _TRY_AGAIN_AFTER = 1  # seconds
@@ -65,8 +90,8 @@ def idempotent(
     in a transaction, in which its answer is stored too: both are kept, or neither. Neither is where the view raises, or
     answers 5xx, 401, 403, 408, 409, 425 or 429; the next request with the key runs it again. So it must not call other
     services (a call would hold the transaction, and cannot be taken back), nor write to another database than that of
-    ``shared_core.idempotency``, an app for INSTALLED_APPS. A repeat is told by ``Idempotent-Replayed: true``; cookies
-    are not given again.
+    ``shared_core.idempotency``, an app for INSTALLED_APPS. A repeat is told by ``Idempotent-Replayed: true``. Cookies,
+    and other headers that belong to one response or one connection, are not given again.
 
     GET, HEAD and OPTIONS, and requests without a key, are the view's own.
 
@@ -77,11 +102,13 @@ def idempotent(
             no longer than its own caller waits.
         caller: Returns the caller, a text, before the view runs. The default is the service and the person: see
             `shared_core.idempotency.requests.caller_of`. Give your own where a person's token may be renewed between
-            two attempts, or where people are known by something else than ``request.user`` and Authorization.
+            two attempts, where people are known by something that the default does not know, or where one service
+            serves the tenants of several hosts.
 
     Raises:
         TypeError: The view is asynchronous, or (when it has run; nothing is kept) returns what cannot be stored.
-        ImproperlyConfigured: The app is not installed, or the caller is known only once the view has run.
+        ImproperlyConfigured: The app is not installed, nothing tells who is logged in, the caller is known only once
+            the view has run, or something has read the body before.
 
     See: draft-ietf-httpapi-idempotency-key-header.
     """
@@ -102,6 +129,8 @@ def idempotent(
                 return _refuse(400, str(error))
             if key is None:
                 return view(request, *args, **kwargs)
+            if has_unknown_length(request):  # such bodies would have one fingerprint
+                return _refuse(411, "A request with an Idempotency-Key needs a Content-Length.")
             once = _Once(request, Identity.of(request, key, caller(request)), caller)
             return once.answer(lambda: view(request, *args, **kwargs), wait)
 
@@ -124,10 +153,12 @@ class _Once:
         # Asked for again and again, in a transaction each time: who waits holds no server connection meanwhile.
         for _ in _attempts(wait):
             try:
-                with self._transaction():
+                with ExitStack() as stack:
+                    try:
+                        stack.enter_context(self._transaction())
+                    except AdvisoryLockTimeout:  # of the key's lock; one of the view's own is the view's error
+                        continue
                     return self._answer(run)
-            except AdvisoryLockTimeout:
-                continue
             except _Taken:
                 break
         return _refuse(409, "A request with this Idempotency-Key is being answered. Try again.", _TRY_AGAIN_AFTER)
@@ -146,7 +177,7 @@ class _Once:
         if self._caller(self._request) != self._identity.caller:
             raise ImproperlyConfigured(
                 "@idempotent stands before what finds out who calls, so that callers would share their keys: put it "
-                "below @service_auth_required, or give caller=…"
+                "below @service_auth_required, or give caller=… (docs/running.md, A request that is sent again)"
             )
         if response.status_code >= 500 or response.status_code in _NOT_FINAL:
             transaction.set_rollback(True, using=self._using)
@@ -161,7 +192,7 @@ class _Once:
                 **self._identity.columns,
                 fingerprint=self._fingerprint,
                 status=response.status_code,
-                headers=dict(response.headers),
+                headers=_kept(response.headers),
                 body=response.content,
             )
         except IntegrityError:
@@ -171,9 +202,13 @@ class _Once:
         if known.fingerprint != self._fingerprint:
             return _refuse(422, "This Idempotency-Key was used for another request.")
         logger.info("Answered as the first time", extra={"idempotency_key": self._identity.key})
-        response = HttpResponse(bytes(known.body), status=known.status, headers=known.headers)
+        response = HttpResponse(bytes(known.body), status=known.status, headers=_kept(known.headers))
         response.headers["Idempotent-Replayed"] = "true"
         return response
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_RESPONSE | _OF_ONE_CONNECTION}
 
 
 class _Taken(Exception):  # noqa: N818  # never seen by anybody

@@ -9,6 +9,8 @@ from typing import Any
 from django.db import connections
 from django.test.runner import DiscoverRunner
 
+from shared_core import conf
+
 
 class _DropsWithForce:
     """Mixed into a connection's `DatabaseCreation`."""
@@ -49,6 +51,11 @@ def drop_test_databases_with_force() -> None:
 
 class PoolerTestRunner(DiscoverRunner):
     """Django's runner, for a database behind PgBouncer: ``TEST_RUNNER = "shared_core.testing.PoolerTestRunner"``."""
+
+    def setup_test_environment(self, **kwargs: Any) -> None:  # Any: Django's own
+        """Prepare for tests: keys and tokens may be as plain as those of tests are."""
+        conf.tests_begin()
+        super().setup_test_environment(**kwargs)
 
     def setup_databases(self, **kwargs: Any) -> Any:  # Any: Django's own
         """Create the test databases."""

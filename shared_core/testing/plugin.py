@@ -9,6 +9,7 @@ from typing import Any
 import django.conf
 import pytest
 
+from shared_core import conf
 from shared_core.testing import records
 
 
@@ -24,8 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart() -> None:
-    """Let the test databases be dropped through a pooler."""
+    """Say that a suite runs, and let its databases be dropped through a pooler."""
     if django.conf.settings.configured:
+        conf.tests_begin()
         from shared_core.testing.databases import drop_test_databases_with_force  # noqa: PLC0415  # needs Django set up
 
         drop_test_databases_with_force()

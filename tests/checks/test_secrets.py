@@ -4,6 +4,7 @@ import secrets
 import pytest
 from django.core import mail
 
+from shared_core import conf
 from shared_core.checks.secrets import check_secrets
 
 STRONG = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
@@ -14,7 +15,7 @@ def exposed(monkeypatch, settings, tmp_path):
     """A service that strangers may reach: no tests, as far as it can know."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ENVIRONMENT", raising=False)
-    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(conf, "_is_suite", False)
     settings.DEBUG = False
     settings.SECRET_KEY = STRONG
 
@@ -137,6 +138,12 @@ def test_with_debug_they_are_right(weak, settings):
 
 
 def test_in_tests_which_turn_debug_off_they_are_right(weak, monkeypatch):
-    monkeypatch.setattr(mail, "outbox", [], raising=False)
+    monkeypatch.setattr(conf, "_is_suite", True)
 
     assert ids() == []
+
+
+def test_a_mailbox_of_production_does_not_make_it_a_suite(weak, monkeypatch):
+    monkeypatch.setattr(mail, "outbox", [], raising=False)  # as the locmem backend makes it
+
+    assert ids() == ["E201", "E202", "W203"]

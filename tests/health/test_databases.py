@@ -8,12 +8,12 @@ import threading
 import time
 
 import pytest
-from django.core import mail
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
+from shared_core import conf
 from shared_core.health.databases import DatabaseProbe, _probes, database_probes
 from tests import settings as settings_of_the_suite
 
@@ -31,7 +31,7 @@ def probed(stack, alias):
 @pytest.fixture
 def kept(monkeypatch):
     """Connections are kept, as outside of tests."""
-    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(conf, "_is_suite", False)
 
 
 @pytest.fixture

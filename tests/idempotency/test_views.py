@@ -4,10 +4,9 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections, transaction
@@ -132,7 +131,7 @@ def test_another_key_path_method_or_caller_is_another_request(other):
 def test_a_users_keys_are_his_own():
     for pk in (1, 2, 1):
         request = post(service="")
-        request.user = SimpleNamespace(pk=pk, is_authenticated=True)
+        request.user = User(pk=pk)
         create(request)
     request = post(service="")
     request.user = AnonymousUser()

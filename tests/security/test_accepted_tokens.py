@@ -1,25 +1,30 @@
 """Files of tokens that break or change while a service runs, and tokens that anybody can read in this repository."""
 
+import json
 import os
 import re
 import secrets
 import threading
 import time
+from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail.backends.locmem import EmailBackend
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from shared_core import conf
 from shared_core.auth import service_auth_required, tokens
+from shared_core.auth.jwts import JWTSettings, Verifier
 from shared_core.auth.tokens import AcceptedTokens
 from shared_core.checks.secrets import check_secrets
 from shared_core.checks.services import check_callers
 from shared_core.clients import ServiceToken
-from shared_core.service_settings import accepted_tokens, get_service_settings, secret
+from shared_core.service_settings import accepted_tokens, fault_of_secret, get_service_settings, secret
 
 ROOT = Path(__file__).parents[2]
 SECRET = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
@@ -127,6 +132,71 @@ def test_a_line_that_is_no_token_costs_no_other_line(files, capture_logs):
     assert errors(capture_logs) == [f"{files / 'ticket'} line 2 has fewer than 16 characters"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_the_mark_of_an_editor_is_no_part_of_a_token(files, encoding, capture_logs):
+    (files / "ticket").write_text(f"{TICKET}\r\n{NEW}\r\n", encoding=encoding)
+
+    assert [ask(TICKET), ask(NEW)] == ["ticket", "ticket"]
+    assert errors(capture_logs) == []
+
+
+@pytest.mark.parametrize("inside", [" ", "\t", "\u00a0", "é", '"', "\x00", "==", ","])
+def test_a_line_that_no_caller_can_send_is_a_fault(files, inside, capture_logs):
+    (files / "ticket").write_text(f"{TICKET}{inside}x\n{NEW}\n")
+
+    assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, "ticket", "file"]
+    reason = "line 1 holds a space or another character that no token has (RFC 6750 §2.1)"
+    assert errors(capture_logs) == [f"{files / 'ticket'} {reason}"]
+
+
+@pytest.mark.parametrize("environment", ["production", "test"])
+def test_nor_is_such_a_token_one_in_settings_or_in_the_environment(exposed, environment, settings, monkeypatch):
+    exposed(environment)
+    monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"ticket={TICKET} x")
+    with pytest.raises(ImproperlyConfigured, match="a token of ticket holds a space"):
+        accepted_tokens()
+
+    settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [f"{TICKET} x", NEW]}
+    assert [ask(NEW), ask(TICKET)] == ["ticket", 401]
+
+
+WRONG_WAY = ["Tq3x9ZvLw7Rk2Mj8Yc5Nb", "a3f19c27be504d886a3f19c27be504d8", "3f19c27be504d886", "t0-Qe7w1oZ9hZp3vT5yN8sX"]
+
+
+@pytest.fixture(params=["production", "test"])
+def anywhere(request, exposed):
+    exposed(request.param)
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("token", WRONG_WAY)
+def test_a_token_that_is_written_the_wrong_way_round_is_not_shown(token, settings, monkeypatch, capture_logs):
+    for text in (f"{token}=ticket", f"gateway={FILE},{token}=gateway", f"{token}={token} x", f"{token}={'a' * 15}"):
+        monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", text)
+        with pytest.raises(ImproperlyConfigured, match=r"a token of entry [12] ") as raised:
+            accepted_tokens()
+        assert token not in str(raised.value)
+
+    shared = {token: [FILE], "ticket": [FILE]}
+    faulty = {token: "ticket"}, {token: ["short"]}, {token: None}, shared, {"ticket": [FILE], token: [FILE]}
+    for accepted in faulty:
+        settings.SERVICE_ACCEPTED_TOKENS = accepted
+        with pytest.raises(ImproperlyConfigured) as raised:
+            ask(NEW)
+        assert token not in str(raised.value)
+        assert token not in str(list(check_callers()))
+    settings.SERVICE_ACCEPTED_TOKENS = {token: [f"{FILE} x", "a" * 16, NEW]}
+    assert ask("x" * 16) == 401
+    assert token not in str([*check_secrets(), *check_callers(), capture_logs])
+
+
+def test_a_service_of_a_usual_name_is_named(settings):
+    for name in ("ticket", "ticket-2", "communication-service"):
+        settings.SERVICE_ACCEPTED_TOKENS = {name: ["short"]}
+        with pytest.raises(ImproperlyConfigured, match=name):
+            ask(NEW)
+
+
 def test_a_token_of_two_services_is_neithers(files, settings, capture_logs):
     settings.SERVICE_ACCEPTED_TOKENS = {**settings.SERVICE_ACCEPTED_TOKENS, "cron": [NEW]}
     (files / "file").write_text(f"{TICKET}\n{NEW}\n{FILE}\n")
@@ -167,6 +237,63 @@ def test_an_empty_folder_lets_nobody_in_and_the_check_says_so(folder, settings):
 
 
 class TestAFolder:
+    @pytest.mark.parametrize("name", ["ticket~", "ticket.bak", "#ticket#", "*", "Ticket", "ticket 2", "1ticket"])
+    def test_a_file_that_no_service_is_named_like_lets_nobody_in(self, folder, name, capture_logs):
+        revoked = f"{TICKET}-revoked"
+        (folder / name).write_text(f"{revoked}\n{TICKET}\n")
+
+        for _ in range(3):
+            assert [ask(revoked), ask(TICKET), ask(FILE)] == [401, "ticket", "file"]
+        reason = f"{folder} holds files that no service is named like, and that are not read: {name!r}"
+        assert errors(capture_logs) == [reason]
+        assert [message.id for message in check_callers()] == ["shared_core.E207"]
+        (folder / name).unlink()
+        assert list(check_callers()) == []
+
+    def test_a_token_that_is_a_files_name_is_not_logged(self, folder, capture_logs):
+        (folder / f"X{TICKET}").write_text("ticket")
+
+        assert ask(TICKET) == "ticket"
+        assert len(errors(capture_logs)) == 1
+        assert TICKET not in str(capture_logs)
+
+    def test_other_folders_and_hidden_files_are_no_fault(self, folder, capture_logs):
+        (folder / "lost+found").mkdir()
+        (folder / "..data").mkdir()
+        (folder / ".ticket.swp").write_text(NEW)
+
+        assert [ask(NEW), ask(TICKET)] == [401, "ticket"]
+        assert errors(capture_logs) == []
+
+    def test_an_entry_that_cannot_be_looked_at_shuts_out_its_own_service_alone(self, folder, monkeypatch, capture_logs):
+        """As where a link leads into the folder of another user; who may do everything has to pretend."""
+        stat, read_text = Path.stat, Path.read_text
+
+        def refuse(what):
+            def instead(path, *args, **kwargs):
+                if path.name == "file":
+                    raise PermissionError(13, "Permission denied")
+                return what(path, *args, **kwargs)
+
+            return instead
+
+        monkeypatch.setattr(Path, "stat", refuse(stat))
+        monkeypatch.setattr(Path, "read_text", refuse(read_text))
+
+        for _ in range(3):
+            assert [ask(TICKET), ask(FILE)] == ["ticket", 401]
+        assert errors(capture_logs) == [f"{folder / 'file'} cannot be read: Permission denied"]
+
+    def test_a_link_to_nothing_lets_in_once_it_leads_somewhere(self, folder, tmp_path, monkeypatch):
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        (folder / "cron").symlink_to(tmp_path / "later")
+        settle(folder, folder / "ticket", folder / "file")
+        assert ask(NEW) == 401
+
+        (tmp_path / "later").write_text(NEW)
+
+        assert ask(NEW) == "cron"
+
     def test_a_new_callers_file_is_seen(self, folder):
         assert ask(NEW) == 401
         (folder / "cron").write_text(NEW)
@@ -334,17 +461,22 @@ def exposed(monkeypatch, tmp_path, settings):
         monkeypatch.setenv("ENVIRONMENT", name)
 
     monkeypatch.chdir(tmp_path)  # where no .env is
-    monkeypatch.delattr(mail, "outbox")
+    monkeypatch.setattr(conf, "_is_suite", False)
     settings.DEBUG = False
     settings.SECRET_KEY = secrets.token_urlsafe(50)
     set_environment("production")
     return set_environment
 
 
+# Of the strings in the tests, those that somebody thought of: they are no random secrets, nor texts that say a thing.
+_THOUGHT_OF = re.compile(r"(?=.*[a-z]{3})(?![0-9a-f]{8}-)[a-z0-9-]+")
+
+
 def published():
     """Yield ``(file, secret)`` of what is read in this repository by everybody who looks for a key or a token."""
     folders = [ROOT, ROOT / "docs", *(ROOT / "tests" / "services").glob("*-service")]
     places = {path for folder in folders for name in ("*.md", "*.yml", ".env*") for path in folder.glob(name)}
+    places |= {*(ROOT / ".github").rglob("*.yml"), *(ROOT / "tests").rglob("*.py")}
     places |= {path for path in (ROOT / "shared_core" / "service_template").rglob("*") if path.is_file()}
     for path in sorted(places):
         text = path.read_text().replace("\\\n", "")
@@ -355,7 +487,8 @@ def published():
             value = next(filter(None, found.groups()), "")
             for part in re.split(r",\s*(?=[a-z-]+=)", value):  # service=token,service=token
                 token = re.sub(r"^[a-z-]+=|[\"'`,.)]+$", "", part.strip())
-                if len(token) >= 16 and not re.search(r"[(<…${]", token):
+                is_code = path.suffix == ".py" and (found["three"] or not _THOUGHT_OF.fullmatch(token))
+                if len(token) >= 16 and not is_code and not re.search(r"[(<…${]", token):
                     yield path.relative_to(ROOT).as_posix(), token
 
 
@@ -370,6 +503,8 @@ def test_what_is_published_is_found():
         "ticket-for-a-developers-machine-and-ci-only",
         "for-a-developers-machine-and-ci-only-0123456789",
         "a-token-of-the-tests",
+        "of-this-job-alone-0123456789-0123456789-0123456789",
+        "gateway-of-the-suite-0123456789",
     } <= set(PUBLISHED)
 
 
@@ -377,7 +512,7 @@ def test_what_is_published_to_be_run_says_that_it_is_for_development_or_tests():
     places = {path for path, _ in published() if path.endswith((".yml", ".example"))}
     said = {path: set(re.findall(r"\bENVIRONMENT[:=] *(\w+)", (ROOT / path).read_text())) for path in places}
 
-    assert len(said) == 7
+    assert len(said) == 8
     assert [path for path, names in said.items() if not names or names - {"development", "test"}] == []
 
 
@@ -408,11 +543,29 @@ def test_and_is_told_apart_where_settings_and_files_hold_it(exposed, token, sett
 
 
 @pytest.mark.parametrize(
-    "token", ["a" * 16, "changeme-changeme", "ticket-token-0123456789", "GATEWAY on_this machine ONLY"]
+    "token",
+    [
+        "a" * 16,
+        "changeme-changeme",
+        "ticket-token-0123456789",
+        "GATEWAY on_this machine ONLY",
+        "qwertyuiopasdfgh",
+        "zyxwvutsrqponmlk",
+        "1q2w3e4r5t6y7u8i",
+        "abcdefghijklmnop",
+        "0123456789abcdef",
+        "ticket-gateway-1234",
+        "gateway-gateway-gateway",
+        "ticketticket12345",
+        "00000000000000000000abcde",
+        "hdms-7hdms-7hdms-7",
+    ],
 )
 def test_a_weak_token_is_refused_as_a_weak_secret_is(exposed, token, monkeypatch, settings):
     monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"gateway={token}")
-    with pytest.raises(ImproperlyConfigured, match=r"a token of gateway (has fewer|is made|is published)") as raised:
+    with pytest.raises(
+        ImproperlyConfigured, match=r"a token of gateway (has fewer|is made|is published|holds a)"
+    ) as raised:
         accepted_tokens()
     assert token not in str(raised.value)
 
@@ -463,3 +616,48 @@ def test_a_guessable_or_published_secret_of_jwts_is_refused(exposed, settings):
 
     settings.SERVICE_JWT_KEY = secrets.token_urlsafe(32)
     assert ask("a.b.c") == 401
+
+
+@pytest.mark.parametrize("key", ["a" * 40, "for-a-developers-machine-and-ci-only", "changeme" * 5, "\x01\x02" * 20])
+def test_and_so_is_one_in_a_jwks(exposed, tmp_path, key):
+    exposed("production")
+    path = tmp_path / "jwks.json"
+
+    def verifier(*keys):
+        jwks = [{"kty": "oct", "k": urlsafe_b64encode(one).decode().rstrip("="), "kid": str(at)} for at, one in keys]
+        path.write_text(json.dumps({"keys": jwks}))
+        return Verifier(JWTSettings(path, ["HS256"], "user", "ticket", 10))
+
+    good = secrets.token_bytes(32)
+    verifier((1, good), (2, secrets.token_urlsafe(32).encode()))
+    for keys in ([(1, key.encode())], [(1, good), (2, key.encode())]):
+        with pytest.raises(ImproperlyConfigured, match=r"SERVICE_JWT_KEY (has fewer|is published|is made)") as raised:
+            verifier(*keys)
+        assert key not in str(raised.value)
+
+    exposed("test")
+    verifier((1, key.encode()))
+
+
+def test_random_bytes_are_no_weak_secret(exposed, tmp_path):
+    path = tmp_path / "jwks.json"
+    for _ in range(300):
+        k = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        path.write_text(json.dumps({"keys": [{"kty": "oct", "k": k}]}))
+        Verifier(JWTSettings(path, ["HS256"], "user", "ticket", 10))
+
+
+def test_random_tokens_are_not_weak():
+    makers = (secrets.token_hex, secrets.token_urlsafe)
+    refused = [token for make in makers for _ in range(3000) if fault_of_secret(token := make(16), 16)]
+
+    assert refused == []
+
+
+def test_a_mailbox_in_production_makes_no_suite(exposed, settings, monkeypatch):
+    monkeypatch.delattr(mail, "outbox")
+    settings.SERVICE_ACCEPTED_TOKENS = {"gateway": ["gateway-on-this-machine-only", FILE]}
+    EmailBackend()
+
+    assert hasattr(mail, "outbox")
+    assert [ask("gateway-on-this-machine-only"), ask(FILE)] == [401, "gateway"]

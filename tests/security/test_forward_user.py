@@ -3,10 +3,12 @@
 import pickle
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from shared_core.clients import HTTPClient, ServiceError, TokenError, forward_user
+from shared_core.auth import ServiceAuth, ServiceAuthMiddleware, callers, service_auth_required
+from shared_core.clients import HTTPClient, ServiceError, ServiceToken, TokenError, forward_user
 from shared_core.context import is_request_id
 from shared_core.middleware import RequestContextMiddleware
 
@@ -104,3 +106,111 @@ def test_no_other_header_goes_on_as_it_came(make, recorder, name, what):
     headers = recorder.requests[0].headers
     assert CANARY not in str(headers)
     assert is_request_id(headers["X-Request-ID"])
+
+
+GATEWAY, CRON = "Bearer gateway-token-0123456789", "Bearer cron-token-0123456789"
+KEY = "a shared secret of more than 32 bytes"
+
+
+@pytest.fixture
+def accepting(settings):
+    tokens = {"gateway": GATEWAY, "cron": CRON}
+    settings.SERVICE_ACCEPTED_TOKENS = {name: [token.removeprefix("Bearer ")] for name, token in tokens.items()}
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = KEY, ["HS256"]
+    settings.SERVICE_JWT_AUDIENCE, settings.SERVICE_JWT_ISSUER = "user", "ticket"
+
+
+def by_the_view(view):
+    return service_auth_required()(view)
+
+
+def by_the_middleware(view):
+    return ServiceAuthMiddleware(view)
+
+
+def by_a_framework(view):
+    def guarded(request):
+        assert ServiceAuth()(request)
+        return view(request)
+
+    return guarded
+
+
+def by_nobody(view):
+    """An open path, or code that runs before the guard, for example a middleware."""
+    return view
+
+
+GUARDS = [by_the_view, by_the_middleware, by_a_framework, by_nobody]
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.usefixtures("accepting")
+class TestOnlyAPersonsAuthorizationGoesOn:
+    def forwarded(self, client, recorder, guard=by_nobody, **headers):
+        def view(request):
+            client.get("/x")
+            return HttpResponse()
+
+        request = RequestFactory().get("/")
+        request.META.update({f"HTTP_{name.upper()}": value for name, value in headers.items()})
+        assert RequestContextMiddleware(guard(view))(request).status_code == 200
+        assert recorder.requests[-1].headers["X-Service-Authorization"] == "Bearer own"
+        return recorder.requests[-1].headers.get("Authorization")
+
+    @pytest.fixture
+    def client(self, make, recorder):
+        return make("http://user:8000", token=forward_user(), transport=recorder)
+
+    @pytest.mark.parametrize("guard", GUARDS)
+    def test_the_token_of_the_calling_service_does_not(self, client, recorder, guard):
+        jwt = f"Bearer {ServiceToken('ticket', 'user', KEY).mint().token}"
+
+        for token in (GATEWAY, CRON, GATEWAY.replace("Bearer ", "bearer  "), jwt):
+            assert self.forwarded(client, recorder, guard, authorization=token) is None
+            # Next to another one, as where a service passes on what it got.
+            both = {"x_service_authorization": GATEWAY, "authorization": token}
+            assert self.forwarded(client, recorder, guard, **both) is None
+        assert self.forwarded(client, recorder, guard, authorization=GATEWAY, x_service_authorization="") is None
+
+    @pytest.mark.parametrize("guard", GUARDS)
+    def test_a_persons_does(self, client, recorder, guard):
+        headers = {"x_service_authorization": GATEWAY, "authorization": "Bearer ann"}
+
+        assert self.forwarded(client, recorder, guard, **headers) == "Bearer ann"
+
+    @pytest.mark.parametrize("accepted", [None, {}])
+    def test_where_no_service_is_accepted_each_authorization_is_a_persons(self, client, recorder, settings, accepted):
+        settings.SERVICE_ACCEPTED_TOKENS, settings.SERVICE_JWT_KEY = accepted, None
+
+        assert self.forwarded(client, recorder, authorization=GATEWAY) == GATEWAY
+
+    def test_a_jwt_that_expires_while_its_request_is_served_does_not(self, client, recorder, monkeypatch):
+        token = f"Bearer {ServiceToken('ticket', 'user', KEY).mint().token}"
+
+        def expires(view):
+            def later(request):
+                monkeypatch.setattr(callers, "is_of_service", lambda _: False)
+                return view(request)
+
+            return service_auth_required()(later)
+
+        assert self.forwarded(client, recorder, expires, authorization=token) is None
+
+    def test_one_that_is_of_another_request_does_not_change_what_goes_on(self, client, recorder):
+        def another(view):
+            def first(request):
+                other = RequestFactory().get("/", headers={"Authorization": GATEWAY})
+                assert service_auth_required()(lambda _: HttpResponse())(other).status_code == 200
+                return view(request)
+
+            return first
+
+        assert self.forwarded(client, recorder, another, authorization="Bearer ann") == "Bearer ann"
+
+    def test_nothing_does_where_it_is_unknown_which_services_are_accepted(self, client, recorder, settings):
+        settings.SERVICE_ACCEPTED_TOKENS = "gateway=gateway-token-0123456789"
+
+        with pytest.raises(ImproperlyConfigured):
+            self.forwarded(client, recorder, authorization=GATEWAY)
+        assert recorder.requests == []

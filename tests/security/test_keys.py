@@ -2,8 +2,9 @@
 
 import json
 import secrets
-from base64 import b64encode, encodebytes, urlsafe_b64encode
+from base64 import a85encode, b32encode, b64encode, b85encode, encodebytes, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -89,6 +90,65 @@ def forms():
 FORMS = dict(forms())
 
 
+def variants():
+    """Yield each form of a public key that is no encoding of its bytes alone, as bytes, by name."""
+    ec_key, ed_key = PRIVATE["P-256"].public_key(), PRIVATE["Ed25519"].public_key()
+    jwks = {
+        "RSA": jwk(),
+        "EC": jwt.algorithms.ECAlgorithm.to_jwk(ec_key, as_dict=True),
+        "OKP": jwt.algorithms.OKPAlgorithm.to_jwk(ed_key, as_dict=True),
+    }
+    for kind, one in jwks.items():
+        text = json.dumps(one)
+        written = {
+            "repr": repr(one),
+            "JSON in JSON": json.dumps(text),
+            "JSON in JSON in JSON": json.dumps(json.dumps(text)),
+            "in an object": json.dumps({"cnf": {"jwk": one}}),
+            "in lists": json.dumps([[one]]),
+            "with a comma too many": f"{text[:-1]},}}",
+            "YAML": "\n".join(f"{name}: {value}" for name, value in one.items()),
+            "JWKS's repr": repr({"keys": [one]}),
+            "two in lines": f"{text}\n{text}",
+            "in capitals": text.replace("kty", "KTY"),
+            "without its kty": json.dumps({name: value for name, value in one.items() if name != "kty"}),
+            "quoted": quote(text, safe=""),
+        }
+        for name, form in written.items():
+            yield f"{kind} JWK {name}", form.encode()
+    yield "x and y", json.dumps({name: jwks["EC"][name] for name in "xy"}).encode()
+    for kind in ("P-256", "P-521"):
+        point = PRIVATE[kind].public_key()
+        compressed = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        whole = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        for name, data in {"compressed": compressed, "coordinates": whole[1:]}.items():
+            yield f"{kind} {name} hex", data.hex().encode()
+            yield f"{kind} {name} base64", b64encode(data)
+    yield "n in decimal", str(RSA.public_key().public_numbers().n).encode()
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()  # as some have
+    yield "n of 1024 bits in decimal", str(small.public_numbers().n).encode()
+    yield "DER of 1024 bits", b64encode(small.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    for kind in ("RSA", "P-256", "Ed25519"):
+        pem, der = FORMS[f"{kind} PEM"], FORMS[f"{kind} DER"]
+        yield f"{kind} PEM base32", b32encode(pem)
+        yield f"{kind} DER base32", b32encode(der)
+        yield f"{kind} PEM base85", b85encode(pem)
+        yield f"{kind} PEM ascii85", a85encode(pem)
+        yield f"{kind} PEM quoted", quote(pem.decode()).encode()
+        yield f"{kind} body quoted", quote("".join(body(pem).decode().split()), safe="").encode()
+        yield f"{kind} DER and a line break", b64encode(der + b"\n")
+        yield f"{kind} DER's repr", repr(der).encode()
+        yield f"{kind} PEM in UTF-16, hex", pem.decode().encode("utf-16").hex().encode()
+        yield f"{kind} PEM in UTF-16, base64", b64encode(pem.decode().encode("utf-16-be"))
+        times = der
+        for number in range(1, 7):
+            times = b64encode(times)
+            yield f"{kind} DER, {number} times in base64", times
+        for label in (b"key=", b"public:", b"public", b"k", b"ke", b"key", b"MY_KEY_"):
+            yield f"{kind} body after {label.decode()}", label + b"".join(body(pem).split())
+    yield "RSA body without its first line", b"\n".join(body(FORMS["RSA PEM"]).splitlines()[1:])
+
+
 def without_dashes(data):
     return data.replace(b"-----", b"")
 
@@ -131,6 +191,10 @@ def test_a_pem_is_known_though_a_part_of_it_is_lost(written):
     for change in (bytes, lambda text: b" " + text.replace(b"\n", b"\r\n"), lambda text: text.replace(b"\n", b" ")):
         assert [form for form, text in texts.items() if not is_key(change(text))] == []
         assert [form for form, text in texts.items() if not is_key("\ufeff".encode() + change(text))] == []
+
+
+def test_a_key_is_known_in_other_notations():
+    assert [form for form, data in variants() if not is_key(data)] == []
 
 
 def verify(key):
@@ -183,8 +247,11 @@ def test_a_secret_of_random_bytes_is_none():
         lambda data: data.hex().upper().encode(),
         lambda data: b64encode(data.hex().encode()),
         lambda data: b64encode(b64encode(data)),
+        b85encode,
+        a85encode,
+        b32encode,
     )
-    lengths = [*range(32, 256)] * 3 + [32, 48, 64] * 200
+    lengths = [length for length in range(32, 256) if length not in {33, 49}] * 3 + [32, 48, 50, 64] * 300
     refused = [length for length in lengths for write in written if is_key(write(secrets.token_bytes(length)))]
 
     assert refused == []
@@ -197,6 +264,13 @@ def test_random_bytes_as_long_as_a_modulus_are_mostly_none():
     assert refused < 100
 
 
+def test_few_random_bytes_as_long_as_a_compressed_point_are_one():
+    """Each second number is a coordinate, and 2 of 256 first bytes say which of two points it is."""
+    refused = sum(is_key(b64encode(secrets.token_bytes(33))) for _ in range(2000))
+
+    assert refused < 60
+
+
 @pytest.mark.parametrize(
     "secret",
     [
@@ -207,6 +281,8 @@ def test_random_bytes_as_long_as_a_modulus_are_mostly_none():
         "=" * 64,
         "A" * 43,
         "ssh-rsa is what I write into my secret",
+        "kty is what I write into my secret, and crv",
+        "31415926535897932384626433832795028841971693993751",
     ],
 )
 def test_nor_is_a_text_that_somebody_thought_of(secret):
