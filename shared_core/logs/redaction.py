@@ -47,12 +47,14 @@ _MIXED = re.compile(r"[a-z][A-Z][A-Za-z._~+/=-]{14}")
 _IN_TEXT = [
     # RFC 7519: three parts in base64url, the first of which is a JSON object.
     (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
-    # RFC 7468 §10, RFC 9580: up to its end; of one that was cut, what is base64.
+    # RFC 7468 §10, RFC 9580: up to its end; of one that was cut, what is base64. Nothing but base64 goes past a further
+    # "-----", so that no text is read once for each BEGIN.
     (
         re.compile(
             r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
             r"(?:[^-]*+(?:-(?!----)[^-]*+)*+-----END [A-Z0-9 ]{0,60}-----"
-            r"|(?:\s|\\[nrt])*+(?:[A-Za-z0-9-]{1,20}:[^\r\n\\]*+(?:\s|\\[nrt])++)*+[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\]*+)"
+            r"|(?:\s|\\[nrt])*+(?:[A-Za-z0-9-]{1,20}:(?:(?!-----)[^\r\n\\])*+(?:\s|\\[nrt])++)*+"
+            r"[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\]*+)"
         ),
         MASK,
     ),

@@ -318,6 +318,11 @@ def test_a_url_whose_password_has_a_slash_is_not_shown():
         ),
         *(
             "-----BEGIN PRIVATE KEY-----\na: b\n",
+            "-----BEGIN PRIVATE KEY-----a:",
+            "-----BEGIN PRIVATE KEY-----a: b ",
+            "-----BEGIN PRIVATE KEY-----\\na:",
+            "a:-----BEGIN PRIVATE KEY-----\n",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----" + "A" * 20,
             "a://b:c/",
             "a://b:c",
             "a://b:c/@",
