@@ -3,15 +3,17 @@
 import argparse
 import datetime as dt
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from shared_core.logs.line import write_value
 from shared_core.logs.reader.draw import as_svg, as_text
 from shared_core.logs.reader.filters import Filter, parse_condition, parse_time
-from shared_core.logs.reader.lines import FOREIGN, Line
+from shared_core.logs.reader.lines import FOREIGN, Line, printable
 from shared_core.logs.reader.sources import STDIN, followed, merged, size_of
 from shared_core.logs.reader.trace import TraceError, trace
 from shared_core.terminal import Bar, Progress, orderly_end, wants_colour
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: object) -> None:
-    print(f"shared_core.logs: {text}", file=sys.stderr)
+    # It may quote what was logged, or the name of a file.
+    print(f"shared_core.logs: {printable(str(text))}", file=sys.stderr)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -116,14 +119,37 @@ def _as_is(lines: Iterable[Line]) -> Iterator[str]:
 def _as_json(lines: Iterable[Line]) -> Iterator[str]:
     for line in lines:
         try:
-            record = line.parsed() if line.is_record else None
-        except ValueError:
-            record = None
-        if record is None:
-            yield json.dumps({"foreign": line.text})
-            continue
-        head = {"level": line.level, "time": f"{record['time']:%Y-%m-%dT%H:%M:%S}.{line.time[20:]}Z"}
-        yield json.dumps({**head, "logger": line.logger, "msg": record["message"], **record["fields"]})
+            said = _record_as_json(line) if line.is_record else None
+        except (ValueError, RecursionError):
+            said = None
+        yield said or json.dumps({"foreign": line.text})
+
+
+def _record_as_json(line: Line) -> str:
+    record = line.parsed()
+    said = {
+        "level": line.level,
+        "time": f"{record['time']:%Y-%m-%dT%H:%M:%S}.{line.time[20:]}Z",
+        "logger": line.logger,
+        "msg": record["message"],
+    }
+    for name, value in record["fields"].items():
+        key = name
+        while key in said:  # a field never stands for the record's own level, say
+            key += "_"
+        said[key] = _without_odd_floats(value)
+    return json.dumps(said, allow_nan=False)
+
+
+def _without_odd_floats(value: object) -> object:
+    """Return ``value`` with NaN and Infinity, for which JSON has no word, as texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return write_value(value)
+    if isinstance(value, list):
+        return [_without_odd_floats(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_odd_floats(item) for key, item in value.items()}
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:

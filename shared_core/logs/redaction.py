@@ -12,91 +12,152 @@ from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
 
-# Matched in a key with its separators taken out and lower-cased.
-_SECRET_KEY = re.compile(
-    r"password|passwd|passphrase|secret|token|apikey|authorization|credential|privatekey|signingkey|sessionid|cookie"
-    r"|jwt|signature|pwd|^dsn$|^auth$"
+# Matched in each word of a key, lower-cased, and in two of them that make one of these.
+_SECRET_WORD = re.compile(
+    r"password|passwd|passphrase|secret|token|authorization|credential|cookie|jwt|signature|pwd"
+    r"|(?:api|private|signing)_?key|(?<!pos)(?<!ob)session_?ids?(?![a-z])|^dsn$|^auth$"
 )
-
-# Words that begin like a secret's, and names of counters of secrets and of times at which secrets change. Matched in
-# the words of a key, lower-cased and joined by "_".
+# Where a key's capitals tell no words apart: pAsSwOrD.
+_SECRET_WHOLE = re.compile(
+    r"(?:^|_)[a-z0-9]*(?:password|passwd|passphrase|secret|token|credential|authorization|cookie|apikey|jwt)s?(?:_|$)"
+)
+# Words that only begin like a secret's, or hold one.
 _HARMLESS_WORD = re.compile(
-    r"(?<![a-z0-9])(?:tokeni[sz](?:e|er|ers|ed|ing|ation)|secretar(?:y|ies|ial|iat)|passwordless)(?![a-z0-9])"
+    r"(?<![a-z0-9])(?:(?:de|re|un)?tokeni[sz][a-z]*|(?:under)?secretar(?:y|ies|ial|iat)|secret(?:ly|ive|iveness|ion|ions)"
+    r"|passwordless|cookiecutters?)(?![a-z0-9])"
 )
+# What counts secrets, or says when or whether they change: such a key takes a number, a date or a yes and no.
 _COUNT = re.compile(
-    r"(?<![a-z0-9])(?:(?:max|min|num|n|prompt|completion|total|input|output|cached|reasoning)_(?:[a-z]+_)?tokens"
-    r"|tokens_(?:used|total|left|remaining)"
-    r"|[a-z0-9]+_(?:count|counts|counter|limit|length|size|changed|changed_at|expires_in|expires_at))\Z"
+    r"\A(?:has|is)_|(?<![a-z0-9])(?:(?:max|min|num|n|avg|prompt|completion|total|input|output|cached|reasoning)_(?:[a-z]+_)?tokens?"
+    r"|tokens_(?:used|total|left|remaining|in|out)|tokens?_(?:usage|budget)|tokens_per_[a-z]+"
+    r"|[a-z0-9]+_(?:count|counts|counter|limit|length|size|changed|changed_at|expires_in|expires_at|expired|valid"
+    r"|enabled|attempts|ttl|lifetime|timeout|max_age|age_days))\Z"
 )
-_NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+# What names a secret's kind: such a key takes a word.
+_KIND = re.compile(
+    r"(?<![a-z0-9])(?:(?:token|credential|cookie|secret|signature|password)s?_(?:type|kind|consent|policy)"
+    r"|(?:signature|jwt|token|password)_(?:alg|algorithm|method|version))\Z"
+)
+_COUNTED = re.compile(r"[-+]?[0-9][0-9.,:eE+TZ_ -]{0,31}|true|false|yes|no|on|off|null|none", re.IGNORECASE)
+_NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 
 # What a text must hold for anything in it to be masked: to look for this takes a fraction of looking for all below.
 _HINT = re.compile(
-    r"eyJ|://|bearer|basic|passw|passphrase|secret|token|key|auth|credential|session|cookie|jwt|signature|pwd|dsn",
+    r"ey[JA]|://|bearer|basic|passw|passphrase|secret|token|key|auth|credential|session|cookie|jwt|signature|pwd|dsn",
     re.IGNORECASE,
 )
-_SCHEME_OF_URL = r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)"
-_SCHEME_OF_DSN = r"\b((?!https?:)[A-Za-z][A-Za-z0-9+.-]{0,20}://)"
+# Characters that are written in another way: in a URL, in JSON, in a literal of Python, in HTML. Only printable ones
+# are decoded, of which names, quotes and signs are made; bytes past ASCII are left out.
+_ENCODED = re.compile(
+    r"%([2-7][0-9a-f])|\\{1,8}u00([2-7][0-9a-f])|\\{1,8}x([2-9a-f][0-9a-f])|\\{1,8}(/)|&#x([2-7][0-9a-f]);|&#([0-9]{2,3});"
+    r"|&(quot|apos|amp|lt|gt);",
+    re.IGNORECASE,
+)
+_LINE_BREAK = re.compile(r"\\{1,8}n")  # as a literal or JSON has it
+_ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">"}
+_DECODED_TIMES = 3  # a text within a text within a text
 # user:password up to the last @, whatever is between; what follows the colon may be a port, too.
 _LOOSE_USERINFO = r"""[^\s/?#@:"'\[]*:(?!\d*+(?:[\s/?#"',;)]|\Z))(?:(?:(?!://)[^\s"'<>@])*+@)+"""
-# RFC 9110 §11.6.2: a scheme and credentials, or a word of prose.
-_CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+([A-Za-z0-9._~+/=-]{4,})", re.IGNORECASE)
+# RFC 9110 §11.6.2: a scheme and credentials, or a word of prose. Some tokens are of two parts: 12|abc, 123:abc.
+_CREDENTIALS = re.compile(
+    r"""\b(Bearer|Basic)((?:(?:\s|\\{1,8}[nrt])++[:=]?|[:=]|(?=\\*["']))\s*+\\*["']?|\+)([A-Za-z0-9._~+/=|:-]{4,})""",
+    re.IGNORECASE,
+)
 _DIGIT = re.compile(r"[0-9]")
 # Capitals within a long word, of which tokens are made.
 _MIXED = re.compile(r"[a-z][A-Z][A-Za-z._~+/=-]{14}")
-_IN_TEXT = [
-    # RFC 7519: three parts in base64url, the first of which is a JSON object.
-    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
-    # RFC 7468 §10, RFC 9580: up to its end; of one that was cut, what is base64.
-    (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-            r"(?:[^-]*+(?:-(?!----)[^-]*+)*+-----END [A-Z0-9 ]{0,60}-----"
-            r"|(?:\s|\\[nrt])*+(?:[A-Za-z0-9-]{1,20}:[^\r\n\\]*+(?:\s|\\[nrt])++)*+[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\]*+)"
-        ),
-        MASK,
-    ),
+# RFC 7519: three parts in base64url, the first of which is a JSON object, whatever stands before it.
+_JWT = re.compile(
+    r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++\.)([A-Za-z0-9_-]*?)"
+    r"ey[JA][A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]*+"
+)
+# RFC 7468 §10, RFC 9580: up to its end; of one that was cut, what is base64, also in a list of lines. Nothing but
+# base64 goes past a further "-----", so that no text is read once for each BEGIN.
+_PEM = re.compile(
+    r"-----BEGIN[ +][A-Z0-9 +]{0,40}PRIVATE[ +]KEY(?:[ +]BLOCK)?-----"
+    r"(?:[^-]*+(?:-(?!----)[^-]*+)*+-----END[ +][A-Z0-9 +]{0,60}-----"
+    r"|(?:[\s>,\"'\[\]]|\\++(?:u000[ad]|[nrt])?|%0[AD])*+"
+    r"(?:[A-Za-z0-9-]{1,20}:(?:(?!-----)[^\r\n\\])*+(?:\s|\\[nrt])++)*+"
+    r"[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\>,\"'%]*+)"
+)
+_IN_URL = [
     # A DSN, whose password may have an @ and a slash that are not quoted, as they must be.
-    (re.compile(rf"{_SCHEME_OF_DSN}{_LOOSE_USERINFO}"), rf"\1{MASK}@"),
+    re.compile(rf"(?<=[A-Za-z0-9+.-])(?<!http)(?<!https)://{_LOOSE_USERINFO}", re.IGNORECASE),
     # RFC 3986 §3.2.1: what stands before the last @ of the authority.
-    (re.compile(rf"{_SCHEME_OF_URL}[^\s/?#]*@"), rf"\1{MASK}@"),
-    (re.compile(rf"{_SCHEME_OF_URL}{_LOOSE_USERINFO}"), rf"\1{MASK}@"),
-    # A header, whose value is quoted, or the rest of the line up to the quote in which it all stands.
-    (
-        re.compile(
-            r"""\b((?:Proxy-)?Authorization|(?:Set-)?Cookie|X-Api-Key)([^\S\r\n]*:[^\S\r\n]*+)"""
-            r"""(?:\\*"[^"\r\n]*"?|\\*'[^'\r\n]*'?|(?:[^\r\n"']|(?<==)"[^"\r\n]*"?)+)""",
-            re.IGNORECASE,
-        ),
-        rf"\1\2{MASK}",
-    ),
+    re.compile(r"(?<=[A-Za-z0-9+.-])://[^\s/?#]*@"),
+    re.compile(rf"(?<=[A-Za-z0-9+.-])://{_LOOSE_USERINFO}"),
 ]
+# A header that authenticates, as a client or a server names it, and WSGI: HTTP_AUTHORIZATION.
+_HEADER = re.compile(
+    r"(?<![\w.-])(?:([\w.-]*?(?:authorization|cookie))[^\S\r\n]*+(?:=[=>]?|:=?)|(X-Api-Key)[^\S\r\n]*+:)[^\S\r\n]*+",
+    re.IGNORECASE,
+)
+_HEADER_NAME = re.compile(r"(?:authorization|cookie)\Z", re.IGNORECASE)
+_QUOTE = re.compile(r"""(?:(?<=[\s=:,(\[{>])|(?<=[\s=:,(\[{][bBrRuUfF])|\A)(\\*+["'])|(?<!\\)(\\*+["'])(?!\w)""")
+_LONGEST_BEFORE_HEADER = 100  # characters within which the quote begins in which a header stands
+_LINE = re.compile(r"[^\r\n]*+")
+_FURTHER_LINE = re.compile(r"\r?\n([^\S\r\n]+)[^\r\n]++")
+# A quoted value, after which only what ends an item may stand.
+_QUOTED_ITEM = re.compile(
+    r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'|(\\{1,16}["'])(?:(?!\1)[^\r\n])*+\1)"""
+    r"""(?=[^\S\r\n]*+(?:[,)\]}>\r\n]|\Z))"""
+)
 # A name to which something is assigned: name=, name :=, name =>, name:, "name":, \"name\": as it stands in JSON in
-# JSON, and the first of two in a pair, ("name", …).
-_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]++)(?:(\\*["'])?\s*(=[=>]?|:=?)\s*|\\*["'](,)\s*)""")
+# JSON, ["name"] =, and the first of two in a pair, ("name", …).
+_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]++)(?:(\\*["'`])?(\]|\))?\s*(=[=>]?|:=?)\s*|\\*["']\)?\s*(,)\s*)""")
+# Words before the last one of a name: "API Key": or API key =.
+_WORDS_BEFORE = re.compile(r"""(?:["'`]((?:[\w-]{1,30}\ ){1,3})|(?<![\w-])([\w-]{1,30})\ )\Z""")
+_MAY_BE_PAIR = re.compile(r"""["']\)?\s{0,40},""")
+_SECOND_WORDS = frozenset({"key", "keys", "id", "ids"})
 # What stands before the name in a pair. A list of two is none unless it is in another: ["password", "email"].
-_PAIR = re.compile(r"""(?:\(|[\[,]\s?\[)\s?[A-Za-z]{0,2}\\*["']\Z""")
-_PAIR_ENDS = re.compile(r"""\s*[)\]]|\Z|\r|\n""")
+_PAIR = re.compile(r"""(?:\(|[\[,]\s{0,40}\[)\s{0,40}(?:bytearray\()?[A-Za-z]{0,2}\\*["']\Z""")
+_PAIR_ENDS = re.compile(
+    r"""\s*+(?:,\s*+(?:(?:True|False|None|true|false|null|-?[0-9]+)\s*+,?\s*+)?)?[)\]]|\Z|\r|\n(?!\s*+[^\s)\]])"""
+)
+# The type that stands between a name and what it is given: api_key: Optional[str] = …
+_ANNOTATION = re.compile(
+    r"[A-Za-z_][\w.]{0,60}(?:\[[^\]\r\n=]{0,80}\]{1,3})?(?:\s{0,3}\|\s{0,3}[\w.]{1,60}){0,4}[^\S\r\n]{0,3}=(?!=)[^\S\r\n]*+"
+)
 # A further one where its value would stand, as in `token="api_key": "…"`.
 _ASSIGNED_NEXT = re.compile(r"""(?:[A-Za-z]{0,2}\\*["'])?([\w.-]++)(?:\\*["'])?[^\S\r\n]*(?:=[=>]?|:=?)[^\S\r\n]*""")
 _SCHEME = re.compile(r"(?:(?:Bearer|Basic)\s+)?", re.IGNORECASE)
+# What is no secret, whatever it is assigned to.
+_NOTHING = re.compile(
+    r"""(?:(?:None|null|True|False|true|false)(?=[\s,;&)\]}"'\\]|\Z)|""(?=[\s,;&)\]}'\\]|\Z)|''(?=[\s,;&)\]}"\\]|\Z)"""
+    r"""|(?:\[\]|\{\}|\(\))(?=[\s,;&)\]}"'\\]|\Z))"""
+)
+_NO_HEADER = re.compile(
+    rf"""{_NOTHING.pattern}[^\S\r\n]*+(?:[,)\]}}\r\n]|\Z)|\*\*\*[^\S\r\n]*+(?:[,)\]}}>\r\n"'\\]|\Z)"""
+)
+_NUMBER = re.compile(r"""[0-9]{1,9}(?=[\s,;&)\]}"'\\]|\Z)""")
+_PLURAL = re.compile(r"(?:token|password|secret|cookie|credential|signature)s\Z", re.IGNORECASE)
+_QUOTES = frozenset("\"'`\u201c")
+# A list, object, tuple or call begins.
+_OPENING = re.compile(r"(?:[A-Za-z_][\w.]{0,60}(?:\[[\w., ]{0,40}\])?(?=\())?[\[{(]")
+_PIECE = re.compile(
+    r"""([\[{(])|([\]})])|"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'|\\.|[^\[\](){}"'\\]++|["'\\]""", re.DOTALL
+)
+_BLOCK = re.compile(
+    r"[|>][+-]?[0-9]?[^\S\r\n]*+(?:(?=\r?\n)|\\{1,8}[rn][^\r\n]*+)"
+)  # of YAML: the lines indented further
 _VALUE = re.compile(
-    # A literal of Python: b'…'; or a call: SecretStr('…').
-    r"""(?:[bBrRuUfF]{1,2}(?=\\{0,16}["'])|[A-Za-z_][\w.]{0,60}(?=\())?"""
-    # A flat list, object or tuple of one line; of another, the rest of the line.
-    r"""(?:[\[{](?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'|[^\[\]{}"'\r\n])*+[\]}]"""
-    r"""|\((?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+'|[^()"'\r\n])*+\)|[\[{(][^\r\n]*"""
+    # A literal: of Python, b'…', of C#, @"…", or of a shell, $'…'.
+    r"""(?:[bBrRuUfF]{1,2}(?=\\{0,16}["'])|[@$](?=["']))?"""
     # Quoted in a text that is quoted itself: up to a quote with as many backslashes.
-    r"""|(\\{1,16})(["'])(?:(?!(?<!\\)\1\2)[^\r\n])*+(?:\1\2)?"""
-    # Quoted; if the quote does not end, the rest of the line.
+    r"""(?:(\\{1,16})(["'])(?:(?!(?<!\\)\1\2)[^\r\n])*+(?:\1\2)?"""
+    # Quoted; where the quote does not end, the rest of the line.
     r"""|"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?"""
-    r"""|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|["'][^\r\n]*)"""
+    r"""|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|`[^`\r\n]*+`|\u201c[^\u201d\r\n]*+\u201d|["'][^\r\n]*)"""
     # What stands at the end of it, without a space, was within a quote that began in another line.
     r"""(?:(?<=["'])\w[^\r\n]*+)?"""
+    # What Python writes of an object.
+    r"""|<[A-Za-z_][^<>\r\n]*+>"""
     # A word; a quote within it is a part of it.
     r"""|[^\s&,;)\]}"']+(?:["']+(?=\w)[^\s&,;)\]}"']+)*+"""
 )
+_MATRIX = re.compile(r";([^;/=]*+)=[^;/]*+")  # RFC 3986 §3.3: /x;jsessionid=…
 _PASSWORD_AT_END = re.compile(r"(?:passw(?:or)?d|passphrase|pwd)\Z", re.IGNORECASE)
+_CAPITAL_WITHIN = re.compile(r"[a-z][A-Z]")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
@@ -116,10 +177,29 @@ def _is_secret(key: str, more: tuple[str, ...]) -> bool:
     normalized = _normalized(key)
     if any(normalized == _normalized(name) for name in more):
         return True
-    if _SECRET_KEY.search(normalized) is None:
-        return False
-    words = _NEXT_WORD.sub("_", key).lower()
-    return _COUNT.search(words) is None and _SECRET_KEY.search(_normalized(_HARMLESS_WORD.sub("", words))) is not None
+    words = _words(key)
+    return _names_a_secret(key, words) and _COUNT.search(words) is None and _KIND.search(words) is None
+
+
+def is_counter_key(key: str) -> bool:
+    """Say whether ``key`` counts secrets or says when they change; another value than `is_count` knows is masked."""
+    return _COUNT.search(words := _words(key[:128])) is not None and _names_a_secret(key[:128], words)
+
+
+def is_count(value: str) -> bool:
+    """Say whether ``value`` is what a counter's key takes: a number, a date, or a yes or no."""
+    return _COUNTED.fullmatch(value) is not None
+
+
+def _words(key: str) -> str:
+    return _NEXT_WORD.sub("_", key).lower()
+
+
+def _names_a_secret(key: str, words: str) -> bool:
+    if _SECRET_WORD.search(_HARMLESS_WORD.sub("", words)) is not None:
+        return True
+    whole = key.lower()
+    return whole != words and _SECRET_WHOLE.search(_HARMLESS_WORD.sub("", _SEPARATORS.sub("_", whole))) is not None
 
 
 def _normalized(key: str) -> str:
@@ -146,22 +226,105 @@ def mask_text(text: str) -> str:
     # Nearly all texts have none of these, which are found many times faster than the hint.
     if text.isalnum():
         return text
+    is_encoded = ("%" in text or "\\" in text or "&" in text) and ("\\n" in text or _ENCODED.search(text) is not None)
     if (
-        ":" not in text
+        not is_encoded
+        and ":" not in text
         and "=" not in text
-        and "eyJ" not in text
+        and ("." not in text or ("eyJ" not in text and "eyA" not in text))
         and "-----" not in text
-        and ("," not in text or ("'," not in text and '",' not in text))
+        and ("," not in text or _MAY_BE_PAIR.search(text) is None)
     ):
         lowered = text.lower()
         if "bearer" not in lowered and "basic" not in lowered:
             return text
-    if _HINT.search(text) is None:
-        return text
+    masked = text if _HINT.search(text) is None else _masked(text)
+    if is_encoded:
+        # A secret that shows only when the text is decoded costs its encoding, too. Line breaks stay as they were.
+        is_one_line = "\n" not in masked
+        shadow = _LINE_BREAK.sub("\n", masked) if is_one_line else masked
+        for _ in range(_DECODED_TIMES):
+            before, shadow = shadow, _ENCODED.sub(_decoded, shadow)
+            if shadow == before == masked:
+                break
+            if _HINT.search(shadow) is not None and (again := _masked(shadow)) != shadow:
+                shadow = again
+                masked = again.replace("\n", "\\n") if is_one_line else again
+            if shadow == before:
+                break
+    return masked
+
+
+def _decoded(found: re.Match[str]) -> str:
+    in_url, in_json, in_python, slash, hexadecimal, decimal, name = found.groups()
+    if slash or name:
+        return slash or _ENTITIES[name.lower()]
+    code = int(decimal) if decimal else int(in_url or in_json or in_python or hexadecimal, 16)
+    if code >= 128 and in_python:
+        return ""
+    return chr(code) if 32 <= code < 127 else found[0]
+
+
+def _masked(text: str) -> str:
     text = _CREDENTIALS.sub(_without_credentials, text)
-    for pattern, mask in _IN_TEXT:
-        text = pattern.sub(mask, text)
-    return _without_assigned(text)
+    if "eyJ" in text or "eyA" in text:
+        text = _JWT.sub(rf"\1{MASK}", text)
+    if "-----BEGIN" in text:
+        text = _PEM.sub(MASK, text)
+    if "://" in text:
+        for pattern in _IN_URL:
+            text = pattern.sub(f"://{MASK}@", text)
+    return _without_assigned(_without_headers(text))
+
+
+def _without_headers(text: str) -> str:
+    kept: list[str] = []
+    begin = at = 0
+    while (found := _HEADER.search(text, at)) is not None:
+        at = found.end()
+        if not is_secret_key(found[1] or found[2]) or _NO_HEADER.match(text, at):
+            continue
+        end = _end_of_header(text, found.start(), at)
+        if end > at:
+            kept += text[begin:at], MASK
+            begin = at = end
+    return "".join([*kept, text[begin:]]) if kept else text
+
+
+def _end_of_header(text: str, start: int, at: int) -> int:
+    """Return where a header's value ends: with its line, or with the quote in which the header stands."""
+    if (quoted := _QUOTED_ITEM.match(text, at)) is not None:
+        return quoted.end()
+    line_ends = _LINE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
+    quote = _open_quote(text[max(start - _LONGEST_BEFORE_HEADER, 0) : start])
+    if quote:
+        end = at
+        while (end := text.find(quote, end, line_ends)) >= 0:
+            follows = text[end + len(quote) : end + len(quote) + 1]
+            if text[end - 1] != "\\" and (not follows or follows in ",)]}:>\\" or follows.isspace()):
+                return end
+            end += 1
+    return _end_of_block(text, start, line_ends)
+
+
+def _open_quote(before: str) -> str:
+    """Return the quote that is open at the end of a line's part."""
+    quote = ""
+    for found in _QUOTE.finditer(before, max(before.rfind("\n"), before.rfind("\r")) + 1):
+        if not quote:
+            quote = found[1] or ""
+        elif quote == (found[1] or found[2]):
+            quote = ""
+    return quote
+
+
+def _end_of_block(text: str, start: int, end: int) -> int:
+    """Return where the lines end that continue the line from ``start`` to ``end``, for they are indented further."""
+    begin = max(text.rfind("\n", max(start - 1000, 0), start), text.rfind("\r", max(start - 1000, 0), start)) + 1
+    indent = len(text[begin:start]) - len(text[begin:start].lstrip())
+    while (further := _FURTHER_LINE.match(text, end)) is not None and len(further[1]) > indent:
+        end = further.end()
+    return end
 
 
 def _without_assigned(text: str) -> str:
@@ -169,9 +332,25 @@ def _without_assigned(text: str) -> str:
     begin = at = 0
     while (found := _ASSIGNED.search(text, at)) is not None:
         at = found.end()
-        name, quote, sign, comma = found.groups()
-        before = text[max(found.start() - 32, 0) : found.start()] if comma else ""
-        if not (_takes_a_secret(name, quote, sign) and (not comma or _PAIR.search(before))):
+        name, quote, bracket, sign, comma = found.groups()
+        if comma:
+            before = text[max(found.start() - 100, 0) : found.start()]
+            if not (is_secret_key(name) and _PAIR.search(before)):
+                continue
+        else:
+            is_quoted = (
+                bool(quote or bracket)
+                or sign != ":"
+                or (_begins_with_quote(text, at) and "\n" not in text[found.start(4) : at])
+                or ((typed := _ANNOTATION.match(text, at)) is not None and _begins_with_quote(text, typed.end()))
+            )
+            if text[found.start() - 1 : found.start()] == " " and (
+                quote or (is_quoted and name.lower() in _SECOND_WORDS)
+            ):
+                name = _with_words_before(text, found.start(), name, is_quoted=bool(quote))
+            if not _takes_a_secret(name, text, at, is_quoted=is_quoted):
+                continue
+        if _is_nothing(name, text, at):
             continue
         end = at
         at = _SCHEME.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
@@ -179,47 +358,104 @@ def _without_assigned(text: str) -> str:
         while (further := _ASSIGNED_NEXT.match(text, at)) is not None and is_secret_key(further[1]):
             at = _SCHEME.match(text, further.end()).end()  # type: ignore[union-attr]  # likewise
             is_long = True
-        value = _VALUE.match(text, at)
-        if comma and not (value and _PAIR_ENDS.match(text, value.end())):  # three are no pair
+        if sign == ":" and (annotation := _ANNOTATION.match(text, at)) is not None:
+            at = annotation.end()
+        value_ends = _end_of_value(text, found.start(), at, name)
+        if comma and not (value_ends and _PAIR_ENDS.match(text, value_ends)):  # three are no pair
             at = end
             continue
-        if value is not None:
-            at = value.end()
+        if value_ends:
+            at = value_ends
         elif not is_long:  # nothing is assigned; what looked like a further name may be the secret
+            at = end
             continue
         kept += text[begin:end], MASK
         begin = at
     return "".join([*kept, text[begin:]])
 
 
-def _without_credentials(found: re.Match[str]) -> str:
-    scheme, text = found.groups()
-    is_secret = (
-        (len(text) >= 6 and _DIGIT.search(text) is not None)
-        or _MIXED.search(text) is not None
-        or (scheme.lower() == "basic" and _is_userinfo(text))
+def _is_nothing(name: str, text: str, at: int) -> bool:
+    """Say whether no secret stands at ``at``: None, an empty text, a number of tokens, or a header that is masked."""
+    pattern = _NO_HEADER if _HEADER_NAME.search(name) is not None else _NOTHING
+    return pattern.match(text, at) is not None or (
+        _PLURAL.search(name) is not None and _NUMBER.match(text, at) is not None
     )
-    return f"{scheme} {MASK}" if is_secret else found[0]
+
+
+def _begins_with_quote(text: str, at: int) -> bool:
+    return text[at : at + 1] in _QUOTES or (text[at + 1 : at + 2] in {'"', "'"} and text[at : at + 1] in "bBrRuUfF\\@$")
+
+
+def _with_words_before(text: str, start: int, name: str, *, is_quoted: bool) -> str:
+    before = _WORDS_BEFORE.search(text, max(start - 100, 0), start)
+    if before is None or (is_quoted and not before[1]):
+        return name
+    return f"{before[1] or before[2]} {name}"
+
+
+def _end_of_value(text: str, start: int, at: int, name: str) -> int:
+    """Return where the value ends that begins at ``at``; 0 if there is none."""
+    if (opening := _OPENING.match(text, at)) is not None:
+        return _end_of_container(text, opening.end())
+    if (block := _BLOCK.match(text, at)) is not None:
+        return _end_of_block(text, start, block.end())
+    if not _begins_with_quote(text, at) and _HEADER_NAME.search(name):
+        return end if (end := _end_of_header(text, start, at)) > at else 0
+    value = _VALUE.match(text, at)
+    return value.end() if value is not None else 0
+
+
+def _end_of_container(text: str, at: int) -> int:
+    """Return where the list, object or tuple ends that begins before ``at``; one that was cut ends with the text."""
+    depth = 1
+    while depth and (piece := _PIECE.match(text, at)) is not None:
+        at = piece.end()
+        depth += 1 if piece[1] else -1 if piece[2] else 0
+    return at
+
+
+def _without_credentials(found: re.Match[str]) -> str:
+    scheme, between, text = found.groups()
+    name, equals, value = text.partition("=")
+    if equals and name.isidentifier() and value.strip("=") and _DIGIT.search(name) is None:
+        return found[0]  # of what comes next: token_type=bearer n=1
+    is_secret = (
+        _is_userinfo(text) or (len(text) >= 12 and "." not in text and _DIGIT.search(text) is not None)
+        if scheme.lower() == "basic"
+        else len(text) >= 6 and _DIGIT.search(text) is not None
+    )
+    return f"{scheme}{between}{MASK}" if is_secret or _MIXED.search(text) is not None else found[0]
 
 
 def _is_userinfo(text: str) -> bool:
-    """Return whether ``text`` is ``user:password`` in base64, RFC 7617 §2."""
+    """Say whether ``text`` is ``user:password`` in base64, RFC 7617 §2, also if it was cut."""
+    text = text.rstrip("=")
     try:
-        return ":" in base64.b64decode(text, validate=True).decode()
+        return b":" in base64.b64decode(
+            text[: len(text) // 4 * 4] if len(text) % 4 == 1 else text + "=" * (-len(text) % 4), validate=True
+        )
     except ValueError:
         return False
 
 
-def _takes_a_secret(name: str, quote: str | None, sign: str) -> bool:
+def _takes_a_secret(name: str, text: str, at: int, *, is_quoted: bool) -> bool:
+    """Say whether what stands at ``at`` in ``text``, and is assigned to ``name``, is to be masked."""
     if not is_secret_key(name):
-        return False
-    if quote or sign != ":":
+        return is_quoted and is_counter_key(name) and _is_no_count(text, at)
+    if is_quoted or _PASSWORD_AT_END.search(name) is not None:
         return True
-    return _PASSWORD_AT_END.search(name) is not None or ("." not in name and ("_" in name or "-" in name))
+    return "." not in name and ("_" in name or "-" in name or _CAPITAL_WITHIN.search(name) is not None)
+
+
+def _is_no_count(text: str, at: int) -> bool:
+    if _OPENING.match(text, at) is not None:
+        return False
+    value = _VALUE.match(text, at)
+    return value is not None and not is_count(value[0].strip("\\\"'"))
 
 
 def redact_url(url: str) -> str:
-    """Return ``url`` without userinfo and fragment, and with the values of its query masked.
+    """Return ``url`` without userinfo and fragment, and with the values of its query and matrix parameters masked.
 
     A query is masked whole: a signed link's parameters are secrets under names that nobody can list.
     Text that is not a URL comes back as ``***``.
@@ -230,5 +466,15 @@ def redact_url(url: str) -> str:
         _ = parts.port  # raises where that is a password with a slash in it
     except ValueError:
         return MASK
-    query = re.sub(r"=[^&]*", f"={MASK}", parts.query)
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    # What has no name is a value.
+    query = "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in _pairs_of(parts.query))
+    path = _MATRIX.sub(_without_matrix, parts.path)
+    return urlunsplit((parts.scheme, host, path, query, ""))
+
+
+def _pairs_of(query: str) -> list[tuple[str, str, str]]:
+    return [pair.partition("=") for pair in re.split("[&;]", query)] if query else []
+
+
+def _without_matrix(found: re.Match[str]) -> str:
+    return f";{found[1]}={MASK}" if is_secret_key(found[1]) else found[0]

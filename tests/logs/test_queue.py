@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from shared_core.logs import parse_line
 
 BEGIN = """
@@ -151,3 +153,128 @@ def test_levels_and_filters_of_the_destination_hold(tmp_path):
     records, _ = run(tmp_path, "logger.info('no')\nlogger.error('yes')", before=before)
 
     assert [record["message"] for record in records] == ["yes"]
+
+
+def test_the_bytes_that_wait_are_bounded_and_a_record_keeps_only_its_text(tmp_path):
+    code = """
+import shared_core.logs.queue as queue_module
+handler = logging.root.handlers[0]
+handler.listener.handlers[0].delay = 0.5
+logger.info("first")
+time.sleep(0.1)
+for number in range(4000):
+    logger.info("Ticket %s", number, extra={"body": "x" * 30_000, "big": bytearray(100)})
+waiting = list(handler.queue.queue)
+assert sum(len(vars(record)[queue_module._TEXT]) for _, record in waiting) <= 64 * 2**20, len(waiting)
+assert 1000 < len(waiting) < 2500, len(waiting)
+assert all("body" not in vars(record) and record.args is None for _, record in waiting)
+os._exit(0)
+"""
+    _, said = run(tmp_path, code, before=SLOW)
+
+    assert "Log queue is full; 1 records lost" in said
+
+
+def test_a_handler_that_logs_does_not_feed_itself(tmp_path):
+    code = """
+open(sys.argv[1], "w").close()
+class Chatty(logging.Handler):
+    count = 0
+    def emit(self, record):
+        Chatty.count += 1
+        logger.info("from the handler")
+logging.root.handlers[0].listener.handlers = (Chatty(),)
+logger.info("one")
+logger.info("two")
+time.sleep(0.5)
+assert Chatty.count == 2, Chatty.count
+"""
+    _, said = run(tmp_path, code)
+
+    assert "is fed by one of its own handlers; 1 records lost" in said
+
+
+def test_a_handler_that_asks_the_process_to_end_does_not_end_the_thread(tmp_path):
+    code = """
+def end(record):
+    del handler.emit
+    raise SystemExit(3)
+handler = logging.root.handlers[0].listener.handlers[0]
+handler.emit = end
+logger.info("first")
+time.sleep(0.2)
+logger.info("second")
+"""
+    records, said = run(tmp_path, code)
+
+    assert [record["message"] for record in records] == ["second"]
+    assert "SystemExit: 3" in said
+
+
+def test_a_child_of_a_parent_that_gave_up_still_flushes(tmp_path):
+    code = """
+import shared_core.logs.queue as queue_module
+queue_module._FLUSHED_WITHIN = 0.2
+handler = logging.root.handlers[0]
+slow = handler.listener.handlers[0]
+slow.delay = 100
+logger.info("parent")
+handler.flush()
+slow.delay = 0.1
+queue_module._FLUSHED_WITHIN = 5
+if not (pid := os.fork()):
+    slow.createLock()
+    logger.info("child")
+    handler.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+os._exit(0)
+"""
+    records, _ = run(tmp_path, code, before=SLOW)
+
+    assert [record["message"] for record in records] == ["child"]
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_where_no_thread_can_start_the_caller_writes(tmp_path, recursive):
+    code = f"""
+import threading
+class Thread(threading.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+threading.Thread, original = Thread, threading.Thread
+if {recursive}:
+    handler = logging.root.handlers[0].listener.handlers[0]
+    emit = handler.emit
+    handler.emit = lambda record: (emit(record), logger.info("again"))
+logger.info("one")
+logger.info("two")
+threading.Thread = original
+logger.info("three")
+"""
+    records, said = run(tmp_path, code)
+
+    assert [record["message"] for record in records] == ["one", "two", "three"]
+    assert said.count("has no thread (can't start new thread): callers write themselves") == 1
+
+
+def test_a_record_of_the_interpreters_end_is_written(tmp_path):
+    records, _ = run(tmp_path, "import atexit\natexit.register(lambda: logger.info('last'))")
+
+    assert [record["message"] for record in records] == ["last"]
+
+
+def test_a_filter_that_raises_does_not_raise_into_the_caller(tmp_path):
+    code = """
+handler = logging.root.handlers[0].listener.handlers[0]
+def fail(record):
+    handler.removeFilter(fail)
+    raise RuntimeError("no")
+handler.addFilter(fail)
+logger.info("one")
+logger.info("two")
+"""
+    records, said = run(tmp_path, code)
+
+    assert [record["message"] for record in records] == ["two"]
+    assert "RuntimeError: no" in said

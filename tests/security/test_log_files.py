@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -226,3 +227,111 @@ def test_a_link_to_itself_is_an_error(path, open_handler, capsys):
     write(open_handler(path, max_bytes=8), "one")
 
     assert "cannot be written: " in capsys.readouterr().err
+
+
+def test_a_rotation_that_fails_leaves_the_backups_as_they_were(path, open_handler, monkeypatch, capsys):
+    names = [path.with_name(f"service.log.{number}") for number in range(1, 4)]
+    for name in names:
+        name.write_text(f"{name.name}\n")
+    rename = Path.rename
+    for which in ("service.log", "service.log.2", "service.log.rotating"):
+
+        def fail(self, target, which=which):
+            if self.name == which and not str(target).endswith("service.log"):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", fail)
+        now = [0.0]
+        handler = open_handler(path, max_bytes=8, backups=3, clock=lambda now=now: now[0])
+        for _ in range(5):
+            write(handler, "record")
+            now[0] += 6
+
+        assert [name.read_text() for name in names] == [f"{name.name}\n" for name in names]
+        assert len(list(path.parent.iterdir())) == 5  # the log, its lock and three backups
+        assert "cannot be rotated: " in capsys.readouterr().err
+    assert path.read_text().count("record\n") == 15
+
+
+def test_a_log_that_an_ended_process_left_half_rotated_becomes_a_backup(path, open_handler):
+    path.with_name("service.log.rotating").write_text("left\n")
+    handler = open_handler(path, max_bytes=8, backups=3)
+
+    write(handler, "one", "two", "three")
+
+    kept = [path.with_name(f"service.log.{number}").read_text() for number in (1, 2)]
+    assert (path.read_text(), kept) == ("three\n", ["one\ntwo\n", "left\n"])
+
+
+def test_a_link_to_the_standard_output_is_written_and_never_rotated(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "logs").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "app.log").symlink_to("again.log")
+    (tmp_path / "real" / "again.log").symlink_to("/proc/self/fd/1")
+    code = (
+        "import logging, sys; from shared_core.logs import SharedFileHandler\n"
+        "handler = SharedFileHandler(sys.argv[1], max_bytes=40)\n"
+        "for number in range(8):\n"
+        "    handler.handle(logging.LogRecord('apps', 20, 'x', 1, f'record {number} is long enough', (), None))\n"
+    )
+    out = tmp_path / "out"
+    with out.open("wb") as file:
+        command = [sys.executable, "-c", code, tmp_path / "logs" / "app.log"]
+        done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, timeout=15, check=True)
+
+    assert done.stderr == b""
+    assert len(out.read_text().splitlines()) == 8
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["again.log", "app.log", "logs", "out", "real"]
+
+
+def test_a_file_that_is_the_same_after_its_rotation_is_rotated_no_more(path, open_handler, monkeypatch, capsys):
+    handler = open_handler(path, max_bytes=8)
+    monkeypatch.setattr(handler, "_move_away", lambda filename: None)
+
+    write(handler, "one", "two", "three", "four")
+
+    assert capsys.readouterr().err.count("is the same file after its rotation, so it is rotated no more") == 1
+    assert path.read_text() == "one\ntwo\nthree\nfour\n"
+
+
+def test_a_record_that_another_process_tore_is_not_joined_with_the_next(path, open_handler):
+    path.write_text("first rec")
+
+    write(open_handler(path), "second", "third")
+
+    assert path.read_text() == "first rec\nsecond\nthird\n"
+
+
+def test_a_record_that_another_process_tore_while_nobody_could_write_is_not_joined(path, open_handler, monkeypatch):
+    handler = open_handler(path)
+    write(handler, "one")
+
+    def fail(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        write(handler, "lost")
+    with path.open("a") as other:
+        other.write("tor")
+    write(handler, "two")
+
+    assert path.read_text() == "one\ntor\ntwo\n"
+
+
+def test_a_name_with_a_nul_and_too_many_backups_are_errors_at_once():
+    with pytest.raises(ValueError, match="NUL"):
+        SharedFileHandler("a\0b")
+    with pytest.raises(ValueError, match="write 1000 at most"):
+        SharedFileHandler("a.log", backups=1001)
+
+
+def test_a_console_that_raises_does_not_raise_into_the_caller(path, open_handler, monkeypatch):
+    class Console:
+        def write(self, text):
+            raise RuntimeError("no")
+
+    monkeypatch.setattr(sys, "stderr", Console())
+
+    write(open_handler(path / "none" / "service.log"), "one")

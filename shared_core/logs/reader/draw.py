@@ -56,7 +56,7 @@ def as_svg(trace: Trace) -> str:
         parts += [
             f'<text x="{8 + 14 * depth}" y="{y + 11}" fill="{ink}">{escape(text)}</text>',
             f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="14" rx="2" fill="{fill}"/>',
-            f'<text x="{_WIDTH - 8}" y="{y + 11}" text-anchor="end" fill="#555">{took}</text>',
+            f'<text x="{_WIDTH - 8}" y="{y + 11}" text-anchor="end" fill="#555">{escape(took)}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
 

@@ -40,7 +40,10 @@ class Line:
         """
         if not self.text.startswith("{"):
             return parse_line(self.text)
-        said = json.loads(self.text)
+        try:
+            said = json.loads(self.text)
+        except RecursionError as error:  # here the stack is deeper than where the line was read
+            raise ValueError("not a log record: it is nested too deeply") from error
         head = {name: said.pop(name) for name in ("level", "time", "logger", "msg")}
         text = f"{head['level']} {self.time} {head['logger']} -"
         return parse_line(text) | {"message": head["msg"], "fields": said}
@@ -73,14 +76,14 @@ def read_line(data: bytes, time: str = "", *, goes_on: bool = False) -> Line:
     """
     text = data.decode("utf-8", "replace").rstrip("\r\n")
     if goes_on:
-        return Line(_printable(text), time, is_record=False)
+        return Line(printable(text), time, is_record=False)
     if (prefix := _COMPOSE.match(text)) is not None:
         text = text[prefix.end() :]
     if (head := _TEXT.match(text)) is not None:
-        return Line(_printable(text), head[2], head[1], head[3])
+        return Line(printable(text), head[2], head[1], head[3])
     if text.startswith("{") and (line := _json(text)) is not None:
         return line
-    return Line(_printable(text), time, is_record=False)
+    return Line(printable(text), time, is_record=False)
 
 
 def _json(text: str) -> Line | None:
@@ -90,13 +93,16 @@ def _json(text: str) -> Line | None:
         shown = text if text.isprintable() else json.dumps(said)
     except (ValueError, KeyError, RecursionError):
         return None
+    # Of these none is in our own lines, and they could pass for another line's head.
+    if not all(part.isprintable() and " " not in part for part in (level, logger) if isinstance(part, str)):
+        return None
     if not all(isinstance(part, str) for part in (level, time, logger, message)) or not _TIME.fullmatch(time):
         return None
     return Line(shown, f"{time[:10]} {time[11:19]},{time[20:23]}", level, logger)
 
 
-def _printable(text: str) -> str:
-    """Return ``text`` with control characters escaped."""
+def printable(text: str) -> str:
+    """Return ``text`` with what a terminal would obey written as it is escaped."""
     if text.isprintable():
         return text
     return "".join(map(_shown, text))

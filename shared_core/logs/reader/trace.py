@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared_core.logs.reader.lines import Line
+from shared_core.logs.reader.lines import Line, printable
 
 # A picture of more would show nothing, and hold all of it in memory.
 MAX_RECORDS = 5_000
@@ -14,10 +14,16 @@ MAX_RECORDS = 5_000
 # reports.
 _SLACK = 50.0
 
+# Milliseconds that a step may take: a longer one is a mistake, and no calendar or picture has room for it.
+_LONGEST = 366 * 86_400_000.0
+
 
 @dataclass
 class Step:
-    """A span of time in a service; if ``ms`` is None, an instant."""
+    """A stretch of time in a service, or a moment, where ``ms`` is None.
+
+    Its texts hold what was logged, decoded; they are made printable here, for all who draw them.
+    """
 
     kind: str  # "answer", "call" or "record"
     service: str
@@ -29,6 +35,11 @@ class Step:
     peer: str = ""  # of a call, the called service
     steps: list["Step"] = field(default_factory=list)  # what happened meanwhile and because of it
 
+    def __post_init__(self) -> None:
+        """Make the texts printable."""
+        self.service, self.label = printable(self.service), printable(self.label)
+        self.outcome, self.peer = printable(self.outcome), printable(self.peer)
+
     @property
     def end(self) -> float:
         """Milliseconds since the first step."""
@@ -37,12 +48,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """One request."""
+    """One request; its id is made printable here, as the texts of its steps are."""
 
     request_id: str
     began: dt.datetime
     ms: float
     steps: list[Step]  # those that nothing in the logs led to
+
+    def __post_init__(self) -> None:
+        """Make the id printable."""
+        object.__setattr__(self, "request_id", printable(self.request_id))
 
     def walk(self) -> Iterator[tuple[int, Step]]:
         """Yield each step with its depth, in the order in which to read them."""
@@ -90,18 +105,27 @@ def trace(lines: Iterable[Line]) -> Trace:
     if not ids:
         raise TraceError("no record has such a request_id: name more files, or another id")
     if len(ids) > 1:
-        some = ", ".join(ids[:3])
+        some = ", ".join(map(printable, ids[:3]))
         raise TraceError(f"the records are of {len(ids)} requests; choose one with --request-id, such as {some}")
-    began = min(record["time"] - dt.timedelta(milliseconds=_ms(record) or 0.0) for record in records)
+    began = min(_began(record) for record in records)
     steps = sorted((_step(record, began) for record in records), key=lambda step: (step.start, -(step.ms or 0.0)))
     return Trace(ids[0], began, max(step.end for step in steps), _nested(steps))
 
 
 def _ms(record: Mapping[str, Any]) -> float | None:
-    """Return the duration in an access line or in the line of a call."""
+    """Return the duration that an access line or a call's line tells, if it is one."""
     ms = record["fields"].get("ms")
-    has_duration = record["logger"] in {"shared_core.access", "shared_core.http"} and "method" in record["fields"]
-    return float(ms) if has_duration and isinstance(ms, int | float) and not isinstance(ms, bool) and ms >= 0 else None
+    tells = record["logger"] in {"shared_core.access", "shared_core.http"} and "method" in record["fields"]
+    is_number = tells and isinstance(ms, int | float) and not isinstance(ms, bool)
+    return float(ms) if is_number and 0 <= ms <= _LONGEST else None  # false for NaN
+
+
+def _began(record: Mapping[str, Any]) -> dt.datetime:
+    try:
+        began: dt.datetime = record["time"] - dt.timedelta(milliseconds=_ms(record) or 0.0)
+    except OverflowError:  # before the year 1
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+    return began
 
 
 def _step(record: Mapping[str, Any], began: dt.datetime) -> Step:
@@ -112,12 +136,13 @@ def _step(record: Mapping[str, Any], began: dt.datetime) -> Step:
         failed = record["level"] in {"ERROR", "CRITICAL"}
         return Step("record", service, at, None, f"{record['logger']}: {record['message']}", record["level"], failed)
     status, error = fields.get("status"), fields.get("error")
+    start = max(at - ms, 0.0)  # negative only where the calendar ends
     label = f"{fields['method']} {fields.get('path', '')}"
     if record["logger"] == "shared_core.access":
-        return Step("answer", service, at - ms, ms, label, str(status), isinstance(status, int) and status >= 500)
+        return Step("answer", service, start, ms, label, str(status), isinstance(status, int) and status >= 500)
     attempts = fields.get("attempts", 1)
-    outcome = str(error or status) + (f" after {attempts} attempts" if attempts not in {0, 1} else "")
-    return Step("call", service, at - ms, ms, label, outcome, bool(error), peer=str(fields.get("peer_service", "?")))
+    outcome = str(error or status) + (f" after {attempts} attempts" if attempts not in (0, 1) else "")
+    return Step("call", service, start, ms, label, outcome, bool(error), peer=str(fields.get("peer_service", "?")))
 
 
 def _nested(steps: list[Step]) -> list[Step]:
