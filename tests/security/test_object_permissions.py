@@ -4,13 +4,15 @@ In these tests, a row is the user's own if its name starts with "own"; ``site`` 
 the same with Django's ModelAdmin alone.
 """
 
+import threading
+from contextlib import suppress
 
 import pytest
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import IntegrityError, connection, connections, transaction
 from django.forms.models import BaseInlineFormSet
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
@@ -412,6 +414,78 @@ def test_a_row_added_after_the_question_is_not_deleted_permanently(client_of_ann
 
     assert "Something else changed meanwhile" in page
     assert Author.all_objects.filter(pk=author.pk).exists()
+
+
+def in_another_transaction(change):
+    """Start a change in a transaction of its own; it may have to wait for this one."""
+
+    def run():
+        try:
+            # The rows that it waited for may be gone.
+            with suppress(IntegrityError), transaction.atomic():
+                change()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(1)
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["page", "list"])
+@each_act
+def test_a_row_that_takes_the_place_of_another_after_the_question_is_left_alone(client_of_ann, monkeypatch, act, way):
+    (author,) = prepared(act, chain())
+    elsewhere = Author.objects.create(name="elsewhere")
+    own, other = Book.all_objects.get(), Book.objects.create(author=elsewhere, title="other")
+    moment = Author.all_objects.get(pk=author.pk).deleted_at
+    books = rows_of(Book, "default")
+    threads = []
+
+    def swap():
+        books.filter(pk=own.pk).update(author=elsewhere)
+        books.filter(pk=other.pk).update(author=author, is_deleted=moment is not None, deleted_at=moment)
+        rows_of(Chapter, "default").update(book=other)
+
+    def start(*_):
+        threads.append(in_another_transaction(swap))
+
+    if act == "delete":
+        monkeypatch.setattr(AuthorAdmin, "log_deletions", start)
+    else:
+        monkeypatch.setattr(steps, "log", start)
+    response = send(client_of_ann, act, [author], way=way)
+    threads[0].join()
+
+    if act == "hard_delete":  # waited for it
+        assert Book.objects.filter(pk=other.pk).exists()
+    else:
+        assert response.status_code == (403 if act == "delete" else 200)
+        assert books.filter(pk=other.pk, is_deleted=act != "delete").exists()
+        assert Author.all_objects.get(pk=author.pk).is_deleted == (act != "delete")
+
+
+def test_a_row_that_an_override_restores_too_is_asked_about(client_of_ann, monkeypatch):
+    (author,) = prepared("restore", chain())
+    more = Author.objects.create(name="other")
+    Book.objects.create(author=more, title="own")
+    more.delete()
+
+    def restore(self, request, obj):
+        obj.restore()
+        more.restore()
+
+    monkeypatch.setattr(AuthorAdmin, "restore_model", restore)
+    send(client_of_ann, "restore", [author], way="page")
+
+    assert not Author.objects.exists()
+
+    rows_of(Author, "default").filter(pk=more.pk).update(name="own")
+    send(client_of_ann, "restore", [author], way="page")
+
+    assert Author.objects.count() == 2
 
 
 # Inlines
