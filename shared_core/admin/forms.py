@@ -1,20 +1,26 @@
 """Adapts the admin's forms to rows that are deleted, and an inline's deletion to what it deletes."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.db import router
-from django.db.models import Model, Q
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import router, transaction
+from django.db.models import Model, Q, QuerySet
 from django.forms.formsets import DELETION_FIELD_NAME
+from django.http import HttpRequest
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from shared_core.admin.pages import Page
-from shared_core.admin.permissions import DELETE, lacking
+from shared_core.admin.permissions import DELETE, HARD_DELETE, deleting, lacking, settled
 from shared_core.models import SoftDeleteQuerySet, preview
 from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
+
+COLUMNS = ("is_deleted", "deleted_at")  # which no form changes: a deletion by hand would have no cascade and no checks
 
 
 def adapted(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of forms, which is generic in the stubs only
@@ -25,9 +31,70 @@ def adapted(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of f
         page: Where the form's errors appear, if it is an inline's: its rows can be deleted.
     """
     model: type[Model] = form._meta.model
-    if page is not None and is_soft_deletable(model):
-        return type(form)(form.__name__, (_ChecksDeletion, _KeepsDeletedLinks, form), {"_page": page})
-    return type(form)(form.__name__, (_KeepsDeletedLinks, form), {})
+    bases: tuple[type, ...] = (_KeepsDeletedLinks, form)
+    attributes: dict[str, Any] = {}
+    if page is not None:
+        bases = (_ChecksDeletion, *bases)
+        attributes["_page"] = page
+    if is_soft_deletable(model):
+        bases = (_RefusesDeleted, *bases)
+        # Out of Meta, the fields are not saved. None drops those that the class declares itself.
+        attributes |= dict.fromkeys(COLUMNS)
+        attributes["Meta"] = type("Meta", (form.Meta,), {"exclude": [*(form._meta.exclude or ()), *COLUMNS]})
+    return type(form)(form.__name__, bases, attributes)
+
+
+def adapted_formset(formset: Any, *, page: Page | None = None) -> Any:  # Any: as above
+    """Return the admin's class of formsets, with adapted forms.
+
+    Args:
+        formset: The class.
+        page: See `adapted`.
+    """
+    bases = (formset,) if page is None else (_ChecksDeletions, formset)
+    return type(formset.__name__, bases, {"form": adapted(formset.form, page=page)})
+
+
+@contextmanager
+def saving_inlines(request: HttpRequest, site: AdminSite, formsets: Iterable[Any]) -> Iterator[None]:
+    """Save formsets in this block, in a transaction; their deletions are asked about again, in that transaction.
+
+    Raises:
+        PermissionDenied: The user may not delete a row that came below an inline's row since the forms were valid.
+    """
+    with ExitStack() as stack:
+        for formset in formsets:
+            keys = [form.instance.pk for form in formset.deleted_forms if not form.instance._state.adding]
+            if not keys:
+                continue
+            rows = rows_of(formset.model, router.db_for_write(formset.model)).filter(pk__in=keys)
+            stack.enter_context(transaction.atomic(using=rows.db))
+            tree, act = _foretold(rows, locks=True)
+            if lacking(request, site, iter(tree), act, decided=tree):
+                raise PermissionDenied
+            if act == DELETE:
+                stack.enter_context(deleting(request, site, rows))
+        yield
+
+
+def _foretold(rows: QuerySet[Any], *, locks: bool = False) -> tuple[preview.Branch, str]:
+    """Return what the deletion of an inline's rows takes, and which act that is."""
+    if is_soft_deletable(rows.model):
+        return preview.of_deletion(rows), DELETE
+    return (settled(rows) if locks else preview.of_hard_deletion(rows)), HARD_DELETE
+
+
+class _RefusesDeleted:
+    """A deleted row is not saved, whatever the form holds and whoever may change the row."""
+
+    instance: Any
+    add_error: Any  # Any: a form's own
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]  # a form's own
+        is_deleted = self.instance.is_deleted and not self.instance._state.adding
+        if is_deleted and self.is_bound and self.has_changed():  # type: ignore[attr-defined]  # as above
+            self.add_error(None, ValidationError(_("It is deleted. Restore it first."), code="deleted"))
 
 
 class _KeepsDeletedLinks:
@@ -58,10 +125,11 @@ class _KeepsDeletedLinks:
 
 
 class _ChecksDeletion:
-    """An inline's row is deleted unless an active row forbids it, or the user may not delete a row below it.
+    """An inline's row is deleted unless an active row forbids it, or the user may not delete a row that goes with it.
 
     Django's own form counts deleted rows too. Whether the user may delete the inline's row itself is decided by the
-    inline's `has_delete_permission`, as in Django.
+    inline's `has_delete_permission`, as in Django. The same row as a row of another model, by multi-table inheritance,
+    is that model's.
     """
 
     _page: Page
@@ -74,10 +142,11 @@ class _ChecksDeletion:
         if self.instance._state.adding or not self.cleaned_data.get(DELETION_FIELD_NAME):
             return
         model = self._meta.model
-        rows = rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk)
-        root, *below = preview.of_deletion(rows)
+        if not is_soft_deletable(model):
+            super().hand_clean_DELETE()  # type: ignore[misc]  # a form's own
+        root, act = _foretold(rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk))
         names = {"class_name": model._meta.verbose_name, "instance": self.instance}
-        forbidding = [row for branch in (root, *below) if branch.fate == preview.BLOCKS for row in branch.first]
+        forbidding = [row for branch in root if branch.fate == preview.BLOCKS for row in branch.first]
         if forbidding:
             texts = [f"{row._meta.verbose_name} {row}" for row in self._page.visible(forbidding)]
             texts += self._page.hidden(forbidding)
@@ -90,7 +159,7 @@ class _ChecksDeletion:
                 code="deleting_protected",
                 params={**names, "related_objects": get_text_list(texts, _("and"))},
             )
-        if kinds := lacking(self._page.request, self._page.site, iter(below), DELETE):
+        if kinds := lacking(self._page.request, self._page.site, iter(root), act, decided=root):
             raise ValidationError(
                 _(
                     "Deleting %(class_name)s %(instance)s would delete related rows, and your account does not have "
@@ -99,3 +168,25 @@ class _ChecksDeletion:
                 code="deleting_not_permitted",
                 params={**names, "related_objects": get_text_list(kinds, _("and"))},
             )
+
+
+class _ChecksDeletions:
+    """A formset asks each form about its deletion. Django asks by `clean`, which an override may not call."""
+
+    can_delete: bool
+    initial_forms: list[Any]  # Any: forms, as below
+    error_class: Any
+    renderer: Any
+    _non_form_errors: Any
+    _should_delete_form: Any
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]  # a formset's own
+        if not (self.is_bound and self.can_delete) or self._non_form_errors:  # type: ignore[attr-defined]  # as above
+            return
+        try:
+            for form in self.initial_forms:
+                if self._should_delete_form(form):
+                    form.hand_clean_DELETE()
+        except ValidationError as error:
+            self._non_form_errors = self.error_class(error.error_list, error_class="nonform", renderer=self.renderer)

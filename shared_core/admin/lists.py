@@ -11,11 +11,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters, steps
-from shared_core.admin.forms import adapted
+from shared_core.admin.forms import COLUMNS, adapted, adapted_formset, saving_inlines
 from shared_core.admin.pages import Page
 from shared_core.admin.permissions import RowPermissions
-
-_COLUMNS = ("is_deleted", "deleted_at")
+from shared_core.models.relations import is_soft_deletable
 
 
 class ShowsDeleted(RowPermissions):
@@ -60,12 +59,12 @@ class ShowsDeleted(RowPermissions):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields that no form changes: soft delete's own among them."""
         own = super().get_readonly_fields(request, obj)
-        return [*own, *(name for name in _COLUMNS if name not in own)]
+        return [*own, *(name for name in COLUMNS if name not in own)]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields of the form; soft delete's own where they were asked for."""
         fields = super().get_fields(request, obj)
-        return fields if self.fields else [name for name in fields if name not in _COLUMNS]
+        return fields if self.fields else [name for name in fields if name not in COLUMNS]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form's class; saving it keeps links to deleted rows."""
@@ -75,9 +74,35 @@ class ShowsDeleted(RowPermissions):
         """Yield the formsets of active rows, whose deletion can be undone."""
         page = Page(request, self.admin_site)
         for formset, inline in super().get_formsets_with_inlines(request, obj):
-            formset.form = adapted(formset.form, page=page)
-            yield formset, inline
+            yield adapted_formset(formset, page=page), inline
+
+    def get_inline_formsets(self, request: HttpRequest, formsets: Any, inline_instances: Any, obj: Any = None) -> Any:
+        """Return what the page shows of the inlines; soft delete's own fields where they are read-only."""
+        shown: Any = super().get_inline_formsets(request, formsets, inline_instances, obj)
+        for one in shown:
+            if is_soft_deletable(one.formset.model):
+                one.fieldsets = _without([name for name in COLUMNS if name not in one.readonly_fields], one.fieldsets)
+        return shown
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the class of formsets by which rows are edited in the list."""
+        return adapted_formset(super().get_changelist_formset(request, **kwargs))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the inlines; rows that came below theirs since the forms were valid are asked about."""
+        with saving_inlines(request, self.admin_site, formsets):
+            super().save_related(request, form, formsets, change)
 
     def all_rows(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows that the user may see, deleted ones too."""
         return filters.show(self.get_queryset(request), filters.ALL)
+
+
+def _without(names: list[str], fieldsets: Any) -> list[Any]:  # Any: Django's own
+    """Return the fieldsets without these fields."""
+    left = []
+    for title, options in fieldsets:
+        lines = [[line] if isinstance(line, str) else line for line in options["fields"]]
+        kept = [[name for name in line if name not in names] for line in lines]
+        left.append((title, {**options, "fields": [line[0] if len(line) == 1 else line for line in kept if line]}))
+    return left

@@ -24,7 +24,7 @@ from django.utils.translation import gettext, gettext_lazy
 from shared_core.admin import filters, steps
 from shared_core.admin.lists import ShowsDeleted
 from shared_core.admin.pages import Page
-from shared_core.admin.permissions import DELETE, deleting, pinned
+from shared_core.admin.permissions import DELETE, ChangedError, deleting, pinned
 from shared_core.models import preview
 from shared_core.models.changes import Counts
 from shared_core.models.relations import is_soft_deletable
@@ -131,6 +131,20 @@ class SoftDeleteAdmin(ShowsDeleted):
         """Write into the history that the rows were deleted."""
         return steps.log(request, queryset, DELETION, gettext("Deleted; can be restored."))
 
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the row's page; a deleted row changes by no form, whatever `has_change_permission` says."""
+        if request.method == "POST" and object_id:
+            to_field = request.POST.get(TO_FIELD_VAR, request.GET.get(TO_FIELD_VAR))
+            is_allowed = not to_field or self.to_field_allowed(request, to_field)
+            obj = self.get_object(request, unquote(object_id), to_field) if is_allowed else None
+            if obj is not None and obj.is_deleted:
+                raise PermissionDenied
+        try:
+            return super().changeform_view(request, object_id, *args, **kwargs)
+        except ChangedError:
+            self.message_user(request, gettext("Something else changed meanwhile. Try again."), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
     # Restoring, and deleting for good
 
     def get_urls(self) -> list[Any]:
@@ -208,12 +222,16 @@ class SoftDeleteAdmin(ShowsDeleted):
             return super().render_change_form(request, context, *args, **kwargs)
         context |= {
             "show_delete": False,
+            "show_save": False,
+            "show_save_and_continue": False,
+            "show_save_and_add_another": False,
             "when_deleted": steps.moment(obj),
             "restore_url": self.has_restore_permission(request, obj) and self._url_of(request, "restore", obj),
             "hard_delete_url": self.has_hard_delete_permission(request, obj)
             and self._url_of(request, "hard_delete", obj),
         }
         response: Any = super().render_change_form(request, context, *args, **kwargs)  # Any: a TemplateResponse
+        response.context_data["save_as"] = False  # which Django sets to the ModelAdmin's own
         response.context_data["page_of_row"] = response.resolve_template(response.template_name)
         response.template_name = "admin/shared_core/deleted_change_form.html"
         return response

@@ -8,7 +8,7 @@ A method of Django or of this package decides by the model, so it is called once
 is called once per row. Models that are not registered in the admin are not asked about, as in Django's confirmation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,19 +17,25 @@ from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 
 from shared_core.models import preview
 from shared_core.models.cascade import as_owner_rows
 from shared_core.models.preview import GOES, Branch
-from shared_core.models.relations import Model, hierarchy_of, is_soft_deletable
-from shared_core.models.statements import AnyOf, lock
+from shared_core.models.relations import Hierarchy, Model, hierarchy_of, is_soft_deletable
+from shared_core.models.statements import AnyOf, lock, rows_of
 
 DELETE, RESTORE, HARD_DELETE = "delete", "restore", "hard_delete"
 
+_ATTEMPTS = 5  # to lock a tree that other transactions change meanwhile
+
 type Rows = QuerySet[Any]
 type Method = Callable[..., bool]
+
+
+class ChangedError(Exception):
+    """Other rows would change, or have changed, than the user was asked about."""
 
 
 class RowPermissions(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
@@ -54,7 +60,9 @@ def admin_of(site: admin.AdminSite, model: Model) -> Any:  # Any: a ModelAdmin, 
     return site.get_model_admin(model) if site.is_registered(model) else None
 
 
-def lacking(request: HttpRequest, site: admin.AdminSite, branches: Iterator[Branch], act: str) -> list[str]:
+def lacking(
+    request: HttpRequest, site: admin.AdminSite, branches: Iterator[Branch], act: str, *, decided: Branch | None = None
+) -> list[str]:
     """Return the kinds of rows on which the user may not act.
 
     Args:
@@ -62,13 +70,17 @@ def lacking(request: HttpRequest, site: admin.AdminSite, branches: Iterator[Bran
         site: Where the models are registered.
         branches: What would happen; only rows that `GOES` marks are asked about.
         act: `DELETE`, `RESTORE` or `HARD_DELETE`.
+        decided: Rows that are not asked about as rows of this branch's model: an inline decides about its own. As rows
+            of other models, by multi-table inheritance, they are asked about.
     """
     found = {
         str(part.model._meta.verbose_name)
         for branch in branches
         if branch.fate == GOES and branch.count
         for part in branch.inherited()
-        if (shown := admin_of(site, part.model)) is not None and not _may(request, shown, part, act)
+        if part is not decided
+        and (shown := admin_of(site, part.model)) is not None
+        and not _may(request, shown, part, act)
     }
     return sorted(found)
 
@@ -87,22 +99,89 @@ def pinned(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
     return rows.filter(AnyOf(F(hierarchy.key.name), list(keys)))
 
 
-@contextmanager
-def deleting(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterator[None]:
-    """Soft-delete rows in this block, in a transaction; it is rolled back if they took rows that were added meanwhile.
+def settled(rows: Rows) -> Branch:
+    """Return what a permanent deletion of these rows takes, locked: until the transaction ends, no row leaves it.
+
+    FOR UPDATE, which the deletion takes too, also keeps out new rows that refer to these by a foreign key.
 
     Raises:
-        PermissionDenied: More rows were deleted than there were before, and the user may not delete one of them.
+        ChangedError: Other transactions changed it each time that it was read.
+    """
+    locked: dict[Model, set[Any]] = {}  # {model: {pk}}
+    for _ in range(_ATTEMPTS):
+        tree = preview.of_hard_deletion(rows)
+        found = {model: set(keys) for model, keys in _keys_of(tree)}
+        if found == locked:
+            return tree
+        # What came since is read by the next round, below rows that are locked by then.
+        locked = {}
+        for model, keys in found.items():
+            one = _with_keys(model, rows.db, keys).order_by("pk").select_for_update()
+            locked[model] = set(one.values_list("pk", flat=True))
+    raise ChangedError
+
+
+@contextmanager
+def deleting(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterator[None]:
+    """Soft-delete rows in this block, in a transaction; it is rolled back if they took rows that came meanwhile.
+
+    Raises:
+        PermissionDenied: A row was deleted that did not belong to the deletion before, and the user may not delete it.
     """
     with transaction.atomic(using=rows.db):
         before = preview.of_deletion(rows)
+        known = Known(before)
         yield
         for roots in before.parts:
-            deleted = preview.of_restore(roots)
-            asked = before.counts()
-            is_more = any(count > asked.get(model, 0) for model, count in deleted.counts().items())
-            if is_more and lacking(request, site, iter(deleted), DELETE):
+            if lacking(request, site, known.others(preview.of_restore(roots)), DELETE):
                 raise PermissionDenied
+
+
+class Known:
+    """Rows of a tree that was asked about, to tell others from them by their keys."""
+
+    def __init__(self, tree: Branch) -> None:
+        self._keys: dict[Hierarchy, set[Any]] = {}  # Any: keys of whatever type
+        for branch in tree:
+            if branch.fate == GOES:
+                hierarchy = hierarchy_of(branch.model)
+                for part in branch.parts:
+                    keys = part.order_by().values_list(hierarchy.key.name, flat=True)
+                    self._keys.setdefault(hierarchy, set()).update(keys)
+
+    def others(self, tree: Branch) -> Iterator[Branch]:
+        """Yield the rows of another tree that were not in this one."""
+        for branch in tree:
+            if branch.fate == GOES:
+                hierarchy = hierarchy_of(branch.model)
+                for part in branch.parts:
+                    keys = part.order_by().values_list(hierarchy.key.name, flat=True)
+                    yield self.other(branch.model, part.db, keys)
+
+    def other(self, model: Model, using: str, keys: Iterable[Any]) -> Branch:
+        """Return those of some rows, by the keys of their hierarchy, that were not in the tree."""
+        hierarchy = hierarchy_of(model)
+        new = list(set(keys) - self._keys.get(hierarchy, set()))
+        rows = rows_of(model, using).filter(AnyOf(F(hierarchy.key.name), new))
+        return Branch(model, GOES, count=len(new), parts=[rows])
+
+
+def _with_keys(model: Model, using: str, keys: set[Any]) -> Rows:
+    key: Any = model._meta.pk
+    # A composite key has no array.
+    condition = Q(pk__in=keys) if key.column is None else Q(AnyOf(F(key.name), list(keys)))
+    return rows_of(model, using).filter(condition)
+
+
+def _keys_of(tree: Branch) -> Iterator[tuple[Model, set[Any]]]:
+    """Yield each model and the keys of the rows of it that go."""
+    found: dict[Model, set[Any]] = {}
+    for branch in tree:
+        if branch.fate == GOES:
+            for part in branch.parts:
+                keys = part.order_by().values_list("pk", flat=True) if isinstance(part, QuerySet) else ()
+                found.setdefault(branch.model, set()).update(keys or (row.pk for row in part))
+    yield from found.items()
 
 
 def _may(request: HttpRequest, shown: Any, branch: Branch, act: str) -> bool:

@@ -5,6 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, ClassVar
 
@@ -25,10 +26,11 @@ from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters
 from shared_core.admin.pages import Page, counted, phrase, with_others
-from shared_core.admin.permissions import HARD_DELETE, RESTORE, pinned
+from shared_core.admin.permissions import HARD_DELETE, RESTORE, ChangedError, Known, lacking, pinned, settled
 from shared_core.models import RestoreError, preview
 from shared_core.models.changes import Counts
-from shared_core.models.restore import find_restore_error
+from shared_core.models.collector import Group
+from shared_core.models.restore import checked, find_restore_error
 
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
 
@@ -59,10 +61,6 @@ def moment(row: Any) -> str:  # Any: a SoftDeleteModel
     """Return when a row was deleted, in the words of the user's language."""
     at = row.deleted_at
     return formats.localize(timezone.localtime(at) if timezone.is_aware(at) else at)
-
-
-class ChangedError(Exception):
-    """More rows changed than the user was asked about."""
 
 
 class _Step(ABC):
@@ -119,13 +117,14 @@ class _Step(ABC):
             PermissionDenied: The user may not act on one of the rows, or on one that is restored or deleted with it.
             ChangedError: Rows below them were added since the user was asked.
         """
-        tree = self.foretell(rows)
+        tree = self.settle(rows)
         if self.page.lacking(tree, self.permission):
             raise PermissionDenied
         if not tree.count or not self.is_confirmed(tree):
             return None
         log(self.request, rows, self.flag, str(self.logged))
-        counts = self.act(rows)
+        with self.checked(tree):
+            counts = self.act(rows)
         # An override may return nothing.
         if counts and counts[0] > sum(tree.counts().values()):
             raise ChangedError
@@ -175,6 +174,14 @@ class _Step(ABC):
     def words(self, tree: preview.Branch) -> dict[str, Any]:
         return {"what": self.what(tree)}
 
+    def settle(self, rows: Rows) -> preview.Branch:
+        """Return what it would do, in the transaction that then does it."""
+        return self.foretell(rows)
+
+    def checked(self, tree: preview.Branch) -> AbstractContextManager[None]:  # noqa: ARG002  # for who checks more
+        """Return what refuses other rows than those of the tree, while it acts."""
+        return nullcontext()
+
     @abstractmethod
     def foretell(self, rows: Rows) -> preview.Branch: ...
 
@@ -209,6 +216,17 @@ class Restore(_Step):
         error = find_restore_error(self.rows)
         return self.page.why_not(error) if error else ""
 
+    def checked(self, tree: preview.Branch) -> AbstractContextManager[None]:
+        """Return what refuses rows that were deleted together with these since they were asked about."""
+        known = Known(tree)
+
+        def check(groups: list[Group]) -> None:
+            others = (known.other(group.model, self.using, group.keys) for group in groups)
+            if lacking(self.request, self.shown.admin_site, others, self.permission):
+                raise ChangedError
+
+        return checked(check)
+
     def act(self, rows: Rows) -> Counts | None:
         """Do it."""
         counts: Counts | None
@@ -238,6 +256,10 @@ class HardDelete(_Step):
     def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""
         return preview.of_hard_deletion(rows)
+
+    def settle(self, rows: Rows) -> preview.Branch:
+        """Return what it would do; the rows are locked, so none leaves, and makes room for another in the count."""
+        return settled(rows)
 
     def why_not(self, tree: preview.Branch) -> str:
         """Return why it cannot be done; empty where it can."""

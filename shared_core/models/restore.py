@@ -22,7 +22,9 @@ A leaf (see `Hierarchy.is_leaf`) is not collected: no error can come from its ro
 import datetime as dt
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from operator import or_
 from typing import Any
@@ -33,12 +35,14 @@ from django.db.models import F, OuterRef, Q, Subquery
 
 from shared_core.models.cascade import as_owner_rows, content_type_filter, narrow_to_instance, related_rows, walk
 from shared_core.models.changes import Change, Counts
-from shared_core.models.collector import Collector
+from shared_core.models.collector import Collector, Group
 from shared_core.models.conflicts import conditional_constraints, find_conflict
 from shared_core.models.relations import Cascade, Hierarchy, HierarchyRelation, Row, hierarchy_of
 from shared_core.models.signals import has_receivers
 from shared_core.models.statements import AnyFrom, AnyOf, Rows, Select, execute_together, lock, rows_of
 from shared_core.models.writing import Updates, related_update, update_rows, write
+
+_check: ContextVar[Callable[[list[Group]], None] | None] = ContextVar("check of a restore", default=None)
 
 type _Parents = dict[Hierarchy, dict[int, set[Any]]]  # {hierarchy: {place in its targets: what links hold}}
 
@@ -97,6 +101,19 @@ def restore(rows: Rows, at: dt.datetime, *, instance: models.Model | None = None
                 return change.log(attempt.restore())
         except _ParentsLockedError:
             attempt = _Attempt(hierarchy, attempt.roots, change, previous=attempt)
+
+
+@contextmanager
+def checked(check: Callable[[list[Group]], None]) -> Iterator[None]:
+    """Call ``check`` with the rows of each restore in this block: they are locked, and nothing is written yet.
+
+    To refuse the restore, it raises. It is not called for a model without relations: only the rows of the call change.
+    """
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
 
 
 def find_restore_error(rows: Rows) -> RestoreError | None:
@@ -211,7 +228,16 @@ class _Attempt:
                 self._add_parents(parent, select.rows([self.key]))
         if error := self.find_error(selects):
             raise error
-        return write(self.collector, self.change, self.leaves, execute_together)
+        check = _check.get()
+        if check is None:
+            return write(self.collector, self.change, self.leaves, execute_together)
+        check(self.collector.groups)
+        # What receivers of the signals restore is not a part of this restore.
+        token = _check.set(None)
+        try:
+            return write(self.collector, self.change, self.leaves, execute_together)
+        finally:
+            _check.reset(token)
 
     def find_error(self, selects: _RootSelects | None = None) -> RestoreError | None:
         """Collect what comes back, and return why it must not."""
@@ -241,7 +267,9 @@ class _Attempt:
             if not self.locks:
                 return []
             # Other transactions lock the parent of these rows first, so an UPDATE without an order cannot deadlock.
-            if relation.is_in_row and len(moments) == 1 and not has_receivers(self.change, [relation.child]):
+            # A check needs the keys of the rows.
+            is_observed = _check.get() is not None or has_receivers(self.change, [relation.child])
+            if relation.is_in_row and len(moments) == 1 and not is_observed:
                 also = {"deleted_at": moments.pop()}
                 update = related_update(relation, parents, self.change, ordered=False, also=also)
                 self.leaves.append((relation.child._meta.label, update))

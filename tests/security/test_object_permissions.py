@@ -4,11 +4,16 @@ In these tests, a row is the user's own if its name starts with "own"; ``site`` 
 the same with Django's ModelAdmin alone.
 """
 
+import threading
+from contextlib import suppress
+
 import pytest
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import IntegrityError, connection, connections, transaction
+from django.forms.models import BaseInlineFormSet
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 
@@ -44,6 +49,20 @@ class AuthorAdmin(OwnRows, SoftDeleteAdmin):
     inlines = [BookInline]
 
 
+class PlaceInline(admin.TabularInline):
+    model = Place
+    fields = []
+    extra = 0
+
+
+class ItemInline(PlaceInline):
+    model = Item
+
+
+class CityAdmin(SoftDeleteAdmin):
+    inlines = [PlaceInline, ItemInline]
+
+
 class OwnRowsAdmin(OwnRows, SoftDeleteAdmin):
     pass
 
@@ -54,7 +73,10 @@ class PlainAdmin(OwnRows, admin.ModelAdmin):
 
 site.register(Author, AuthorAdmin)
 site.register([Book, Chapter], OwnRowsAdmin)
-site.register([Account, Loan], SoftDeleteAdmin)
+site.register(City, CityAdmin)
+site.register(Restaurant, OwnRowsAdmin)
+site.register([Account, Loan, Vase], SoftDeleteAdmin)
+site.register(Item)
 plain.register([Author, Book, Chapter], PlainAdmin)
 urlpatterns = [path("admin/", site.urls), path("plain/", plain.urls)]
 
@@ -394,12 +416,95 @@ def test_a_row_added_after_the_question_is_not_deleted_permanently(client_of_ann
     assert Author.all_objects.filter(pk=author.pk).exists()
 
 
+def in_another_transaction(change):
+    """Start a change in a transaction of its own; it may have to wait for this one."""
+
+    def run():
+        try:
+            # The rows that it waited for may be gone.
+            with suppress(IntegrityError), transaction.atomic():
+                change()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(1)
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["page", "list"])
+@each_act
+def test_a_row_that_takes_the_place_of_another_after_the_question_is_left_alone(client_of_ann, monkeypatch, act, way):
+    (author,) = prepared(act, chain())
+    elsewhere = Author.objects.create(name="elsewhere")
+    own, other = Book.all_objects.get(), Book.objects.create(author=elsewhere, title="other")
+    moment = Author.all_objects.get(pk=author.pk).deleted_at
+    books = rows_of(Book, "default")
+    threads = []
+
+    def swap():
+        books.filter(pk=own.pk).update(author=elsewhere)
+        books.filter(pk=other.pk).update(author=author, is_deleted=moment is not None, deleted_at=moment)
+        rows_of(Chapter, "default").update(book=other)
+
+    def start(*_):
+        threads.append(in_another_transaction(swap))
+
+    if act == "delete":
+        monkeypatch.setattr(AuthorAdmin, "log_deletions", start)
+    else:
+        monkeypatch.setattr(steps, "log", start)
+    response = send(client_of_ann, act, [author], way=way)
+    threads[0].join()
+
+    if act == "hard_delete":  # waited for it
+        assert Book.objects.filter(pk=other.pk).exists()
+    else:
+        assert response.status_code == (403 if act == "delete" else 200)
+        assert books.filter(pk=other.pk, is_deleted=act != "delete").exists()
+        assert Author.all_objects.get(pk=author.pk).is_deleted == (act != "delete")
+
+
+def test_a_row_that_an_override_restores_too_is_asked_about(client_of_ann, monkeypatch):
+    (author,) = prepared("restore", chain())
+    more = Author.objects.create(name="other")
+    Book.objects.create(author=more, title="own")
+    more.delete()
+
+    def restore(self, request, obj):
+        obj.restore()
+        more.restore()
+
+    monkeypatch.setattr(AuthorAdmin, "restore_model", restore)
+    send(client_of_ann, "restore", [author], way="page")
+
+    assert not Author.objects.exists()
+
+    rows_of(Author, "default").filter(pk=more.pk).update(name="own")
+    send(client_of_ann, "restore", [author], way="page")
+
+    assert Author.objects.count() == 2
+
+
 # Inlines
 
 
 def inline(author, book):
     prefix = {"books-TOTAL_FORMS": 1, "books-INITIAL_FORMS": 1, "books-0-id": book.pk, "books-0-author": author.pk}
     return {"name": author.name, **prefix, "books-0-title": book.title, "books-0-DELETE": "on"}
+
+
+def city_form(city, **deleted):
+    form = {"code": city.code}
+    for name in ("places", "items"):
+        number = int(name in deleted)
+        form |= {f"{name}-TOTAL_FORMS": number, f"{name}-INITIAL_FORMS": number}
+    for name, row in deleted.items():
+        held = city.code if name == "places" else city.pk
+        form |= {f"{name}-0-id": row.id, f"{name}-0-city": held, f"{name}-0-DELETE": "on"}
+    return form
 
 
 def test_an_inline_deletes_no_row_of_somebody_else_below_its_own(admin_of):
@@ -414,6 +519,255 @@ def test_an_inline_deletes_no_row_of_somebody_else_below_its_own(admin_of):
     client.post(url("change", author), inline(author, author.books.get()))
 
     assert not author.books.exists()
+
+
+def test_an_inline_deletes_no_row_that_refuses_as_a_row_of_another_model(admin_of):
+    client = admin_of("view_city", "change_city", "view_place", "change_place", "delete_place", "delete_restaurant")
+    city = City.objects.create(code="ber")
+    place = Restaurant.objects.create(city=city)
+    page = client.post(url("change", city, "city"), city_form(city, places=place)).content.decode()
+
+    assert "your account does not have permission to delete them: restaurant" in page
+    assert Restaurant.objects.exists()
+
+    place.hard_delete()
+    client.post(url("change", city, "city"), city_form(city, places=Place.objects.create(city=city)))
+
+    assert not Place.objects.exists()
+
+
+@pytest.mark.parametrize("refusing", ["the admin", "the permission"])
+def test_an_inline_of_plain_rows_erases_no_soft_deletable_row(admin_of, monkeypatch, refusing):
+    named = ["view_city", "change_city", "view_item", "change_item", "delete_item", "delete_vase"]
+    if refusing == "the admin":
+        permit_hard_deletion(Vase)
+        named.append("hard_delete_vase")
+        monkeypatch.setitem(site._registry, Vase, OwnRowsAdmin(Vase, site))
+    client = admin_of(*named)
+    city = City.objects.create(code="ber")
+    vase = Vase.objects.create(city=city)
+    page = client.post(url("change", city, "city"), city_form(city, items=vase)).content.decode()
+
+    assert "your account does not have permission to delete them: vase" in page
+    assert Vase.objects.exists()
+
+
+def test_an_inline_of_plain_rows_deletes_what_the_user_may_delete(admin_of):
+    permit_hard_deletion(Vase)
+    named = ["view_city", "change_city", "view_item", "change_item", "delete_item"]
+    client = admin_of(*named, "delete_vase", "hard_delete_vase")
+    city = City.objects.create(code="ber")
+    for model in (Vase, Item):
+        row = model.objects.create(city=city)
+        client.post(url("change", city, "city"), city_form(city, items=row))
+
+        assert not Item.objects.exists()
+
+
+class CleansOnItsOwn(BaseInlineFormSet):
+    def clean(self):
+        pass
+
+
+def test_an_inline_checks_deletions_where_its_formset_overrides_clean(admin_of, monkeypatch):
+    monkeypatch.setattr(BookInline, "formset", CleansOnItsOwn)
+    client = admin_of(*PERMISSIONS, "change_author", "change_book")
+    author = chain(chapter="other")
+    page = client.post(url("change", author), inline(author, author.books.get())).content.decode()
+
+    assert "your account does not have permission to delete them: chapter" in page
+    assert author.books.exists()
+
+
+@pytest.mark.parametrize("name", ["other", "own"])
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_row_added_below_an_inlines_row_after_the_check_is_checked(admin_of, monkeypatch, when, name):
+    client = admin_of(*PERMISSIONS, "change_author", "change_book")
+    author = chain()
+    book = author.books.get()
+
+    def add(*_):
+        Chapter.objects.create(book=book, title=name)
+
+    if when == "before":
+        monkeypatch.setattr(AuthorAdmin, "save_model", add)
+    else:
+
+        def save(self, request, form, formset, change):
+            formset.save(commit=False)
+            add()
+            for row in formset.deleted_objects:
+                row.delete()
+
+        monkeypatch.setattr(AuthorAdmin, "save_formset", save)
+    response = client.post(url("change", author), inline(author, book))
+
+    assert response.status_code == (403 if name == "other" else 302)
+    assert author.books.exists() == (name == "other")
+
+
+def test_a_vase_that_an_inlines_item_becomes_after_the_check_is_not_erased(admin_of, monkeypatch):
+    client = admin_of("view_city", "change_city", "view_item", "change_item", "delete_item")
+    city = City.objects.create(code="ber")
+    item = Item.objects.create(city=city)
+
+    def add(*_):
+        Vase.objects.create(item_ptr=item, city=city)
+
+    monkeypatch.setattr(CityAdmin, "save_model", add)
+
+    assert client.post(url("change", city, "city"), city_form(city, items=item)).status_code == 403
+    assert Item.objects.exists()
+
+
+def test_a_new_row_of_an_inline_that_is_marked_as_deleted_is_not_added(admin_of):
+    client = admin_of(*PERMISSIONS, "change_author", "change_book", "add_book")
+    author = chain()
+    form = {**inline(author, author.books.get()), "books-INITIAL_FORMS": 0, "books-0-id": ""}
+
+    assert client.post(url("change", author), form).status_code == 302
+    assert Book.all_objects.count() == 1
+
+
+# A deletion by hand: a form that holds is_deleted
+
+
+class BareChapterInline(admin.TabularInline):
+    model = Chapter
+    extra = 0
+
+
+class NamingChapterInline(BareChapterInline):
+    fields = ["title", ("is_deleted", "deleted_at")]
+
+
+class ReadOnlyChapterInline(NamingChapterInline):
+    readonly_fields = ["is_deleted", "deleted_at"]
+
+
+class DeclaringForm(forms.ModelForm):
+    is_deleted = forms.BooleanField(required=False)
+
+    class Meta:
+        fields = ["title", "is_deleted"]
+
+
+class DeclaringChapterInline(BareChapterInline):
+    form = DeclaringForm
+
+
+def by_hand(book, chapter):
+    prefix = {"chapters-TOTAL_FORMS": 1, "chapters-INITIAL_FORMS": 1, "chapters-0-id": chapter.pk}
+    moment = {"chapters-0-deleted_at_0": "2026-01-01", "chapters-0-deleted_at_1": "00:00"}
+    row = {"chapters-0-book": book.pk, "chapters-0-title": "changed", "chapters-0-is_deleted": "on", **moment}
+    return {"author": book.author_id, "title": book.title, "pages": 1, **prefix, **row}
+
+
+@pytest.mark.parametrize(
+    "inlined", [BareChapterInline, NamingChapterInline, ReadOnlyChapterInline, DeclaringChapterInline]
+)
+def test_no_inline_deletes_a_row_by_its_columns(admin_of, monkeypatch, inlined):
+    monkeypatch.setattr(OwnRowsAdmin, "inlines", [inlined])
+    monkeypatch.delitem(site._registry, Chapter)
+    client = admin_of("view_book", "change_book", "view_chapter", "change_chapter", "view_author")
+    chain()
+    book, chapter = Book.objects.get(), Chapter.objects.get()
+    page = client.get(url("change", book, "book")).content.decode()
+    client.post(url("change", book, "book"), by_hand(book, chapter))
+    chapter.refresh_from_db()
+
+    assert 'name="chapters-0-title"' in page
+    assert 'name="chapters-0-is_deleted' not in page
+    assert 'name="chapters-0-deleted_at' not in page
+    assert ("field-is_deleted" in page) == (inlined is ReadOnlyChapterInline)
+    assert (chapter.title, chapter.is_deleted, chapter.deleted_at) == ("changed", False, None)
+
+
+@pytest.mark.parametrize("way", ["fields", "fieldsets", "form"])
+def test_no_form_deletes_a_row_by_its_columns(admin_of, monkeypatch, way):
+    values = {"fields": ["title", "is_deleted"], "fieldsets": [(None, {"fields": ["title", "is_deleted"]})]}
+    monkeypatch.setattr(OwnRowsAdmin, way, values.get(way, DeclaringForm))
+    client = admin_of("view_book", "change_book")
+    chain()
+    book = Book.objects.get()
+    client.post(url("change", book, "book"), {"title": "changed", "is_deleted": "on"})
+    book.refresh_from_db()
+
+    assert (book.title, book.is_deleted) == ("changed", False)
+
+
+def listed(book, **values):
+    prefix = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": book.pk, "_save": "Save"}
+    return {**prefix, **{f"form-0-{name}": value for name, value in values.items()}}
+
+
+def test_no_list_deletes_a_row_by_its_columns(admin_of, monkeypatch):
+    monkeypatch.setattr(OwnRowsAdmin, "list_display", ["title", "pages", "is_deleted"])
+    monkeypatch.setattr(OwnRowsAdmin, "list_editable", ["pages", "is_deleted"])
+    client = admin_of("view_book", "change_book")
+    chain()
+    book = Book.objects.get()
+    page = client.get(url("changelist", model="book")).content.decode()
+    client.post(url("changelist", model="book"), listed(book, pages=7, is_deleted="on"))
+    book.refresh_from_db()
+
+    assert 'name="form-0-pages"' in page
+    assert 'name="form-0-is_deleted"' not in page
+    assert (book.pages, book.is_deleted) == (7, False)
+
+
+# A deleted row
+
+
+@pytest.mark.parametrize("data", [{}, {"_saveasnew": "1"}, {"_to_field": "id"}])
+def test_a_deleted_row_is_not_changed_whatever_has_change_permission_says(root, monkeypatch, data):
+    monkeypatch.setattr(AuthorAdmin, "has_change_permission", lambda self, request, obj=None: True)
+    monkeypatch.setattr(AuthorAdmin, "save_as", True)
+    (author,) = prepared("restore", chain())
+    no_books = {"books-TOTAL_FORMS": 0, "books-INITIAL_FORMS": 0}
+    page = root.get(url("change", author)).content.decode()
+
+    assert 'name="_save' not in page
+    assert root.post(url("change", author), {"name": "changed", **no_books, **data}).status_code == 403
+    assert [row.name for row in Author.all_objects.all()] == ["own"]
+
+
+def test_a_row_that_is_deleted_while_its_form_is_sent_is_not_changed(root, monkeypatch):
+    author = chain()
+    get_form = AuthorAdmin.get_form
+
+    def delete(self, request, obj=None, **kwargs):
+        obj.delete()
+        return get_form(self, request, obj, **kwargs)
+
+    monkeypatch.setattr(AuthorAdmin, "get_form", delete)
+    monkeypatch.setattr(AuthorAdmin, "has_change_permission", lambda self, request, obj=None: True)
+    no_books = {"books-TOTAL_FORMS": 0, "books-INITIAL_FORMS": 0}
+    page = root.post(url("change", author), {"name": "changed", **no_books}).content.decode()
+
+    assert "It is deleted. Restore it first." in page
+    assert Author.all_objects.get().name == "own"
+
+
+def test_an_inline_that_shows_deleted_rows_changes_none(root, monkeypatch):
+    monkeypatch.setattr(BookInline, "get_queryset", lambda self, request: Book.all_objects.all(), raising=False)
+    monkeypatch.setattr(Book._meta, "default_manager_name", "all_objects")
+    monkeypatch.delitem(Book._meta.__dict__, "default_manager", raising=False)
+    author = chain()
+    book = author.books.get()
+    book.delete()
+    form = {name: value for name, value in inline(author, book).items() if name != "books-0-DELETE"}
+    try:
+        changed = root.post(url("change", author), {**form, "books-0-title": "changed"})
+        unchanged = root.post(url("change", author), {**form, "name": "own: other name"})
+    finally:
+        monkeypatch.undo()
+        Book._meta.__dict__.pop("default_manager", None)
+
+    assert "It is deleted. Restore it first." in changed.content.decode()
+    assert unchanged.status_code == 302
+    assert Book.all_objects.get().title == "own"
+    assert Author.objects.get().name == "own: other name"
 
 
 # Rows that a ModelAdmin hides
