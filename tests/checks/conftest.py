@@ -2,9 +2,11 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+from django.contrib import admin
 
 from tests.databases.conftest import alias, stack
 
@@ -28,3 +30,9 @@ def check(tmp_path_factory):
         return json.loads(done.stdout)
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def sites_of_this_test(monkeypatch):
+    """The checks look at each admin site of the process, those of other tests among them."""
+    monkeypatch.setattr(admin.sites, "all_sites", weakref.WeakSet([admin.site]))
