@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.environment import environment_name, read
+from shared_core.logs.handlers import MOST_BACKUPS
 
 _FORMATTERS = {
     "text": "shared_core.logs.TextFormatter",
@@ -48,7 +49,7 @@ def get_logging_config(
         format: LOG_FORMAT: text, json, or dev, for a developer's console; a file is text then. Unset: text.
         log_file: LOG_FILE: a file to append to, in addition to the console. Unset or empty: none.
         log_file_max_bytes: Rotate the file before it grows past this; 0 never does.
-        log_file_backups: How many rotated files to keep.
+        log_file_backups: How many rotated files to keep, from 1 to 1,000.
         levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
             ``apps=DEBUG,django.db.backends=INFO``.
         mask_keys: Further keys whose values are never written.
@@ -64,6 +65,8 @@ def get_logging_config(
     """
     _check_number("log_file_max_bytes", log_file_max_bytes, at_least=0)
     _check_number("log_file_backups", log_file_backups, at_least=1)
+    if log_file_backups > MOST_BACKUPS:
+        raise ImproperlyConfigured(f"log_file_backups={log_file_backups} is too many: write {MOST_BACKUPS} at most.")
     _check_number("max_record_bytes", max_record_bytes, at_least=256)
     if isinstance(mask_keys, str):
         raise ImproperlyConfigured(f"mask_keys={mask_keys!r} must be a list of keys: write [{mask_keys!r}].")
@@ -89,6 +92,8 @@ def get_logging_config(
         "console": {"class": "logging.StreamHandler", "formatter": "verbose", "stream": "ext://sys.stderr"}
     }
     if log_file := log_file if log_file is not None else read("LOG_FILE"):
+        if "\0" in log_file:
+            raise ImproperlyConfigured(f"LOG_FILE={log_file!r} has a NUL character. Set it to a path without one.")
         # Tools read files, and know neither colours nor blocks.
         formatters |= {"file": {**formatter, "()": _FORMATTERS["text"]}} if chosen == "dev" else {}
         handlers["file"] = {

@@ -28,7 +28,7 @@ _ROTATE_AGAIN_AFTER = 5.0  # seconds
 # Opening these by name gives the same device again, so they are never rotated.
 _DEVICES = ("/dev/", "/proc/")
 _LONGEST_CHAIN = 40  # links that Linux follows
-_MOST_BACKUPS = 1000  # each rotation renames all of them
+MOST_BACKUPS = 1000  # each rotation renames all of them
 _LINE_FEED = b"\n"
 # No open waits, neither for the reader of a FIFO, and no terminal becomes the process's own.
 _OPEN = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -115,8 +115,8 @@ class SharedFileHandler(logging.Handler):
         """
         if "\0" in str(filename):
             raise ValueError(f"The name of the log file, {str(filename)!r}, has a NUL character: write it without one.")
-        if backups > _MOST_BACKUPS:
-            raise ValueError(f"backups={backups} keeps too many rotated files: write {_MOST_BACKUPS} at most.")
+        if backups > MOST_BACKUPS:
+            raise ValueError(f"backups={backups} keeps too many rotated files: write {MOST_BACKUPS} at most.")
         super().__init__()
         self._filename = str(Path(filename).absolute())
         self._max_bytes = 0 if _is_device(self._filename) else max_bytes

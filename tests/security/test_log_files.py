@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from shared_core.logging_config import get_logging_config
 from shared_core.logs import SharedFileHandler
 
 pytestmark = pytest.mark.timeout(20)  # what waits for ever fails
@@ -325,6 +327,12 @@ def test_a_name_with_a_nul_and_too_many_backups_are_errors_at_once():
         SharedFileHandler("a\0b")
     with pytest.raises(ValueError, match="write 1000 at most"):
         SharedFileHandler("a.log", backups=1001)
+
+
+@pytest.mark.parametrize(("options", "why"), [({"log_file": "a\0b"}, "NUL"), ({"log_file_backups": 1001}, "1000")])
+def test_the_configuration_names_what_is_wrong_with_a_log_file(options, why):
+    with pytest.raises(ImproperlyConfigured, match=why):
+        get_logging_config("user", **options)
 
 
 def test_a_console_that_raises_does_not_raise_into_the_caller(path, open_handler, monkeypatch):
