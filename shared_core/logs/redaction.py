@@ -310,7 +310,9 @@ def _end_of_header(text: str, start: int, at: int) -> int:
 def _open_quote(before: str) -> str:
     """Return the quote that is open at the end of a line's part."""
     quote = ""
-    for found in _QUOTE.finditer(before, max(before.rfind("\n"), before.rfind("\r")) + 1):
+    at = max(before.rfind("\n"), before.rfind("\r")) + 1
+    while (found := _QUOTE.search(before, at)) is not None:
+        at = found.end()
         if not quote:
             quote = found[1] or ""
         elif quote == (found[1] or found[2]):
