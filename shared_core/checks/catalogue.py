@@ -120,7 +120,8 @@ CASCADE_TO_PLAIN = _warning(
 CASCADE_FROM_PLAIN = _warning(
     "105",
     "Rows that can be soft-deleted are deleted for good with their parent, which cannot",
-    "{field} with `on_delete=models.PROTECT`; or `class {parent}(BaseModel):`, where that is yours.",
+    "{field} with `on_delete=models.PROTECT`; or `class {parent}(BaseModel):`, where that is yours. Until then, a "
+    "plain ModelAdmin of {parent} deletes these rows without asking for `hard_delete_…` permissions.",
 )
 UPDATE_FIELDS = _warning(
     "106",
@@ -132,6 +133,17 @@ ADMIN = _warning(
     "The admin cannot show deleted rows, nor restore one",
     "`class {admin}({bases}):`, with SoftDeleteAdmin of shared_core.admin; or, where it has no class of its own, "
     "`admin.site.register({model}, SoftDeleteAdmin)`",
+)
+ADMIN_INLINE = _warning(
+    "108",
+    "A form of the admin deletes rows by is_deleted or deleted_at, without cascade, protection or delete permission",
+    '`exclude = ["is_deleted", "deleted_at"]` in `class {inline}(…):`',
+)
+ADMIN_ERASES = _warning(
+    "109",
+    "The admin deletes rows for good that can be soft-deleted, without asking for hard_delete permission",
+    "In `class {admin}(…):` write `def has_delete_permission(self, request, obj=None):`, and in it "
+    '`return super().has_delete_permission(request, obj) and request.user.has_perm("{permission}")`',
 )
 
 SECRET_KEY = _error(

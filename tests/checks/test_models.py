@@ -5,6 +5,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.contenttypes.admin import GenericTabularInline
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
@@ -25,7 +26,7 @@ from shared_core.models import (
     SoftDeleteQuerySet,
     UniqueActiveConstraint,
 )
-from tests.library.models import Author, Book
+from tests.library.models import Author, Book, Item, Stamp, Tag
 
 
 @pytest.fixture(autouse=True)
@@ -752,3 +753,55 @@ def test_an_admins_other_bases_are_in_what_there_is_to_write(shown, options, wri
 
     assert f"`class {written}:`" in message.hint
     assert made.get_queryset is SoftDeleteAdmin.get_queryset  # which is why the order matters
+
+
+class NoteInline(GenericTabularInline):
+    model = Tag
+
+
+class BooksInline(admin.TabularInline):
+    model = Book
+    fk_name = "author"
+
+
+@pytest.mark.parametrize(
+    ("options", "is_found"),
+    [
+        ({}, True),
+        ({"fields": ["title", ("is_deleted", "pages")]}, True),
+        ({"fieldsets": [(None, {"fields": ["title", "deleted_at"]})]}, True),
+        ({"exclude": ["is_deleted"]}, True),
+        ({"exclude": ["is_deleted", "deleted_at"]}, False),
+        ({"exclude": ["is_deleted"], "readonly_fields": ["deleted_at"]}, False),
+        ({"fields": ["title"]}, False),
+    ],
+)
+@pytest.mark.parametrize("inlined", [BooksInline, NoteInline])
+def test_an_inline_of_djangos_own_admin_that_deletes_by_hand_is_found(inlined, options, is_found):
+    made = type("Inline", (inlined,), options)
+    site = admin.AdminSite()
+    site.register(Stamp, type("StampAdmin", (admin.ModelAdmin,), {"inlines": [made]}))
+    site.register(Author, type("AuthorAdmin", (SoftDeleteAdmin,), {"inlines": [made]}))  # which drops the columns
+    try:
+        messages = list(check_admin())
+    finally:
+        site.unregister([Stamp, Author])
+
+    assert [message.id for message in messages] == ["shared_core.W108"] * is_found
+    if is_found:
+        assert "Inline of StampAdmin" in messages[0].msg
+
+
+@pytest.mark.parametrize(("model", "is_found"), [(Item, True), (Stamp, False)])
+def test_djangos_own_admin_that_erases_rows_of_a_multi_table_child_is_found(model, is_found):
+    site = admin.AdminSite()
+    site.register(model)
+    try:
+        messages = list(check_admin())
+    finally:
+        site.unregister(model)
+
+    assert [message.id for message in messages] == ["shared_core.W109"] * is_found
+    if is_found:
+        assert "library.Vase, by ModelAdmin of library.Item" in messages[0].msg
+        assert 'request.user.has_perm("library.hard_delete_vase")' in messages[0].hint

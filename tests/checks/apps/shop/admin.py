@@ -9,4 +9,10 @@ class CustomerAdmin(admin.ModelAdmin):
         return self.model.all_objects.all()
 
 
-admin.site.register([Archive, Item])
+@admin.register(Item)
+class ItemAdmin(admin.ModelAdmin):
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and request.user.has_perm("shop.hard_delete_vase")
+
+
+admin.site.register(Archive)

@@ -1,0 +1,5 @@
+from django.contrib import admin
+
+from tests.checks.apps.erasing.models import Pot
+
+admin.site.register(Pot)
