@@ -21,7 +21,7 @@ from tests.services.fleet import plain_environment
 from tests.stack.process import Process
 from tests.stack.servers import free_port
 
-TOKEN = "gateway-of-the-suite-0123456789"
+TOKEN = secrets.token_urlsafe(32)  # a production would refuse a weaker one
 OWNER = "01990000-0000-7000-8000-000000000001"
 _DATABASE = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_DIRECT_HOST", "DB_DIRECT_PORT")
 _START_WITHIN = 30.0  # seconds
