@@ -179,8 +179,9 @@ def _keys_of(tree: Branch) -> Iterator[tuple[Model, set[Any]]]:
     for branch in tree:
         if branch.fate == GOES:
             for part in branch.parts:
-                keys = part.order_by().values_list("pk", flat=True) if isinstance(part, QuerySet) else ()
-                found.setdefault(branch.model, set()).update(keys or (row.pk for row in part))
+                is_loaded = not isinstance(part, QuerySet)
+                keys = [row.pk for row in part] if is_loaded else part.order_by().values_list("pk", flat=True)
+                found.setdefault(branch.model, set()).update(keys)
     yield from found.items()
 
 

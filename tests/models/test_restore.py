@@ -6,7 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError, changes
-from shared_core.models.restore import find_restore_error
+from shared_core.models.restore import checked, find_restore_error
+from shared_core.models.signals import post_restore
 from tests.library.models import Account, Author, Book, Chapter, Note, Reply, Shelf, Slot, Topic
 
 pytestmark = pytest.mark.django_db
@@ -240,3 +241,46 @@ class TestStaleCopies:
 
         assert stale.restore() == (0, {})
         assert (stale.is_deleted, stale.deleted_at) == (False, None)
+
+
+@pytest.mark.django_db
+def test_a_check_gets_every_row_that_a_restore_would_write_and_may_refuse():
+    topic = Topic.objects.create()
+    replies = [Reply.objects.create(topic=topic) for _ in range(2)]  # rows that are not collected without a check
+    topic.delete()
+    seen = []
+
+    def refuse(groups):
+        seen.extend((group.model, set(group.keys)) for group in groups)
+        raise PermissionError
+
+    with pytest.raises(PermissionError), checked(refuse):
+        topic.restore()
+
+    assert seen == [(Topic, {topic.pk}), (Reply, {reply.pk for reply in replies})]
+    assert not Topic.objects.exists()
+    topic.restore()
+    assert Reply.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_check_does_not_get_what_a_receiver_restores():
+    first, second = Topic.objects.create(), Topic.objects.create()
+    first.delete()
+    second.delete()
+    seen = []
+
+    def restore_second(instance, **_):
+        if instance.pk == first.pk:
+            second.restore()
+
+    post_restore.connect(restore_second, sender=Topic)
+    try:
+        with checked(lambda groups: seen.extend(key for group in groups for key in group.keys)):
+            first.restore()
+            Topic.objects.create().delete()
+    finally:
+        post_restore.disconnect(restore_second, sender=Topic)
+
+    assert seen == [first.pk]
+    assert Topic.objects.count() == 2
