@@ -12,6 +12,8 @@ import pytest
 
 import shared_core
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(shared_core.__file__).parent
 
 # A floor is a moment in Django's start-up; imports go to a lower floor, or to an earlier name on the same one.

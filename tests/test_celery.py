@@ -11,6 +11,8 @@ import pytest
 
 from shared_core.logs import parse_line
 
+pytestmark = pytest.mark.slow
+
 SEND = """
 import django
 from shared_core import context

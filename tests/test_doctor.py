@@ -17,6 +17,8 @@ from tests.services.generated import Generated, database, other_service, shared_
 from tests.stack.servers import free_port
 from tests.terminal import on_a_terminal
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 

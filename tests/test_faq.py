@@ -48,6 +48,8 @@ from tests.library import models as library
 from tests.library.models import Account, Author, Book, Chapter, Loan, Stamp
 from tests.services.generated import Generated, database, other_service
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "docs" / "faq.md", ROOT / "docs" / "upgrading.md")
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)

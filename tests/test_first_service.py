@@ -6,8 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.services.fleet import plain_environment
 from tests.services.generated import database, database_environment
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[1] / "docs" / "first-service.md"
 # A file's text stands in a block that begins with its name.

@@ -12,6 +12,8 @@ from shared_core.clients import HTTPClient, ServiceTimeout
 from shared_core.logs import parse_line
 from shared_core.middleware import RequestContextMiddleware
 
+pytestmark = pytest.mark.slow
+
 ONE_WORKER = ("gunicorn", "--workers=1", "--bind=127.0.0.1:{port}", "django.core.wsgi:get_wsgi_application()")
 
 

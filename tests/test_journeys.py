@@ -25,6 +25,8 @@ from tests.services.fleet import Fleet, FleetError
 from tests.services.story import Check, Story
 from tests.stack import StackError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -3,7 +3,11 @@
 import time
 from collections import Counter
 
+import pytest
+
 from shared_core.logs import parse_line
+
+pytestmark = pytest.mark.slow
 
 
 def numbers(lines):

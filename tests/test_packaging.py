@@ -13,6 +13,8 @@ import pytest
 
 import shared_core
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(shared_core.__file__).parent.parent
 PIP = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
 

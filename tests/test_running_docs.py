@@ -10,6 +10,8 @@ from shared_core.databases import advisory_lock
 from shared_core.health.probes import registered
 from tests.databases.test_traps import execute
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[1] / "docs" / "running.md"
 TOKEN = "ticket-token-0123456789"
 

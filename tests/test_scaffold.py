@@ -15,6 +15,8 @@ from shared_core.logs import parse_line
 from shared_core.origins import setting_of
 from tests.services.generated import OWNER, TOKEN, Generated, database, other_service, shared_core
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(package.__file__).parents[1]
 TICKET_SERVICE = ROOT / "tests/services/ticket-service"
 # What the example has beside what a service begins with.

@@ -17,6 +17,8 @@ import pytest
 from tests.stack import Stack, StackError, ensure_database, guard, servers
 from tests.stack.process import Process
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

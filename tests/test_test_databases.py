@@ -10,6 +10,8 @@ import pytest
 
 from tests.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 _OF_THIS_SUITE = ("PYTEST_", "DB_", "DJANGO_")
 SETTINGS = """
 from shared_core.databases import get_database_config

@@ -14,6 +14,8 @@ from shared_core.testing.pooler import why_not
 from tests.library.models import Author
 from tests.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 _OF_THIS_SUITE = ("PYTEST_", "DB_", "DJANGO_", "CI")
 SETTINGS = """
 from shared_core.databases import get_database_config

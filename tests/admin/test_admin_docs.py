@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 REGISTERED, MODEL, SETTINGS = re.findall(
     r"^```python\n(.*?)^```", (ROOT / "docs/admin.md").read_text(), re.MULTILINE | re.DOTALL

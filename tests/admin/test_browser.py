@@ -14,7 +14,7 @@ from tests.library.models import Author, Book, Chapter, Loan
 
 SURE = "Yes, I\N{RIGHT SINGLE QUOTATION MARK}m sure"
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

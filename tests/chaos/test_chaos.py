@@ -11,6 +11,8 @@ from tests.chaos import __main__ as chaos
 from tests.chaos import soak
 from tests.chaos.faults import ALL, SHORT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -7,6 +7,8 @@ import pytest
 from shared_core.checks.catalogue import MISTAKES
 from tests.checks.servers import reconnect, session_mode
 
+pytestmark = pytest.mark.slow
+
 PROJECTS = sorted(path.stem for path in (Path(__file__).parent / "projects").glob("[ew]*.py"))
 LIVE = [name for name in PROJECTS if name[1] == "3"]
 STATIC = [name for name in PROJECTS if name not in LIVE]

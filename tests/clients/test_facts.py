@@ -22,6 +22,8 @@ from shared_core.clients import HTTPClient
 from tests.clients.conftest import FakeTime
 from tests.clients.server import answer, broken_off, dripping, hang_up, redirect
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"
 STATUSES = [429, 500, 502, 503, 504]
 

@@ -16,6 +16,8 @@ from tests.clients.conftest import CERTIFICATE
 from tests.clients.server import answer
 from tests.stack.servers import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).with_name("programs")
 

@@ -14,6 +14,8 @@ from tests.benchmarks.storm.callers import ALONE, NAIVE, ONCE, OURS, Call, Known
 from tests.benchmarks.storm.servers import Events, Outcome
 from tests.benchmarks.storm.story import BACK, END, OUTAGE, WELL_AGAIN, Shape, tell
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = "http://storm.internal:8000"
 SMALL = {"processes": 200, "servers": 4}
 CAPACITY = 1.45  # what the servers can do, in calls of good times

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("programs") / "streaming.py"
 GIGABYTE = 1 << 30
 PIECE = bytes(1 << 20)

@@ -24,6 +24,8 @@ from shared_core.clients import (
 from tests.clients.conftest import CERTIFICATE
 from tests.clients.server import answer, broken_off, dripping, late, never_reading, raw, redirect, silent, slow_chunks
 
+pytestmark = pytest.mark.slow
+
 # What a bound of 0.4 s may take on a busy machine; without the bound each of these would take 3 s and more.
 GENEROUS = 2.0
 

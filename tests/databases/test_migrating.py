@@ -16,6 +16,8 @@ from django.conf import settings
 from shared_core.management.commands.migrate import Command
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 from shared_core.databases import get_database_config
 INSTALLED_APPS = {apps}

@@ -9,6 +9,8 @@ from django.db import connections
 from shared_core.databases import get_database_config
 from tests.databases.test_traps import in_threads
 
+pytestmark = pytest.mark.slow
+
 # As `QuerySet` makes them with server_side_binding: the same text, many times, so that psycopg prepares it.
 TIMES = 20
 

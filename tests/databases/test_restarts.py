@@ -3,6 +3,8 @@
 import pytest
 from django.db import OperationalError, close_old_connections, connections, transaction
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def restarted(alias):

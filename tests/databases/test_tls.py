@@ -12,6 +12,8 @@ from tests.databases.test_traps import execute
 from tests.stack import servers
 from tests.stack.process import Process
 
+pytestmark = pytest.mark.slow
+
 # Of somebody else; its key is kept nowhere.
 OTHER = """
 -----BEGIN CERTIFICATE-----

@@ -19,6 +19,8 @@ from django.db import DatabaseError, OperationalError, connections, models, tran
 from shared_core.clients import CallInsideTransaction, HTTPClient
 from shared_core.databases import advisory_lock, get_database_config, local_settings
 
+pytestmark = pytest.mark.slow
+
 
 class Number(models.Model):
     """A row of ``generate_series``."""

@@ -17,6 +17,8 @@ from shared_core import conf
 from shared_core.health.databases import DatabaseProbe, _probes, database_probes
 from tests import settings as settings_of_the_suite
 
+pytestmark = pytest.mark.slow
+
 WITHIN = 5.0  # seconds, as is promised
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from shared_core.logs import SharedFileHandler
 
+pytestmark = pytest.mark.slow
+
 
 def write(handler, *messages):
     for message in messages:

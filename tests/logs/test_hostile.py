@@ -10,6 +10,8 @@ from shared_core.logs import JsonFormatter, TextFormatter, parse_line
 from tests.logs.hostile import KEYS, ODD_KEYS, Hostile
 from tests.logs.records import joined
 
+pytestmark = pytest.mark.slow
+
 RECORDS, PARTS = 200_000, 8
 
 

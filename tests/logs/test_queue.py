@@ -9,6 +9,8 @@ import pytest
 
 from shared_core.logs import parse_line
 
+pytestmark = pytest.mark.slow
+
 BEGIN = """
 import logging, logging.config, os, sys, time
 from shared_core import context

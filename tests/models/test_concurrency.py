@@ -12,7 +12,7 @@ from django.db import IntegrityError, OperationalError, connection, connections,
 from shared_core.models import ActiveParentConstraint, ParentDeletedError, pre_soft_delete
 from tests.library.models import Author, Book, Chain, City, Note, Place, Reply, Restaurant, Review, Tag, Topic, Waiter
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 class Other:

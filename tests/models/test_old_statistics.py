@@ -7,7 +7,7 @@ from shared_core.models import preview
 from shared_core.models.restore import find_restore_error
 from tests.library.models import Author, Book, Chapter
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 ROWS = 20_000
 # Linear, each takes a fraction of a second; quadratic, the first takes a minute.

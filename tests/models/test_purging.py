@@ -38,6 +38,8 @@ from tests.library.models import (
 from tests.models.random_graph import World, build, graphs
 from tests.models.test_random_graphs import populate
 
+pytestmark = pytest.mark.slow
+
 QUARTER = dt.timedelta(days=90)
 # 2,000 are run before a release; each makes tables of its own.
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "60"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared_core.models import active
 from tests.library.models import Author, Book, Chapter
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "150"))
 ALL = None  # what is shown: False (active), True (deleted), or ALL

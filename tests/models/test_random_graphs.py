@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared_core.models import ParentDeletedError, post_restore, pre_soft_delete, preview, restore
 from tests.models.random_graph import Entity, Refused, World, build, graphs
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db, pytest.mark.slow]
 
 # 2,000 are run before a release; each makes tables of its own.
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "120"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.postgresql  # the type checker knows no database: once is enough
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]  # the type checker knows no database: once is enough
 ROOT = Path(__file__).parents[2]
 SETTINGS = """\
 SECRET_KEY = "for the type checker only"

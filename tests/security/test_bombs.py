@@ -21,6 +21,8 @@ from shared_core.logs.reader.lines import read_line
 from shared_core.logs.reader.sources import followed
 from tests.clients.server import answer, raw
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 DEEP = ["[" * 200_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000]
 HUGE = ["1" * 100_000, "-" + "9" * 50_000, '{"total": ' + "7" * 5000 + "}"]

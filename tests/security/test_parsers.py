@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.security import parsers
 
+pytestmark = pytest.mark.slow
+
 # Pieces that mean something to one of them, and anything else between.
 _PIECES = [
     *(

@@ -14,6 +14,8 @@ import pytest
 
 import shared_core
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(shared_core.__file__).parent
 _METHODS = {"compile", "match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 # What is repeated: characters that patterns care for, and beginnings of what they look for.

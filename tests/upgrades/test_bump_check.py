@@ -14,6 +14,8 @@ import yaml
 from tests.upgrades import repositories
 from tests.upgrades.repositories import ROOT, Repository, program
 
+pytestmark = pytest.mark.slow
+
 CHANGELOG = """# Changelog
 
 ## [Unreleased]

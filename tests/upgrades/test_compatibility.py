@@ -10,6 +10,8 @@ from tests.upgrades.baseline import promised
 from tests.upgrades.compatibility import broken, changes
 from tests.upgrades.repositories import ROOT, environment, module
 
+pytestmark = pytest.mark.slow
+
 PLAIN = ("a", "POSITIONAL_OR_KEYWORD", False)
 OPTIONAL = ("b", "POSITIONAL_OR_KEYWORD", True)
 NAMED = ("c", "KEYWORD_ONLY", True)

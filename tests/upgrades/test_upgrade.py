@@ -11,6 +11,8 @@ from tests.services.fleet import plain_environment
 from tests.services.generated import database, database_environment
 from tests.upgrades.repositories import ROOT
 
+pytestmark = pytest.mark.slow
+
 # What the version before writes: rows that stay, that are deleted, and that went along.
 WRITES = {
     "user": """

@@ -20,6 +20,8 @@ from shared_core.logs.__main__ import main
 from shared_core.logs.reader import sources
 from tests.terminal import on_a_terminal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 ID, OTHER = "0f8fad5b-aaaa", "7c9e6679-bbbb"
 
