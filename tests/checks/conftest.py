@@ -3,8 +3,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
+from django.contrib.admin import sites
 
 from tests.databases.conftest import alias, stack
 
@@ -28,3 +30,9 @@ def check(tmp_path_factory):
         return json.loads(done.stdout)
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def _own_sites(monkeypatch):
+    """Hide the sites of other tests, which stand at the top of their modules."""
+    monkeypatch.setattr(sites, "all_sites", WeakSet())
