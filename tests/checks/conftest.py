@@ -2,11 +2,11 @@ import json
 import os
 import subprocess
 import sys
-import weakref
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
-from django.contrib import admin
+from django.contrib.admin import sites
 
 from tests.databases.conftest import alias, stack
 
@@ -33,6 +33,6 @@ def check(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def sites_of_this_test(monkeypatch):
-    """The checks look at each admin site of the process, those of other tests among them."""
-    monkeypatch.setattr(admin.sites, "all_sites", weakref.WeakSet([admin.site]))
+def _own_sites(monkeypatch):
+    """Hide the sites of other tests, which stand at the top of their modules."""
+    monkeypatch.setattr(sites, "all_sites", WeakSet())

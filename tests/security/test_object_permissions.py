@@ -620,6 +620,20 @@ def test_a_vase_that_an_inlines_item_becomes_after_the_check_is_not_erased(admin
     assert Item.objects.exists()
 
 
+def test_what_others_change_each_time_that_it_is_read_is_not_deleted_permanently(root, monkeypatch):
+    monkeypatch.setattr(permissions, "_ATTEMPTS", 1)  # as if the second reading differed
+    (author,) = prepared("hard_delete", chain())
+    city = City.objects.create(code="ber")
+    vase = Vase.objects.create(city=city)
+    asked = send(root, "hard_delete", [author], way="page")
+    page = root.post(url("change", city, "city"), city_form(city, items=vase), follow=True)
+
+    assert "Something else changed meanwhile" in asked.content.decode()
+    assert "Something else changed meanwhile" in page.content.decode()
+    assert Author.all_objects.exists()
+    assert Vase.objects.exists()
+
+
 def test_a_new_row_of_an_inline_that_is_marked_as_deleted_is_not_added(admin_of):
     client = admin_of(*PERMISSIONS, "change_author", "change_book", "add_book")
     author = chain()
