@@ -201,7 +201,7 @@ def test_a_process_that_gets_ctrl_c_ends_with_130_and_keeps_what_was_committed(n
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, "purge_deleted", "--older-than=90d", "--model=library.Note", "--batch-size=2"],
         cwd=Path(tests.__file__).parents[1],
-        env=environment | {"DJANGO_SETTINGS_MODULE": "tests.settings", "SERVICE_NAME": "tests"},
+        env=environment | {"DJANGO_SETTINGS_MODULE": "tests.settings", "ENVIRONMENT": "test", "SERVICE_NAME": "tests"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

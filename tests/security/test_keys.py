@@ -247,8 +247,6 @@ def test_a_secret_of_random_bytes_is_none():
         lambda data: data.hex().upper().encode(),
         lambda data: b64encode(data.hex().encode()),
         lambda data: b64encode(b64encode(data)),
-        b85encode,
-        a85encode,
         b32encode,
     )
     lengths = [length for length in range(32, 256) if length not in {33, 49}] * 3 + [32, 48, 50, 64] * 300

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 
@@ -96,9 +97,9 @@ class Service:
             "FILE_STORAGE": str(storage),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(core),
-            "SECRET_KEY": "0123456789abcdef" * 4,
-            "SERVICE_ACCEPTED_TOKENS": "gateway=gateway-of-the-suite-0123456789",
-            "SERVICE_AUTH_TOKEN": "token-of-the-suite-0123456789",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "SERVICE_ACCEPTED_TOKENS": f"gateway={secrets.token_urlsafe(32)}",
+            "SERVICE_AUTH_TOKEN": secrets.token_urlsafe(32),
             "SERVICE_NAME": name,
         }
 
