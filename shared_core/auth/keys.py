@@ -57,9 +57,9 @@ _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 def is_key(data: bytes) -> bool:
     """Say whether ``data`` is a public or private key, or an encoding of one.
 
-    A random secret is none, with three exceptions. Of those that are 256, 384 or 512 bytes long, 4 in 100 look like the
-    modulus of an RSA key. Of those that are 33 or 49 bytes long, 6 in 1,000 are a compressed point of a curve. Of those
-    that are written in base85, 1 in 3,000 looks like a key.
+    A random secret is none, but for 1 in 20,000, with three exceptions. Of those that are 256, 384 or 512 bytes long, 4
+    in 100 look like the modulus of an RSA key. Of those that are 33 or 49 bytes long, 6 in 1,000 are a compressed point
+    of a curve. Of those that are written in base85, 1 in 3,000 looks like a key.
     """
     return any(_is_one(reading) for reading in _readings(data))
 

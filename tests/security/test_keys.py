@@ -236,7 +236,7 @@ def test_no_key_is_what_our_client_signs_by_with_hs256(attack):
     assert text not in str(raised.value)
 
 
-def test_a_secret_of_random_bytes_is_none():
+def test_a_secret_of_random_bytes_is_hardly_ever_one():
     written = (
         lambda data: data,
         b64encode,
@@ -252,7 +252,7 @@ def test_a_secret_of_random_bytes_is_none():
     lengths = [length for length in range(32, 256) if length not in {33, 49}] * 3 + [32, 48, 50, 64] * 300
     refused = [length for length in lengths for write in written if is_key(write(secrets.token_bytes(length)))]
 
-    assert refused == []
+    assert len(refused) < 6  # of 20,000: by chance, a part of a secret looks like a part of a key
 
 
 def test_random_bytes_as_long_as_a_modulus_are_mostly_none():

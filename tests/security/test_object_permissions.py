@@ -354,14 +354,20 @@ def test_a_row_that_is_no_vase_is_not_asked_about(admin_of, rf):
 # Rows that are added between the question and the answer
 
 
+def when_logged(monkeypatch, act):
+    """Have something done where the admin has asked and has not deleted yet."""
+    for name in ("log_deletions", "log_deletion"):  # the second one is Django 5.0's
+        monkeypatch.setattr(AuthorAdmin, name, act)
+
+
 @pytest.mark.parametrize("way", ["page", "list"])
 def test_a_row_added_after_the_question_is_not_deleted_with_the_others(client_of_ann, monkeypatch, way):
     author = chain()
 
-    def add(self, request, objs):
+    def add(*_):
         Book.objects.create(author=author, title="other")
 
-    monkeypatch.setattr(AuthorAdmin, "log_deletions", add)
+    when_logged(monkeypatch, add)
 
     assert send(client_of_ann, "delete", [author], way=way).status_code == 403
     assert Author.objects.filter(pk=author.pk).exists()
@@ -371,10 +377,10 @@ def test_a_row_added_after_the_question_is_not_deleted_with_the_others(client_of
 def test_an_own_row_added_after_the_question_is_deleted_with_the_others(client_of_ann, monkeypatch, way):
     author = chain()
 
-    def add(self, request, objs):
+    def add(*_):
         Book.objects.create(author=author, title="own")
 
-    monkeypatch.setattr(AuthorAdmin, "log_deletions", add)
+    when_logged(monkeypatch, add)
     send(client_of_ann, "delete", [author], way=way)
 
     assert Book.all_objects.filter(author=author, is_deleted=True).count() == 2
@@ -382,7 +388,7 @@ def test_an_own_row_added_after_the_question_is_deleted_with_the_others(client_o
 
 def test_a_row_that_joins_the_list_after_the_question_is_not_deleted(client_of_ann, monkeypatch):
     own = chain()
-    monkeypatch.setattr(AuthorAdmin, "log_deletions", lambda *_: Author.objects.create(name="other"))
+    when_logged(monkeypatch, lambda *_: Author.objects.create(name="other"))
     send(client_of_ann, "delete", [own], way="across")
 
     assert Author.objects.get().name == "other"
@@ -453,7 +459,7 @@ def test_a_row_that_takes_the_place_of_another_after_the_question_is_left_alone(
         threads.append(in_another_transaction(swap))
 
     if act == "delete":
-        monkeypatch.setattr(AuthorAdmin, "log_deletions", start)
+        when_logged(monkeypatch, start)
     else:
         monkeypatch.setattr(steps, "log", start)
     response = send(client_of_ann, act, [author], way=way)
