@@ -93,7 +93,7 @@ fuzz: ## parsers, by texts that grow into them, a minute each; ARGS="url --secon
 lint: venv ## ruff, its formatter, mypy --strict, zizmor on the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/zizmor --offline --quiet .github shared_core/service_template/.github
+	@.venv/bin/zizmor --offline --quiet .github shared_core/scaffold/service_template/.github
 	@DB_HOST=unused DB_NAME=unused DB_USER=unused DB_PASSWORD=unused .venv/bin/mypy
 
 format: venv ## write what the linters can mend

@@ -89,7 +89,7 @@ def test_a_wheel_holds_every_module_and_what_is_no_module(checkout, python, tmp_
 
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(checkout)) for path in (checkout / "shared_core").rglob("*.py")}
-    service = {path for path in (checkout / "shared_core/service_template").rglob("*") if path.is_file()}
+    service = {path for path in (checkout / "shared_core/scaffold/service_template").rglob("*") if path.is_file()}
     modules |= {str(path.relative_to(checkout)) for path in service}
     assert {".gitignore", ".env.example", "ci.yml"} <= {path.name for path in service}
     assert modules | {"shared_core/py.typed", "shared_core/templates/admin/example.html"} <= names

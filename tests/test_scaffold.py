@@ -136,7 +136,7 @@ class TestOtherNames:
         assert os.access(tmp_path / "somewhere/src/manage.py", os.X_OK)
 
     def test_django_makes_it_from_the_template_too(self, tmp_path):
-        template = ROOT / "shared_core/service_template"
+        template = ROOT / "shared_core/scaffold/service_template"
         options = [f"--template={template}", "--extension=py,md,yml", "--name=.env.example", "--exclude=.git"]
         command = [sys.executable, "-m", "django", "startproject", *options, "ticket"]
         subprocess.run(command, cwd=tmp_path, check=True, timeout=60)

@@ -477,7 +477,7 @@ def published():
     folders = [ROOT, ROOT / "docs", *(ROOT / "tests" / "services").glob("*-service")]
     places = {path for folder in folders for name in ("*.md", "*.yml", ".env*") for path in folder.glob(name)}
     places |= {*(ROOT / ".github").rglob("*.yml"), *(ROOT / "tests").rglob("*.py")}
-    places |= {path for path in (ROOT / "shared_core" / "service_template").rglob("*") if path.is_file()}
+    places |= {path for path in (ROOT / "shared_core" / "scaffold" / "service_template").rglob("*") if path.is_file()}
     for path in sorted(places):
         text = path.read_text().replace("\\\n", "")
         text = re.sub(r"\{\{ .*? \}\}", "ticket", text)  # as the scaffold fills it in

@@ -1,4 +1,4 @@
-"""How is a new service begun? From service_template/, by the machinery of Django's startproject.
+"""Makes a new service of ``service_template/``, with the machinery of Django's ``startproject``.
 
 ``django-admin startproject --template`` takes that folder too, with ``--extension py,md,yml --name .env.example
 --exclude .git``, and a name without underscores.
