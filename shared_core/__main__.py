@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from shared_core.terminal import orderly_end
+from shared_core.terminal import graceful_exit
 
 # Imported when asked for: logs can be read where there is no Django.
 _COMMANDS = {
@@ -20,7 +20,7 @@ _COMMANDS = {
 }
 
 
-@orderly_end()
+@graceful_exit()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that is named first, with what follows it; return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)

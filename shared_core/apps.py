@@ -16,7 +16,7 @@ class SharedCoreConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks; give commands a context of their own, and Celery's tasks that of who sent them."""
         checks.register()
-        commands.bind_each()
+        commands.bind_ids_to_commands()
         if find_spec("celery"):
             from shared_core import celery  # noqa: PLC0415  # an extra
 

@@ -1,7 +1,6 @@
-"""What the service's Django settings say to this package: read lazily, and here only.
+"""The only reader of the service's Django settings, which it reads when they are needed.
 
-Every other module asks this one, so that the settings a service may write stand in one place, and so that
-importing any of them never needs configured settings.
+So importing any module of this package never needs configured settings.
 """
 
 import os
@@ -12,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.environment import environment_name
 
-_is_suite = False
+_is_test_run = False
 
 
 def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever the service wrote
@@ -50,20 +49,20 @@ def is_configured() -> bool:
     return bool(settings.configured or os.environ.get("DJANGO_SETTINGS_MODULE"))
 
 
-def tests_begin() -> None:
+def mark_test_run() -> None:
     """Note that a suite runs: `PoolerTestRunner` and the pytest plugin say so. Nothing else may."""
-    global _is_suite  # noqa: PLW0603  # of the process
-    _is_suite = True
+    global _is_test_run  # noqa: PLW0603  # of the process
+    _is_test_run = True
 
 
-def is_suite() -> bool:
+def is_test_run() -> bool:
     """Say whether a suite runs. Django's runner leaves a mailbox, but so does a mail backend."""
-    return _is_suite or _environment() == "test"
+    return _is_test_run or _environment() == "test"
 
 
 def is_exposed() -> bool:
     """Say whether strangers may reach the service: not with DEBUG, in a suite, nor in development and test."""
-    return not (get("DEBUG", False) or is_suite() or _environment() == "development")
+    return not (get("DEBUG", False) or is_test_run() or _environment() == "development")
 
 
 def _environment() -> str:

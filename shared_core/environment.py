@@ -1,4 +1,4 @@
-"""What does the environment that the service runs in say?
+"""Reads variables of the environment and of the ``.env``.
 
 Values come from environment variables, or from the service's ``.env``: the one in the working folder or the nearest
 above it, never one beside this library.

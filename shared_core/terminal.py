@@ -1,4 +1,4 @@
-"""What does a program owe the terminal that runs it? Colour where that is wanted, how far it is, and an orderly end."""
+"""What programs show on a terminal: colour where it is wanted, progress, and an exit without a traceback."""
 
 import datetime as dt
 import errno
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 # What shells make of a signal: 128 and its number.
-INTERRUPTED = 128 + signal.SIGINT
-UNREAD = 128 + signal.SIGPIPE
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Terminal(Protocol):
@@ -31,7 +31,7 @@ class Terminal(Protocol):
         """Show what was written."""
 
 
-def colour_asked_for() -> bool | None:
+def requested_colour() -> bool | None:
     """Return what the environment says of colour, or None where it says nothing.
 
     See: https://no-color.org, https://force-color.org; in this order, as Python's own programs have them.
@@ -41,14 +41,14 @@ def colour_asked_for() -> bool | None:
     return True if os.environ.get("FORCE_COLOR") else None
 
 
-def wants_colour(stream: Terminal) -> bool:
+def uses_colour(stream: Terminal) -> bool:
     """Say whether what is written to ``stream`` is to be in colour."""
-    asked = colour_asked_for()
+    asked = requested_colour()
     return stream.isatty() and os.environ.get("TERM") != "dumb" if asked is None else asked
 
 
 @contextmanager
-def orderly_end(*, unread: int = 0) -> Iterator[None]:
+def graceful_exit(*, unread: int = 0) -> Iterator[None]:
     """End the program without a traceback after Ctrl-C, where nobody reads what it says, or where its disk is full.
 
     Args:
@@ -60,35 +60,35 @@ def orderly_end(*, unread: int = 0) -> Iterator[None]:
         finally:
             sys.stdout.flush()  # while there is somebody to see that it fails
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        if not _silence_the_unread():  # it was somebody else's pipe
+        if not _silence_broken_pipes():  # it was somebody else's pipe
             raise
         sys.exit(unread)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _DISK_FULL:
             raise
-        _silence(sys.stdout.fileno())
+        _redirect_to_null(sys.stdout.fileno())
         sys.exit(f"{error.strerror}: make room, or write elsewhere.")
 
 
-def _silence_the_unread() -> bool:
+def _silence_broken_pipes() -> bool:
     """Have what nobody reads go nowhere, lest Python complains at its end; say whether there is any."""
     streams = select.poll()
     for stream in (sys.stdout, sys.stderr):
         streams.register(stream, 0)  # an error is told in any case
     unread = streams.poll(0)
     for number, _ in unread:
-        _silence(number)
+        _redirect_to_null(number)
     return bool(unread)
 
 
-def _silence(number: int) -> None:
+def _redirect_to_null(number: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 @contextmanager
-def interruption() -> Iterator[threading.Event]:
+def interrupt_event() -> Iterator[threading.Event]:
     """Let the first Ctrl-C set the event that is returned, and a second one interrupt at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # Python gives signals to the main thread only
@@ -143,7 +143,7 @@ class Progress:
 
 
 @dataclass
-class Bar:
+class ProgressBar:
     """A `Progress` on a terminal, on one line, by no escape sequences."""
 
     write: Callable[[str], object]

@@ -1,4 +1,4 @@
-"""Time limits: a deadline on a clock, a function with a time limit, and objects that start anew after a fork.
+"""Deadlines on a clock, functions that repeat in the background, and objects that start anew after a fork.
 
 deadline = Deadline(4.0)
 ...
@@ -6,9 +6,11 @@ event.wait(deadline.left())
 """
 
 import os
+import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -34,6 +36,33 @@ class Deadline:
     def has_passed(self) -> bool:
         """Whether no time is left."""
         return self.left() <= 0
+
+
+# A function that hangs in the background does not hold up the block that has ended.
+_JOIN_TIMEOUT = 10.0  # seconds
+
+
+@contextmanager
+def repeating(function: Callable[[], object], *, after: float, every: float) -> Iterator[None]:
+    """Call ``function`` in a thread of its own until the block ends: after ``after`` seconds, then each ``every``.
+
+    An exception ends the thread, not the block.
+    """
+    done = threading.Event()
+
+    def work() -> None:
+        seconds = after
+        while not done.wait(seconds):
+            function()
+            seconds = every
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(_JOIN_TIMEOUT)
 
 
 class ResetsAfterFork(Protocol):

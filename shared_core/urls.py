@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from shared_core import health
+from shared_core.health import views
 
 app_name = "shared_core.health"
 
 urlpatterns = [
-    path("health/", health.health, name="health"),
-    path("ready/", health.ready, name="ready"),
+    path("health/", views.health, name="health"),
+    path("ready/", views.ready, name="ready"),
 ]

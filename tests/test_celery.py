@@ -191,13 +191,13 @@ print(len(tell.delay("x").get()["request_id"]), context.current())
 def test_what_goes_along_is_bounded_and_plain_and_its_ids_come_first(alone):
     printed = alone("""
 import json, uuid
-from shared_core.celery import _send_along
+from shared_core.celery import _attach_bindings
 long = {f"k{number}": "x" * 1000 for number in range(20)}
 with context.bind(url="http://u:p@h/", tags=["a"], ticket=uuid.UUID(int=7), ratio=0.5, **long, request_id="0f8fad5b"):
-    _send_along(headers := {})
+    _attach_bindings(headers := {})
 sent = json.loads(headers["shared_core_context"])
 print(len(headers["shared_core_context"]) <= 8192, list(sent)[0], [sent[k] for k in ("ticket", "ratio", "tags", "url")])
-_send_along(headers := {})
+_attach_bindings(headers := {})
 print(headers)
 """)
 
@@ -212,11 +212,11 @@ print(headers)
 )
 def test_what_is_no_context_of_ours_gets_ids_of_its_own(alone, header):
     printed = alone(f"""
-from shared_core.celery import _begin, _end
+from shared_core.celery import _bind_task, _unbind_task
 tell.push_request(id="1", shared_core_context={header!r})
-_begin(task=tell, task_id="1")
+_bind_task(task=tell, task_id="1")
 bound = context.current()
-_end()
+_unbind_task()
 print(context.is_request_id(bound["request_id"]), len(bound["request_id"]), len(bound["trace_id"]), context.current())
 """)
 

@@ -91,7 +91,7 @@ def test_what_a_command_runs_has_ids_of_its_own(monkeypatch, name):
 
 
 def test_they_are_bound_once_however_often_the_app_is_made_ready():
-    commands.bind_each()
+    commands.bind_ids_to_commands()
     command = Command()
 
     call_command(command)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from shared_core.doctor.lines import Line, told
-from shared_core.doctor.surroundings import VARIABLES, shown
+from shared_core.doctor.lines import Line, sanitize
+from shared_core.doctor.surroundings import VARIABLES, display_value
 from tests.services.generated import Generated, database, other_service, shared_core
 from tests.stack.servers import free_port
 from tests.terminal import on_a_terminal
@@ -320,21 +320,21 @@ class TestSecrets:
         ],
     )
     def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
-        assert "ter2" not in shown("DATABASE_URL", url)
+        assert "ter2" not in display_value("DATABASE_URL", url)
 
     def test_a_host_that_was_cut_from_a_url_is_not_shown(self):
-        assert "hunter2" not in shown("DB_HOST", "u:hunter2@host")
-        assert shown("DB_HOST", "pgbouncer") == "pgbouncer"
+        assert "hunter2" not in display_value("DB_HOST", "u:hunter2@host")
+        assert display_value("DB_HOST", "pgbouncer") == "pgbouncer"
 
     def test_a_url_without_a_password_is_shown(self):
-        assert shown("USER_SERVICE_URL", "http://user:8000/base") == "http://user:8000/base"
-        assert shown("DATABASE_URL", "postgresql://u:p@host:6432/db") == "postgresql://host:6432/db"
+        assert display_value("USER_SERVICE_URL", "http://user:8000/base") == "http://user:8000/base"
+        assert display_value("DATABASE_URL", "postgresql://u:p@host:6432/db") == "postgresql://host:6432/db"
 
     def test_what_others_say_is_told_without_them(self, monkeypatch):
         secret = secrets.token_urlsafe(20)
         monkeypatch.setenv("SOME_API_KEY", secret)
 
-        assert told(f"refused: {secret}\nhere") == "refused: *** here"
+        assert sanitize(f"refused: {secret}\nhere") == "refused: *** here"
 
     def test_a_line_is_one_line_that_moves_no_cursor(self):
         assert Line("ok", "services", "one\n two\x1b[2J").as_text() == "ok    services    one two?[2J"

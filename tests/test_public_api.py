@@ -78,7 +78,7 @@ NAMES = {
     "shared_core.middleware": ["RequestContextMiddleware"],
     "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
     "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
-    "shared_core.health": ["health", "readiness_check", "ready"],
+    "shared_core.health": ["readiness_check"],
     "shared_core.service_settings": [
         "accepted_tokens",
         "allowed_hosts",

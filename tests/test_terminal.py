@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_core.terminal import Progress, orderly_end, wants_colour
+from shared_core.terminal import Progress, graceful_exit, uses_colour
 from tests.terminal import Terminal
 
 
@@ -39,19 +39,19 @@ def test_colour_is_for_a_terminal_and_for_who_asks_for_it(monkeypatch, stream, e
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert wants_colour(stream()) is wanted
+    assert uses_colour(stream()) is wanted
 
 
 class TestTheEnd:
     def test_ctrl_c_is_a_status_of_130(self):
-        with pytest.raises(SystemExit) as raised, orderly_end():
+        with pytest.raises(SystemExit) as raised, graceful_exit():
             os.kill(os.getpid(), signal.SIGINT)
 
         assert raised.value.code == 130
 
     @pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.EIO, "Broken")])
     def test_an_error_that_has_to_do_with_no_output_is_raised(self, capfd, error):
-        with pytest.raises(OSError, match="Broken") as raised, orderly_end():
+        with pytest.raises(OSError, match="Broken") as raised, graceful_exit():
             raise error
 
         assert raised.value is error
@@ -78,7 +78,7 @@ class TestTheEnd:
 
 def ends(code, *, unbuffered="", unread=False, stdout=None):
     """Return how a program ended; nobody reads it where it is ``unread``."""
-    program = f"import sys\nfrom shared_core.terminal import orderly_end\nwith orderly_end(unread=141):\n    {code}"
+    program = f"import sys\nfrom shared_core.terminal import graceful_exit\nwith graceful_exit(unread=141):\n    {code}"
     if unread:
         reader, stdout = os.pipe()
         os.close(reader)

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 
 from shared_core.databases import advisory_lock
 from shared_core.models import SoftDeleteManager
-from shared_core.testing.pooler import why_not
+from shared_core.testing.pooler import find_pooler_error
 from tests.library.models import Author
 from tests.stack import Stack
 
@@ -196,11 +196,11 @@ def test_a_pooler_of_one_server_connection_is_refused(django_db_blocker):
         client.settings_dict.update(
             {part: small.environment[f"DB_{part}"] for part in ("HOST", "PORT", "USER", "PASSWORD", "NAME")}
         )
-        assert why_not(client) == "the pooler has no two server connections free: raise its default_pool_size"
+        assert find_pooler_error(client) == "the pooler has no two server connections free: raise its default_pool_size"
 
 
 def test_a_database_that_does_not_answer_is_refused(django_db_blocker):
     client = connection.copy()
     client.settings_dict.update(HOST="127.0.0.1", PORT="1")
     with django_db_blocker.unblock():
-        assert why_not(client).startswith("the database does not answer: ")
+        assert find_pooler_error(client).startswith("the database does not answer: ")

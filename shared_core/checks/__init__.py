@@ -1,6 +1,7 @@
-"""System checks: ``manage.py check`` names what of this package is held wrong, each mistake by an id of its own.
+"""System checks: ``manage.py check`` finds mistakes in the use of this package, each with an id of its own.
 
-The catalogue lists them. What looks for them is imported when a check is run, and not by each process that serves.
+The catalogue lists the mistakes. The modules that look for them are imported when a check runs, not by each process
+that serves.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from django.core import checks
 __all__ = ["register"]
 
 
-def _later(module: str, name: str) -> Callable[..., Iterable[checks.CheckMessage]]:
+def _imported_when_run(module: str, name: str) -> Callable[..., Iterable[checks.CheckMessage]]:
     """Return a check that imports the real one."""
 
     def check(**options: Any) -> Iterable[checks.CheckMessage]:  # Any: as Django gives them
@@ -23,18 +24,18 @@ def _later(module: str, name: str) -> Callable[..., Iterable[checks.CheckMessage
 
 
 _STATIC = (
-    _later("databases", "check_databases"),
-    _later("models", "check_models"),
-    _later("relations", "check_relations"),
-    _later("saving", "check_saving"),
-    _later("admin", "check_admin"),
-    _later("secrets", "check_secrets"),
-    _later("services", "check_urls"),
-    _later("services", "check_callers"),
-    _later("services", "check_middleware"),
-    _later("services", "check_user_id"),
+    _imported_when_run("databases", "check_databases"),
+    _imported_when_run("models", "check_models"),
+    _imported_when_run("relations", "check_relations"),
+    _imported_when_run("saving", "check_saving"),
+    _imported_when_run("admin", "check_admin"),
+    _imported_when_run("secrets", "check_secrets"),
+    _imported_when_run("services", "check_urls"),
+    _imported_when_run("services", "check_callers"),
+    _imported_when_run("services", "check_middleware"),
+    _imported_when_run("services", "check_user_id"),
 )
-_LIVE = _later("live", "check_live")
+_LIVE = _imported_when_run("live", "check_live")
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""Which mistakes does ``manage.py check`` know? Each has one id for ever, which SILENCED_SYSTEM_CHECKS may name.
+"""The mistakes that ``manage.py check`` finds. Their ids never change: SILENCED_SYSTEM_CHECKS may name them.
 
 0xx  DATABASES behind a transaction pooler
 1xx  models and their admin

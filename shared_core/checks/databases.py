@@ -1,4 +1,4 @@
-"""Are DATABASES, written by hand, fit for a pooler in transaction mode? Nothing is connected to."""
+"""Checks that DATABASES fit a pooler in transaction mode. They connect to nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,10 +28,10 @@ def check_databases(**_: object) -> Iterator[CheckMessage]:
     databases = connections.settings
     for alias, database in databases.items():
         if _is_postgresql(database):
-            yield from _of_each(alias, database)
+            yield from _check_each(alias, database)
         if is_pooled(database):
-            yield from _of_pooled(alias, database)
-    if any(map(is_pooled, databases.values())) and not _is_ours(settings.TEST_RUNNER):
+            yield from _check_pooled(alias, database)
+    if any(map(is_pooled, databases.values())) and not _is_pooler_runner(settings.TEST_RUNNER):
         yield catalogue.TEST_RUNNER.found(f"TEST_RUNNER is {settings.TEST_RUNNER!r}")
 
 
@@ -39,7 +39,7 @@ def _is_postgresql(database: Mapping[str, Any]) -> bool:
     return str(database["ENGINE"]).endswith(_ENGINES)
 
 
-def _of_each(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
+def _check_each(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
     """Yield what is wrong with or without a pooler."""
     detail, is_kept = f'DATABASES["{alias}"]', database.get("CONN_MAX_AGE") != 0
     if database["OPTIONS"].get("pool") and is_kept:
@@ -48,13 +48,13 @@ def _of_each(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
         yield catalogue.HEALTH_CHECKS.found(detail, alias=alias)
 
 
-def _of_pooled(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
+def _check_pooled(alias: str, database: Mapping[str, Any]) -> Iterator[CheckMessage]:
     detail, options = f'DATABASES["{alias}"]', database["OPTIONS"]
     if not database.get("DISABLE_SERVER_SIDE_CURSORS"):
         yield catalogue.SERVER_SIDE_CURSORS.found(detail, alias=alias)
     if options.get("options"):
         yield catalogue.STARTUP_OPTIONS.found(detail, alias=alias)
-    if _prepares(options) and not _pooler_keeps_apart():
+    if _prepares(options) and not _pooler_prepares():
         yield catalogue.PREPARED_STATEMENTS.found(detail, alias=alias)
     if role := options.get("assume_role"):
         yield catalogue.ASSUMED_ROLE.found(detail, alias=alias, role=str(role))
@@ -69,14 +69,14 @@ def _prepares(options: Mapping[str, Any]) -> bool:
     )
 
 
-def _pooler_keeps_apart() -> bool:
+def _pooler_prepares() -> bool:
     try:
         return pooler_prepares()
     except ImproperlyConfigured:  # PGBOUNCER_VERSION is no version
         return False
 
 
-def _is_ours(runner: str) -> bool:
+def _is_pooler_runner(runner: str) -> bool:
     if runner in _RUNNERS or runner == _DJANGOS_RUNNER:
         return runner in _RUNNERS  # without importing it, which takes longer than all other checks
     try:

@@ -1,4 +1,4 @@
-"""Which models and classes are looked at?"""
+"""The models and classes that the checks look at."""
 
 import functools
 import sys
@@ -11,7 +11,7 @@ from django.db import models
 type Model = type[models.Model]
 type AppConfigs = Iterable[AppConfig] | None  # as Django gives them to a check; None: all
 
-_NOBODYS = frozenset({"django", "shared_core"})
+_NOT_OWN = frozenset({"django", "shared_core"})
 
 
 def models_of(app_configs: AppConfigs) -> Iterator[Model]:
@@ -22,7 +22,7 @@ def models_of(app_configs: AppConfigs) -> Iterator[Model]:
 
 def is_own(cls: type) -> bool:
     """Say whether the service can change the class: it is none of Django's, of ours, or of an installed package."""
-    if cls.__module__.partition(".")[0] in _NOBODYS:
+    if cls.__module__.partition(".")[0] in _NOT_OWN:
         return False
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
     return not file.startswith(_packages())

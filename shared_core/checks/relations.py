@@ -1,4 +1,4 @@
-"""Check that a CASCADE runs between models that can both be soft-deleted, or neither."""
+"""Checks that a CASCADE runs between models that can both be soft-deleted, or neither."""
 
 from collections.abc import Iterator
 

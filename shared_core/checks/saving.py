@@ -1,4 +1,4 @@
-"""Does a model's own ``save()`` pass ``update_fields`` on?"""
+"""Checks that a model's own ``save()`` passes ``update_fields`` on."""
 
 import ast
 import inspect

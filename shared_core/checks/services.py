@@ -1,4 +1,4 @@
-"""Will calls find the service they are for, and be let in? URLs, accepted callers, middleware, whose token it is."""
+"""Checks of calls between services: their URLs, accepted callers, middleware, and the user id of JWTs."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,14 +30,14 @@ def check_urls(**_: object) -> Iterator[CheckMessage]:
         if fault := fault_of_base(url):
             # Without the value: it may hold a password.
             yield catalogue.SERVICE_URL.found(f"{setting}: {fault}", setting=setting, service=service_of(setting))
-    for setting, name in _asked_for().items():
+    for setting, name in _settings_of_clients().items():
         if setting not in urls:
             yield catalogue.NO_SERVICE_URL.found(
                 f"{name} needs {setting}", setting=setting, service=service_of(setting)
             )
 
 
-def _asked_for() -> dict[str, str]:
+def _settings_of_clients() -> dict[str, str]:
     """Return ``{"USER_SERVICE_URL": "apps.tickets.clients.UserClient"}`` for the clients of what has been imported."""
     # Views import clients. Django's own check of the URLs imports them too, and tells where that fails.
     with suppress(Exception):
@@ -48,28 +48,28 @@ def _asked_for() -> dict[str, str]:
 
     return {
         setting_of(cls.service): f"{cls.__module__}.{cls.__qualname__}"
-        for cls in _below(ServiceClient)
+        for cls in _subclasses(ServiceClient)
         if isinstance(cls.service, str) and cls.service
     }
 
 
-def _below(cls: Any) -> Iterator[Any]:
+def _subclasses(cls: Any) -> Iterator[Any]:
     for one in cls.__subclasses__():
         yield one
-        yield from _below(one)
+        yield from _subclasses(one)
 
 
 def check_callers(**_: object) -> Iterator[CheckMessage]:
     """Yield what keeps callers out whom the service means to let in."""
     tokens, key = conf.get("SERVICE_ACCEPTED_TOKENS"), conf.get("SERVICE_JWT_KEY")
-    faults, is_anybody_known = _look_at_accepted() if tokens is not None or key is not None else ([], False)
+    faults, is_anybody_known = _find_accepted() if tokens is not None or key is not None else ([], False)
     for fault in faults:
         yield catalogue.ACCEPTED.found(fault)
-    if not faults and not is_anybody_known and _place(_AUTH) is not None:
+    if not faults and not is_anybody_known and _index_of(_AUTH) is not None:
         yield catalogue.NOBODY_ACCEPTED.found("SERVICE_ACCEPTED_TOKENS has no token, and SERVICE_JWT_KEY is not set")
 
 
-def _look_at_accepted() -> tuple[list[str], bool]:
+def _find_accepted() -> tuple[list[str], bool]:
     """Return what is wrong with what callers are known by, and whether any are known."""
     from shared_core.auth.callers import Known  # noqa: PLC0415  # not before it is needed
 
@@ -84,7 +84,7 @@ def _look_at_accepted() -> tuple[list[str], bool]:
 
 def check_middleware(**_: object) -> Iterator[CheckMessage]:
     """Yield what stands in MIDDLEWARE in a wrong place."""
-    context, auth = _place(_CONTEXT), _place(_AUTH)
+    context, auth = _index_of(_CONTEXT), _index_of(_AUTH)
     before = range(context or 0)
     if context is None:
         yield catalogue.CONTEXT_MIDDLEWARE.found("it is not in MIDDLEWARE")
@@ -94,7 +94,7 @@ def check_middleware(**_: object) -> Iterator[CheckMessage]:
         yield catalogue.MIDDLEWARE_ORDER.found()
 
 
-def _place(names: tuple[str, ...]) -> int | None:
+def _index_of(names: tuple[str, ...]) -> int | None:
     """Return where the class of these names, or one that derives from it, stands in MIDDLEWARE."""
     middleware = list(settings.MIDDLEWARE)
     for place, path in enumerate(middleware):

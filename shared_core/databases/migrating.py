@@ -1,21 +1,21 @@
-"""Which of several replicas migrates? The one that gets the lock; the others wait, and then find it done."""
+"""The migration lock: of several replicas one migrates, and the others wait until the migrations are applied."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from shared_core.databases.patience import cut_off_after
+from shared_core.databases.aborting import abort_after
 from shared_core.databases.sessions import advisory_key
+from shared_core.timing import repeating
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 _KEY = advisory_key("shared_core.migrate")
-_ANSWERS_WITHIN = 10.0  # seconds
-_LOOK_EVERY = 0.5  # seconds
-_TELL_EVERY = 10.0  # seconds
+_ANSWER_TIMEOUT = 10.0  # seconds
+_POLL_INTERVAL = 0.5  # seconds
+_REPORT_INTERVAL = 10.0  # seconds
 
 
 class MigrationLockError(Exception):
@@ -26,7 +26,7 @@ class MigrationLockError(Exception):
 def migration_lock(
     connection: "BaseDatabaseWrapper",
     timeout: float,
-    tell: Callable[[str], object],
+    report: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[None]:
@@ -39,7 +39,7 @@ def migration_lock(
     Args:
         connection: The one that migrates.
         timeout: How long to wait, in seconds.
-        tell: Called with a line, at first and every 10 s of waiting.
+        report: Called with a line, at first and every 10 s of waiting.
         clock: Seconds.
         sleep: Waits so many.
 
@@ -48,12 +48,12 @@ def migration_lock(
             beside it; or it was lost in the meantime.
         django.db.Error: The database cannot be reached.
     """
-    holder = _connection_of_its_own(connection)
+    holder = _copy_connection(connection)
     try:
         _connect(holder)
-        _acquire(holder, timeout, tell, clock, sleep)
-        _find_another_server(connection)
-        with _kept_awake(holder):
+        _acquire(holder, timeout, report, clock, sleep)
+        _check_second_server_connection(connection)
+        with _kept_alive(holder):
             yield
         try:
             with holder.cursor() as cursor:
@@ -70,7 +70,7 @@ def migration_lock(
             holder.close()
 
 
-def _connection_of_its_own(connection: "BaseDatabaseWrapper") -> "BaseDatabaseWrapper":
+def _copy_connection(connection: "BaseDatabaseWrapper") -> "BaseDatabaseWrapper":
     made = connection.copy(alias=f"{connection.alias} (migration lock)")
     settings = made.settings_dict
     if direct := settings.get("DIRECT"):
@@ -95,12 +95,12 @@ def _connect(holder: "BaseDatabaseWrapper") -> None:
         ) from error
 
 
-def _find_another_server(connection: "BaseDatabaseWrapper") -> None:
+def _check_second_server_connection(connection: "BaseDatabaseWrapper") -> None:
     """Have the connection that migrates ask for a server connection, while the lock has one of the pooler's."""
     from django.db import Error  # noqa: PLC0415  # as above
 
     try:
-        with cut_off_after(_ANSWERS_WITHIN, connection), connection.cursor() as cursor:
+        with abort_after(_ANSWER_TIMEOUT, connection), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error as error:
         raise MigrationLockError(
@@ -110,37 +110,30 @@ def _find_another_server(connection: "BaseDatabaseWrapper") -> None:
 
 
 @contextmanager
-def _kept_awake(holder: "BaseDatabaseWrapper") -> Iterator[None]:
+def _kept_alive(holder: "BaseDatabaseWrapper") -> Iterator[None]:
     """Have the holder ask something now and again, lest a pooler's ``idle_transaction_timeout`` end it.
 
     No index waits for that: it is over at once, and between two askings the transaction has no snapshot.
     """
-    raw, over = holder.connection, threading.Event()
+    raw = holder.connection
 
     def ask() -> None:
-        # Where it fails the lock is lost, which is told when the migrations have ended.
-        with suppress(Exception):
-            while not over.wait(_LOOK_EVERY):
-                with raw.cursor() as cursor:
-                    cursor.execute("SELECT 1")
+        # If it fails the lock is lost, which is reported when the migrations have ended.
+        with suppress(Exception), raw.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
+    with repeating(ask, after=_POLL_INTERVAL, every=_POLL_INTERVAL):
         yield
-    finally:
-        over.set()
-        thread.join(_ANSWERS_WITHIN)
 
 
 def _acquire(
     holder: "BaseDatabaseWrapper",
     timeout: float,
-    tell: Callable[[str], object],
+    report: Callable[[str], object],
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> None:
-    started, told_at = clock(), None
+    started, reported_at = clock(), None
     holder.set_autocommit(False)  # the transaction lasts until the connection is closed, or rolled back
     while True:
         with holder.cursor() as cursor:
@@ -150,21 +143,22 @@ def _acquire(
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_KEY])
             if cursor.fetchone() == (True,):
                 return
-            who = _who_holds_it(cursor)
+            process = _describe_holder(cursor)
         holder.rollback()
         waited = clock() - started
         if waited >= timeout:
             raise MigrationLockError(
-                f"Another process ({who}) has been migrating this database for {waited:.0f} s and more; nothing was "
-                "done here. Let it finish, or wait longer: --lock-timeout SECONDS."
+                f"Another process ({process}) has been migrating this database for {waited:.0f} s and more; nothing "
+                "was done here. Let it finish, or wait longer: --lock-timeout SECONDS."
             )
-        if told_at is None or waited - told_at >= _TELL_EVERY:
-            told_at = waited
-            tell(f"Another process ({who}) is migrating this database: waiting for it, {waited:.0f} s of {timeout:g} s")
-        sleep(min(_LOOK_EVERY, max(timeout - waited, 0)))
+        if reported_at is None or waited - reported_at >= _REPORT_INTERVAL:
+            reported_at = waited
+            progress = f"{waited:.0f} s of {timeout:g} s"
+            report(f"Another process ({process}) is migrating this database: waiting for it, {progress}")
+        sleep(min(_POLL_INTERVAL, max(timeout - waited, 0)))
 
 
-def _who_holds_it(cursor: Any) -> str:
+def _describe_holder(cursor: Any) -> str:
     cursor.execute(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # PostgreSQL's code for lock_not_available: https://www.postgresql.org/docs/16/errcodes-appendix.html
 _LOCK_NOT_AVAILABLE = "55P03"
 # PostgreSQL counts timeouts in milliseconds of 31 bits.
-_LONGEST = (2**31 - 1) // 1000  # seconds
+_MAX_TIMEOUT = (2**31 - 1) // 1000  # seconds
 # PostgreSQL itself ends this one with the savepoint, and lets nobody else do it.
-_ENDS_BY_ITSELF = "transaction_read_only"
+_RESTORED_BY_POSTGRESQL = "transaction_read_only"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.ASCII)
 
 
@@ -55,13 +55,13 @@ def local_settings(*, using: str = "default", **settings: str | float) -> Iterat
 
     if not settings or (bad := [name for name in settings if not is_setting(name)]):
         raise ValueError(f"{', '.join(bad) if settings else 'nothing'} is no setting: write statement_timeout=2000")
-    values = {name: _text(name, value) for name, value in settings.items()}
+    values = {name: _as_text(name, value) for name, value in settings.items()}
     connection = connections[using]
     # Without autocommit a transaction is always open, whose end is not that of the block.
     is_inner = connection.in_atomic_block or not connection.get_autocommit()
     # A savepoint inside a transaction: where the block fails, going back to it has PostgreSQL bring them back too.
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        before = _current(cursor, [name for name in values if name != _ENDS_BY_ITSELF]) if is_inner else {}
+        before = _current(cursor, [name for name in values if name != _RESTORED_BY_POSTGRESQL]) if is_inner else {}
         _set(cursor, values)
         yield
         # Where all is taken back, PostgreSQL brings them back too, and takes no other statement.
@@ -74,7 +74,7 @@ def is_setting(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _text(name: str, value: str | float) -> str:
+def _as_text(name: str, value: str | float) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if not isinstance(value, str | int | float):
@@ -117,18 +117,18 @@ def advisory_lock(key: str | int, *, timeout: float = 10.0, using: str = "defaul
     from django.db import connections, transaction  # noqa: PLC0415  # see the module
 
     number = advisory_key(key)
-    if not 0 <= timeout <= _LONGEST:
-        raise ValueError(f"timeout={timeout!r} must be seconds, from 0 to {_LONGEST}")
+    if not 0 <= timeout <= _MAX_TIMEOUT:
+        raise ValueError(f"timeout={timeout!r} must be seconds, from 0 to {_MAX_TIMEOUT}")
     with transaction.atomic(using=using):
         with connections[using].cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
             (is_held,) = cursor.fetchone() or (False,)
         if not is_held:
-            _wait_for(key, number, timeout, using)
+            _wait_for_lock(key, number, timeout, using)
         yield
 
 
-def _wait_for(key: str | int, number: int, timeout: float, using: str) -> None:
+def _wait_for_lock(key: str | int, number: int, timeout: float, using: str) -> None:
     from django.db import OperationalError, connections  # noqa: PLC0415  # see the module
 
     if not (milliseconds := round(timeout * 1000)):
@@ -141,12 +141,12 @@ def _wait_for(key: str | int, number: int, timeout: float, using: str) -> None:
         ):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
     except OperationalError as error:
-        if code_of(error) == _LOCK_NOT_AVAILABLE:
+        if sqlstate_of(error) == _LOCK_NOT_AVAILABLE:
             raise AdvisoryLockTimeout(key, timeout) from None
         raise
 
 
-def code_of(error: Exception) -> str | None:
+def sqlstate_of(error: Exception) -> str | None:
     """Return PostgreSQL's code: psycopg's sqlstate, psycopg2's pgcode."""
     return getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
 

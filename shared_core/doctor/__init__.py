@@ -1,1 +1,1 @@
-"""What is set, what answers, and what is wrong with a service: ``python -m shared_core doctor``."""
+"""``python -m shared_core doctor``: what is set, what answers, and what is wrong with a service."""

@@ -1,4 +1,4 @@
-"""Does each database answer, through what, and has it all migrations?"""
+"""Checks each database: whether it answers, through which pooler, and whether all migrations are applied."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +9,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shared_core.checks import catalogue
 from shared_core.checks.databases import is_pooled
-from shared_core.checks.live import client_of, do_clients_share
-from shared_core.doctor.lines import Line, reason_of, told
+from shared_core.checks.live import clients_share_connections, open_client
+from shared_core.doctor.lines import Line, describe_error, sanitize
 from shared_core.health.databases import DatabaseProbe
 
-_WITHIN = 3.0  # seconds, for what is asked once the database has answered
-_CONNECT_WITHIN = 2  # seconds
+_TIMEOUT = 3.0  # seconds, for what is asked once the database has answered
+_CONNECT_TIMEOUT = 2  # seconds
 
 
 def topic_of(alias: str) -> str:
@@ -22,11 +22,11 @@ def topic_of(alias: str) -> str:
     return "database" if alias == "default" else f"database:{alias}"
 
 
-def ask_database(alias: str, *, migrations: bool) -> Iterator[Line]:
+def check_database(alias: str, *, migrations: bool) -> Iterator[Line]:
     """Yield what is to be said of a database, and of its migrations where these are known."""
     topic = topic_of(alias)
-    finding = DatabaseProbe(alias).begin().wait()
-    failed = {name.partition(":")[0]: told(reason) for name, reason in finding.failed.items()}
+    finding = DatabaseProbe(alias).start().wait()
+    failed = {name.partition(":")[0]: sanitize(reason) for name, reason in finding.failed.items()}
     if "database" in failed:
         yield Line("FAIL", topic, failed["database"], catalogue.UNREACHABLE.hint.format(alias=alias))
         return
@@ -36,7 +36,7 @@ def ask_database(alias: str, *, migrations: bool) -> Iterator[Line]:
         if connection.vendor == "postgresql":
             yield from _pooler(connection, topic)
     except (Error, ImproperlyConfigured) as error:
-        yield Line("FAIL", topic, reason_of(error), catalogue.UNREACHABLE.hint.format(alias=alias))
+        yield Line("FAIL", topic, describe_error(error), catalogue.UNREACHABLE.hint.format(alias=alias))
     if not migrations:
         return
     if "migrations" in failed:
@@ -48,7 +48,7 @@ def ask_database(alias: str, *, migrations: bool) -> Iterator[Line]:
 def _server(connection: BaseDatabaseWrapper) -> str:
     if connection.vendor != "postgresql":
         return connection.display_name
-    with client_of(connection, _WITHIN) as client, client.cursor() as cursor:
+    with open_client(connection, _TIMEOUT) as client, client.cursor() as cursor:
         cursor.execute("SHOW server_version")
         (version,) = cursor.fetchone() or ("",)
     return f"PostgreSQL {version}"
@@ -58,7 +58,7 @@ def _pooler(connection: BaseDatabaseWrapper, topic: str) -> Iterator[Line]:
     """Yield what stands before the server: as it is configured, and as it was met."""
     configured = "transaction" if is_pooled(connection.settings_dict) else "none"
     text = f"pool mode {configured} is configured"
-    is_shared = do_clients_share(connection, _WITHIN)
+    is_shared = clients_share_connections(connection, _TIMEOUT)
     if is_shared is None:
         yield Line("warn", topic, f"{text}, and not measured: no server connection was free", "Try again later")
     elif is_shared and configured == "none":
@@ -80,7 +80,7 @@ def _pgbouncer(connection: BaseDatabaseWrapper) -> str:
     login = {name: settings[name.upper()] for name in ("host", "port", "user", "password") if settings[name.upper()]}
     login |= {name: value for name, value in settings["OPTIONS"].items() if name.startswith("ssl")}
     try:
-        console = driver.connect(dbname="pgbouncer", connect_timeout=_CONNECT_WITHIN, **login)
+        console = driver.connect(dbname="pgbouncer", connect_timeout=_CONNECT_TIMEOUT, **login)
     except driver.Error:
         return f"PgBouncer does not tell {settings['USER']} its version, but admin_users and stats_users"
     try:
@@ -89,6 +89,6 @@ def _pgbouncer(connection: BaseDatabaseWrapper) -> str:
         cursor.execute("SHOW VERSION")
         return str(cursor.fetchone()[0])
     except driver.Error as error:
-        return f"PgBouncer's version cannot be seen: {reason_of(error)}"
+        return f"PgBouncer's version cannot be seen: {describe_error(error)}"
     finally:
         console.close()

@@ -1,9 +1,8 @@
-"""What does a line of the page say? ``ok``, ``warn`` or ``FAIL``, what it is about, what was found, and what to do."""
+"""A line of the report: ``ok``, ``warn`` or ``FAIL``, the topic, what was found, and what to do."""
 
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.environment import names_beginning_with, read
 from shared_core.logs.redaction import MASK, is_secret_key, mask_text
+from shared_core.timing import Deadline
 
 _COLOURS = {"ok": 32, "warn": 33, "FAIL": 31}  # SGR: green, yellow, red
-_LONGEST = 600  # characters of a text from elsewhere
+_MAX_LENGTH = 600  # characters of a text from elsewhere
 # A shorter one is a word, which stands in texts for itself.
-_SHORTEST_SECRET = 8
+_MIN_SECRET_LENGTH = 8
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Line:
         mark = f"\x1b[{_COLOURS[self.mark]}m{self.mark}\x1b[0m" if colour else self.mark
         end = "" if self.text.endswith("?") else "."
         said = f"{self.text}{end} {self.hint}" if self.hint else self.text
-        return f"{mark}{' ' * (6 - len(self.mark))}{self.topic:<11} {flat(said)}"
+        return f"{mark}{' ' * (6 - len(self.mark))}{self.topic:<11} {single_line(said)}"
 
 
-def flat(text: str) -> str:
+def single_line(text: str) -> str:
     """Return ``text`` on one line, without what a terminal would obey."""
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
-def told(text: object) -> str:
+def sanitize(text: object) -> str:
     """Return what somebody else has said, as an error or a check, without the secrets of the environment."""
-    return without_secrets(mask_text(flat(str(text))))[:_LONGEST].rstrip(". ")
+    return without_secrets(mask_text(single_line(str(text))))[:_MAX_LENGTH].rstrip(". ")
 
 
 def without_secrets(text: str) -> str:
@@ -56,13 +56,13 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def reason_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what ``error`` says; of configuration's own errors without their type."""
-    text = told(error)
+    text = sanitize(error)
     return text if isinstance(error, ImproperlyConfigured) and text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def values() -> dict[str, str]:
+def environment_values() -> dict[str, str]:
     """Return what is set in the environment, and in the .env where that can be read."""
     try:
         return {name: read(name) for name in names_beginning_with("")}
@@ -76,8 +76,8 @@ def _secrets() -> Iterator[str]:
         found = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
         with suppress(ImproperlyConfigured):  # it is not set
             found.append(str(settings.SECRET_KEY))
-        yield from (secret for secret in found if len(secret) >= _SHORTEST_SECRET)
-    for name, value in values().items():
+        yield from (secret for secret in found if len(secret) >= _MIN_SECRET_LENGTH)
+    for name, value in environment_values().items():
         # A variable may hold several.
         found = [value, *re.split(r"[,=\s]+", value)] if is_secret_key(name) else []
         if "://" in value:
@@ -86,16 +86,16 @@ def _secrets() -> Iterator[str]:
             except ValueError:
                 password = ""
             found += [password, unquote(password)]
-        yield from (secret for secret in found if len(secret) >= _SHORTEST_SECRET)
+        yield from (secret for secret in found if len(secret) >= _MIN_SECRET_LENGTH)
 
 
-class Asking:
-    """Something that may hang, asked in a thread of its own from now on."""
+class TimedCheck:
+    """A check that may hang, run in a thread of its own."""
 
-    def __init__(self, topic: str, ask: Callable[[], Iterable[Line]], *, within: float) -> None:
-        """Begin; ``within`` are the seconds that it may take."""
-        self._topic, self._ask, self._within = topic, ask, within
-        self._end = time.monotonic() + within
+    def __init__(self, topic: str, ask: Callable[[], Iterable[Line]], *, timeout: float) -> None:
+        """Start the check, which may take ``timeout`` seconds."""
+        self._topic, self._run_check, self._timeout = topic, ask, timeout
+        self._deadline = Deadline(timeout)
         self._found: list[Line] = []
         # A daemon: what hangs does not keep the program.
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -103,13 +103,13 @@ class Asking:
 
     def _run(self) -> None:
         try:
-            self._found.extend(self._ask())
+            self._found.extend(self._run_check())
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is a line of the page
-            self._found.append(Line("FAIL", self._topic, reason_of(error)))
+            self._found.append(Line("FAIL", self._topic, describe_error(error)))
 
     def lines(self) -> list[Line]:
-        """Return what was found, when it has ended or its time is over."""
-        self._thread.join(max(self._end - time.monotonic(), 0))
+        """Return the lines once the check has ended, or what it found within the timeout."""
+        self._thread.join(self._deadline.left())
         if not self._thread.is_alive():
             return self._found
-        return [*self._found, Line("FAIL", self._topic, f"no answer within {self._within:.1f} s")]
+        return [*self._found, Line("FAIL", self._topic, f"no answer within {self._timeout:.1f} s")]

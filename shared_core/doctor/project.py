@@ -1,4 +1,4 @@
-"""Which service stands here, and can its settings be read?"""
+"""Finds the service in this folder, and sets Django up with its settings."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from shared_core.databases import get_database_config
-from shared_core.doctor.lines import Line, reason_of
+from shared_core.doctor.lines import Line, describe_error
 
 _DEFAULT = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
@@ -38,7 +38,7 @@ def find_project(folder: Path) -> Project | None:
     return None
 
 
-def enter(project: Project | None) -> Iterator[Line]:
+def set_up_django(project: Project | None) -> Iterator[Line]:
     """Set Django up as manage.py would, where it stands; then `is_set_up` says whether that was possible."""
     if project is None:
         yield Line("FAIL", "settings", "there is no manage.py here, nor in src", "Run this in a service's folder")
@@ -53,13 +53,13 @@ def enter(project: Project | None) -> Iterator[Line]:
     try:
         django.setup()
     except ImproperlyConfigured as error:
-        yield Line("FAIL", "settings", f"{project.settings} cannot be used: {reason_of(error)}")
+        yield Line("FAIL", "settings", f"{project.settings} cannot be used: {describe_error(error)}")
     except (Exception, SystemExit) as error:  # noqa: BLE001  # settings and apps are programs
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if Path(frame.filename).is_relative_to(project.folder)]
         where = (own or frames)[-1]
         hint = f"Look at {where.filename}, line {where.lineno}, or set DJANGO_SETTINGS_MODULE to other settings"
-        yield Line("FAIL", "settings", f"{project.settings} cannot be used: {reason_of(error)}", hint)
+        yield Line("FAIL", "settings", f"{project.settings} cannot be used: {describe_error(error)}", hint)
     else:
         yield Line("ok", "settings", f"{project.settings}, in {project.folder}")
 
@@ -69,7 +69,7 @@ def is_set_up() -> bool:
     return apps.ready
 
 
-def fall_back() -> Iterator[Line]:
+def configure_databases_only() -> Iterator[Line]:
     """Have DATABASES from the environment alone, where the settings could not be read."""
     if settings.configured:
         return
@@ -77,5 +77,5 @@ def fall_back() -> Iterator[Line]:
     try:
         databases = get_database_config()
     except (ImproperlyConfigured, OSError, ValueError) as error:  # of the .env
-        yield Line("FAIL", "database", f"not asked: {reason_of(error)}")
+        yield Line("FAIL", "database", f"not asked: {describe_error(error)}")
     settings.configure(DATABASES=databases, USE_TZ=True)

@@ -1,4 +1,4 @@
-"""What does the service run with: which versions, and what does the environment say?"""
+"""Reports what the service runs with: versions, and the variables that are set."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import urllib3
 
 import shared_core
 from shared_core.databases.configuration import is_psycopg_3
-from shared_core.doctor.lines import Line, reason_of, values
+from shared_core.doctor.lines import Line, describe_error, environment_values
 from shared_core.environment import names_beginning_with, settings_file
 from shared_core.logs.redaction import MASK, is_secret_key, mask_text, redact_url
 from shared_core.origins import SETTING_SUFFIX
@@ -60,7 +60,7 @@ def versions() -> Iterator[Line]:
     except ImportError as error:
         yield Line("ok", "versions", ", ".join(found))
         hint = "Install it: pip install -e 'services/shared[postgres]'"
-        yield Line("FAIL", "versions", f"psycopg cannot be imported ({reason_of(error)})", hint)
+        yield Line("FAIL", "versions", f"psycopg cannot be imported ({describe_error(error)})", hint)
 
 
 def _driver() -> str:
@@ -86,16 +86,18 @@ def variables() -> Iterator[Line]:
     try:
         names_beginning_with("")
     except (OSError, ValueError) as error:
-        yield Line("FAIL", "variables", f"{file} cannot be read: {reason_of(error)}", "Mend it, or make it readable")
-    found = values()
+        yield Line(
+            "FAIL", "variables", f"{file} cannot be read: {describe_error(error)}", "Mend it, or make it readable"
+        )
+    found = environment_values()
     others = sorted(name for name in found if name.startswith(_PREFIX) or name.endswith(SETTING_SUFFIX))
     for name in (*VARIABLES, *others):
         if value := found.get(name):
             where = "environment" if name in os.environ else file.name if file else ""
-            yield Line("ok", "variables", f"{name}={shown(name, value)} ({where})")
+            yield Line("ok", "variables", f"{name}={display_value(name, value)} ({where})")
 
 
-def shown(name: str, value: str) -> str:
+def display_value(name: str, value: str) -> str:
     """Return of a variable's value what may be seen."""
     if is_secret_key(name):
         return MASK

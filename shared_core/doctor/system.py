@@ -1,4 +1,4 @@
-"""Which of Django's system checks fail, its own, those of this package and of the service?"""
+"""Runs the system checks of Django, of this package and of the service."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,11 +6,11 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from shared_core.doctor.lines import Line, told, without_secrets
+from shared_core.doctor.lines import Line, sanitize, without_secrets
 from shared_core.environment import environment_name
 
 
-def ask_checks(databases: Sequence[str]) -> Iterator[Line]:
+def run_system_checks(databases: Sequence[str]) -> Iterator[Line]:
     """Yield what ``manage.py check`` would print, asking ``databases`` too."""
     is_deployed = _is_deployed()
     try:
@@ -19,7 +19,7 @@ def ask_checks(databases: Sequence[str]) -> Iterator[Line]:
         connections.close_all()  # this thread's
     messages = [one for one in found if one.level >= checks.WARNING and not one.is_silenced()]
     for one in messages:
-        about = f"{one.id} {told(one.msg)}" + (f" ({told(one.obj)})" if one.obj else "")
+        about = f"{one.id} {sanitize(one.msg)}" + (f" ({sanitize(one.obj)})" if one.obj else "")
         yield Line("FAIL" if one.is_serious() else "warn", "checks", about, without_secrets(one.hint or ""))
     if not messages:
         options = " ".join([*(["--deploy"] if is_deployed else []), *(f"--database {alias}" for alias in databases)])

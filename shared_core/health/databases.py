@@ -1,7 +1,7 @@
-"""Does a database answer, and has it all migrations? One query tells both, on a connection of the probe's own.
+"""The probe of a database: one query shows whether it answers and whether all migrations are applied.
 
-That is kept between two askings for as long as Django would keep it. Where a pooler accepts and never answers, it is
-cut off from the side, and no request's work with it.
+The probe has a connection of its own, and keeps it between two runs for as long as Django would. If a pooler accepts
+the connection and never answers, another thread shuts the connection down. Requests have other connections.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, Error, OperationalError, connections
 
 from shared_core import conf
-from shared_core.health.probes import Probe, reason_of
+from shared_core.health.probes import Probe, describe_error
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-_WITHIN = 3.0  # seconds
-_CONNECT_WITHIN = 2  # seconds, for each address; libpq's shortest
+_TIMEOUT = 3.0  # seconds
+_CONNECT_TIMEOUT = 2  # seconds, for each address; libpq's shortest
 
 # Another with each migration that is applied or taken back.
-_STATE = "SELECT count(*), max(id) FROM django_migrations"
-_NOTHING_KNOWN = object()
+_MIGRATION_STATE = "SELECT count(*), max(id) FROM django_migrations"
+_UNKNOWN = object()
 
 
 class DatabaseProbe(Probe):
@@ -37,54 +37,54 @@ class DatabaseProbe(Probe):
         suffix = "" if alias == "default" else f":{alias}"
         self._alias, self._name, self._migrations = alias, f"database{suffix}", f"migrations{suffix}"
         self._socket: socket.socket | None = None  # of the connection, by a descriptor of our own
-        self._is_cut = False
-        self._complete: object = _NOTHING_KNOWN  # the state in which no migration was missing
-        super().__init__((self._name, self._migrations), _WITHIN)
+        self._is_aborted = False
+        self._fully_migrated_state: object = _UNKNOWN  # the state in which no migration was missing
+        super().__init__((self._name, self._migrations), _TIMEOUT)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End a query that hangs."""
-        self._is_cut = True
+        self._is_aborted = True
         if (handle := self._socket) is not None:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
-    def ask(self) -> Mapping[str, str]:
+    def check(self) -> Mapping[str, str]:
         """Return what has failed."""
-        self._is_cut = False
+        self._is_aborted = False
         connection = connections[self._alias]  # this thread's
         try:
-            state = self._state(connection)
-            missing = "" if state == self._complete else self._missing(connection, state)
+            state = self._read_state(connection)
+            missing = "" if state == self._fully_migrated_state else self._describe_missing(connection, state)
         except BaseException:
             self._close(connection)
             raise
         # As Django does after a request. In tests none is kept: nobody drops a database that somebody is connected to.
-        if _is_over(connection) or conf.is_suite():
+        if _has_expired(connection) or conf.is_test_run():
             self._close(connection)
         return {self._migrations: missing} if missing else {}
 
-    def _state(self, connection: "BaseDatabaseWrapper") -> object:
+    def _read_state(self, connection: "BaseDatabaseWrapper") -> object:
         """Return what changes with the migrations; None where there is no table of them."""
-        if connection.connection is not None and not _is_over(connection):
+        if connection.connection is not None and not _has_expired(connection):
             try:
-                return _read(connection)
+                return _query_state(connection)
             except Error:
                 # The pooler was restarted, perhaps. The query only reads: it may be sent again.
-                if self._is_cut:
+                if self._is_aborted:
                     raise
         self._close(connection)
         self._connect(connection)
-        return _read(connection)
+        return _query_state(connection)
 
     def _connect(self, connection: "BaseDatabaseWrapper") -> None:
         settings = connection.settings_dict = {**connections.settings[self._alias]}
         settings |= {"AUTOCOMMIT": True, "CONN_HEALTH_CHECKS": False}  # the query is one
         if connection.vendor == "postgresql":
             options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
-            settings["OPTIONS"] = {**options, "connect_timeout": _CONNECT_WITHIN}
+            settings["OPTIONS"] = {**options, "connect_timeout": _CONNECT_TIMEOUT}
             connection.connect()
             self._socket = socket.socket(fileno=os.dup(connection.connection.fileno()))
-        if self._is_cut:
+        if self._is_aborted:
             raise OperationalError("it connected too late")
 
     def _close(self, connection: "BaseDatabaseWrapper") -> None:
@@ -94,7 +94,7 @@ class DatabaseProbe(Probe):
         with contextlib.suppress(Error):  # what is lost already cannot be closed in order
             connection.close()
 
-    def _missing(self, connection: "BaseDatabaseWrapper", state: object) -> str:
+    def _describe_missing(self, connection: "BaseDatabaseWrapper", state: object) -> str:
         """Return what is wrong with the migrations, in words; empty where nothing is."""
         if state is None and self._alias != "default":
             return ""
@@ -106,18 +106,18 @@ class DatabaseProbe(Probe):
         except Error:
             raise
         except Exception as error:  # noqa: BLE001  # a migration is a program, and its graph may be inconsistent
-            return reason_of(error)
+            return describe_error(error)
         if not plan:
-            self._complete = state
+            self._fully_migrated_state = state
             return ""
         first = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:5])
         return f"{len(plan)} not applied: {first}{', …' if len(plan) > 5 else ''}"
 
 
-def _read(connection: "BaseDatabaseWrapper") -> object:
+def _query_state(connection: "BaseDatabaseWrapper") -> object:
     with connection.cursor() as cursor:
         try:
-            cursor.execute(_STATE)
+            cursor.execute(_MIGRATION_STATE)
         except DatabaseError:
             if "django_migrations" in connection.introspection.table_names(cursor):
                 raise
@@ -125,7 +125,7 @@ def _read(connection: "BaseDatabaseWrapper") -> object:
         return cursor.fetchone()
 
 
-def _is_over(connection: "BaseDatabaseWrapper") -> bool:
+def _has_expired(connection: "BaseDatabaseWrapper") -> bool:
     return connection.close_at is not None and time.monotonic() >= connection.close_at
 
 

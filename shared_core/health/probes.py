@@ -1,16 +1,15 @@
-"""How is something asked that may hang, by many at once, and within a time that is promised?
+"""Probes: readiness checks that may hang, run for many callers at once within a time limit.
 
-In a thread of its own, once at a time: who asks while it runs waits for the same answer, until its time is over. From
-then on it has failed, for all who ask, until it ends; only then is it run again.
+A probe runs in a thread of its own, once at a time. A caller that comes while it runs waits for the same result, until
+the time limit of that run. From then on the probe has failed for all callers, until the run ends. Only then is it run
+again.
 """
 
 import contextvars
 import logging
-import os
 import re
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -20,22 +19,20 @@ from asgiref.sync import iscoroutinefunction
 from django.db import connections
 
 from shared_core.logs.redaction import mask_text
+from shared_core.timing import Deadline, reset_after_fork
 
 logger = logging.getLogger("shared_core.health")
 
 # They run side by side, so that /ready/ takes as long as the slowest, and an answer within 5 s can be promised.
-LONGEST = 4.0  # seconds
+MAX_TIMEOUT = 4.0  # seconds
 _NAME = re.compile(r"[a-z][a-z0-9_.:-]{0,62}", re.ASCII)
-_OURS = re.compile(r"(database|migrations)(:.*)?", re.ASCII)
-_LONGEST_REASON = 300  # characters
-
-
-_all: "weakref.WeakSet[Probe]" = weakref.WeakSet()
+_RESERVED_NAME = re.compile(r"(database|migrations)(:.*)?", re.ASCII)
+_MAX_REASON_LENGTH = 300  # characters
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What asking came to."""
+class ProbeResult:
+    """The result of one run of a probe."""
 
     names: tuple[str, ...]
     failed: Mapping[str, str]  # {name: reason}; the reasons are for insiders
@@ -43,35 +40,35 @@ class Finding:
 
 
 class Probe:
-    """Something that is asked in a thread of its own, once at a time.
+    """A check that runs in a thread of its own, once at a time.
 
     Args:
         names: What it may say has failed; the first one where it raises, or does not end.
-        timeout: Seconds that anybody waits for it.
+        timeout: Seconds that a caller waits for a run.
     """
 
     def __init__(self, names: tuple[str, ...], timeout: float) -> None:
         self.names, self.timeout = names, timeout
-        self._said: set[str] = set()  # what has failed, as the log knows it
-        self.forget()
-        _all.add(self)
+        self._reported: set[str] = set()  # what has failed, as the log knows it
+        self.reset_after_fork()
+        reset_after_fork(self)
 
-    def ask(self) -> Mapping[str, str]:
+    def check(self) -> Mapping[str, str]:
         """Return ``{name: reason}`` of what has failed."""
         raise NotImplementedError
 
-    def cut(self) -> None:
-        """End what hangs, if that can be done; called from another thread, once its time is over."""
+    def abort(self) -> None:
+        """End a run that hangs, if that can be done; called from another thread, after the timeout."""
 
-    def forget(self) -> None:
-        """Begin anew, in a forked process: the thread has stayed behind."""
+    def reset_after_fork(self) -> None:
+        """Start anew: the thread runs in the parent only."""
         self._lock = threading.Lock()
-        self._asked: SimpleQueue[tuple[contextvars.Context, _Run]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[contextvars.Context, _Run]] = SimpleQueue()
         self._running: _Run | None = None
         self._has_thread = False
 
-    def begin(self) -> "_Run":
-        """Ask, or join those who have asked; ``wait()`` for what is returned."""
+    def start(self) -> "_Run":
+        """Start a run, or return the one under way; its ``wait()`` returns the result."""
         with self._lock:
             if not self._has_thread:
                 # Kept: to start one takes as long as a query. A daemon: one that hangs holds up no worker's end.
@@ -79,31 +76,31 @@ class Probe:
                 self._has_thread = True
             if self._running is None:
                 self._running = _Run(self)
-                self._asked.put((contextvars.copy_context(), self._running))  # its log lines bear the caller's ids
+                self._queue.put((contextvars.copy_context(), self._running))  # its log lines bear the caller's ids
             return self._running
 
     def _work(self) -> None:
         while True:
-            of_caller, run = self._asked.get()
-            of_caller.run(self._answer, run)
+            of_caller, run = self._queue.get()
+            of_caller.run(self._run, run)
             del of_caller, run
 
-    def _answer(self, run: "_Run") -> None:
+    def _run(self, run: "_Run") -> None:
         error = None
         try:
-            failed = self.ask()
+            failed = self.check()
         except BaseException as raised:  # noqa: BLE001  # whatever it raises, it has failed; the thread goes on
-            failed, error = {self.names[0]: reason_of(raised)}, raised
+            failed, error = {self.names[0]: describe_error(raised)}, raised
         with self._lock:
             self._running = None
-        if run.end(failed):
-            self.tell(failed, error)
+        if run.finish(failed):
+            self.log_changes(failed, error)
         run.ended.set()
 
-    def tell(self, failed: Mapping[str, str], error: BaseException | None = None) -> None:
+    def log_changes(self, failed: Mapping[str, str], error: BaseException | None = None) -> None:
         """Log what has changed: orchestrators ask every few seconds, and an outage lasts."""
         with self._lock:
-            before, self._said = self._said, set(failed)
+            before, self._reported = self._reported, set(failed)
         for name in sorted(set(failed) - before):
             logger.warning("Readiness check failed", extra={"check": name, "reason": failed[name]}, exc_info=error)
         for name in sorted(before - set(failed)):
@@ -111,52 +108,53 @@ class Probe:
 
 
 class _Run:
-    """One asking, and those who wait for it."""
+    """One run of a probe, for all callers that wait for it."""
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._began = time.monotonic()
+        self._deadline = Deadline(probe.timeout)
         self._lock = threading.Lock()
         self.ended = threading.Event()
-        self._is_late = False
-        self._finding: Finding | None = None
+        self._has_timed_out = False
+        self._result: ProbeResult | None = None
 
-    def end(self, failed: Mapping[str, str]) -> bool:
-        """Keep the answer for those who wait; say whether it is in time."""
+    def finish(self, failed: Mapping[str, str]) -> bool:
+        """Store the result for the callers that wait; return whether the run ended in time."""
         with self._lock:
-            self._finding = self._made(failed)
-            return not self._is_late
+            self._result = self._as_result(failed)
+            return not self._has_timed_out
 
-    def wait(self) -> Finding:
-        """Return what it came to, when it has ended or its time is over."""
-        self.ended.wait(max(self._began + self._probe.timeout - time.monotonic(), 0))
+    def wait(self) -> ProbeResult:
+        """Return the result once the run has ended, or its failure once the timeout has passed."""
+        self.ended.wait(self._deadline.left())
         with self._lock:
-            if self._finding is not None:
-                return self._finding
-            is_first, self._is_late = not self._is_late, True
+            if self._result is not None:
+                return self._result
+            is_first, self._has_timed_out = not self._has_timed_out, True
         failed = {self._probe.names[0]: f"no answer within {self._probe.timeout:g} s"}
         if is_first:
-            self._probe.cut()
-            self._probe.tell(failed)
-        return self._made(failed)
+            self._probe.abort()
+            self._probe.log_changes(failed)
+        return self._as_result(failed)
 
-    def _made(self, failed: Mapping[str, str]) -> Finding:
-        return Finding(self._probe.names, failed, round((time.monotonic() - self._began) * 1000, 1))
+    def _as_result(self, failed: Mapping[str, str]) -> ProbeResult:
+        return ProbeResult(self._probe.names, failed, round((time.monotonic() - self._began) * 1000, 1))
 
 
-def reason_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what an insider is told of ``error``."""
-    return mask_text(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+    return mask_text(f"{type(error).__name__}: {error}")[:_MAX_REASON_LENGTH]
 
 
-class _Registered(Probe):
+class _FunctionProbe(Probe):
     """A function of the service."""
 
     def __init__(self, name: str, timeout: float, function: Callable[[], Any]) -> None:
         self._function = function
         super().__init__((name,), timeout)
 
-    def ask(self) -> Mapping[str, str]:
+    def check(self) -> Mapping[str, str]:
         try:
             answer = self._function()
         finally:
@@ -190,25 +188,17 @@ def readiness_check[F: Callable[[], Any]](name: str, *, timeout: float = 2.0) ->
         ValueError: The name is none, or another function's; or the timeout is out of range.
         TypeError: The function is asynchronous.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or _OURS.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or _RESERVED_NAME.fullmatch(name):
         raise ValueError(f'{name!r} is no name of a check: write @readiness_check("search"); database is ours')
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
-        raise ValueError(f"timeout={timeout!r} of check {name!r} must be seconds, above 0 and up to {LONGEST:g}")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(f"timeout={timeout!r} of check {name!r} must be seconds, above 0 and up to {MAX_TIMEOUT:g}")
 
     def register(function: F) -> F:
         if iscoroutinefunction(function):
             raise TypeError(f"check {name!r} must be an ordinary function: it runs in a thread of its own")
         if name in registered:
             raise ValueError(f"there is a check {name!r} already: give each a name of its own")
-        registered[name] = _Registered(name, timeout, function)
+        registered[name] = _FunctionProbe(name, timeout, function)
         return function
 
     return register
-
-
-def _forget() -> None:
-    for probe in _all:
-        probe.forget()
-
-
-os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""What do the probes answer?
+"""The views of the probes.
 
 /health/    200 while the process answers; touches nothing, so that a database outage restarts no service
 /ready/     200 where all that it asks passes, else 503 and the names of what does not; within 5 s whatever hangs;
@@ -17,32 +17,32 @@ from django.views.decorators.http import require_safe
 
 from shared_core.auth.callers import caller_of
 from shared_core.health.databases import database_probes
-from shared_core.health.probes import Finding, registered
+from shared_core.health.probes import ProbeResult, registered
 
 # The url namespace of shared_core/urls.py, and how its paths end.
-_NAMESPACE, _ENDS = "shared_core.health", ("/health/", "/ready/")
+_NAMESPACE, _PATH_ENDINGS = "shared_core.health", ("/health/", "/ready/")
 
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
     """Answer that this process is alive."""
-    return _answer(request, {"status": "ok"})
+    return _respond(request, {"status": "ok"})
 
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer whether this service can do its work now."""
     # All of them at once, then wait for each.
-    findings = [run.wait() for run in [probe.begin() for probe in (*database_probes(), *registered.values())]]
+    findings = [run.wait() for run in [probe.start() for probe in (*database_probes(), *registered.values())]]
     failed = [name for finding in findings for name in finding.names if name in finding.failed]
     answer: dict[str, Any] = {"status": "unavailable", "failed": failed} if failed else {"status": "ok"}
     if settings.DEBUG or isinstance(caller_of(request), str):
-        answer["checks"] = {name: _details(name, finding) for finding in findings for name in finding.names}
+        answer["checks"] = {name: _details_of(name, finding) for finding in findings for name in finding.names}
         answer["origins"] = _origins()
-    return _answer(request, answer)
+    return _respond(request, answer)
 
 
-def _details(name: str, finding: Finding) -> dict[str, object]:
+def _details_of(name: str, finding: ProbeResult) -> dict[str, object]:
     if name not in finding.failed:
         # Of one that could not be asked nothing is known.
         return {"ok": None if finding.names[0] in finding.failed else True, "ms": finding.ms}
@@ -56,13 +56,13 @@ def _origins() -> dict[str, object]:
     return {origin: asdict(stats) for origin, stats in registry.stats(time.monotonic()).items()}
 
 
-def _answer(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:
+def _respond(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:
     status = 200 if answer["status"] == "ok" else 503
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     response: HttpResponse
     if "HTTP_ACCEPT" in request.META and not request.accepts("application/json") and request.accepts("text/plain"):
         text = "text/plain; charset=utf-8"
-        response = HttpResponse(_text(answer), status=status, content_type=text, headers=headers)
+        response = HttpResponse(_as_text(answer), status=status, content_type=text, headers=headers)
     else:
         response = JsonResponse(answer, status=status, headers=headers)
     if request.method == "HEAD":
@@ -72,7 +72,7 @@ def _answer(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:
     return response
 
 
-def _text(answer: dict[str, Any]) -> str:
+def _as_text(answer: dict[str, Any]) -> str:
     lines = [f"{answer['status']}{': ' if 'failed' in answer else ''}{', '.join(answer.get('failed', []))}"]
     for name, check in answer.get("checks", {}).items():
         said = {True: "ok", None: "unknown"}.get(check["ok"], check.get("reason"))
@@ -87,12 +87,12 @@ def probe_at(path: str) -> Callable[[HttpRequest], HttpResponse] | None:
     It is one where ``include("shared_core.urls")`` put it, and /health/ and /ready/ are where the service has no view
     of its own there.
     """
-    if not path.endswith(_ENDS):
+    if not path.endswith(_PATH_ENDINGS):
         return None
     try:
         if resolve(path).app_name != _NAMESPACE:
             return None
     except Resolver404:
-        if path not in _ENDS:
+        if path not in _PATH_ENDINGS:
             return None
     return health if path.endswith("/health/") else ready

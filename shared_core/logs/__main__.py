@@ -16,7 +16,7 @@ from shared_core.logs.reader.filters import Filter, parse_condition, parse_time
 from shared_core.logs.reader.lines import FOREIGN, Line, printable
 from shared_core.logs.reader.sources import STDIN, followed, merged, size_of
 from shared_core.logs.reader.trace import TraceError, trace
-from shared_core.terminal import Bar, Progress, orderly_end, wants_colour
+from shared_core.terminal import Progress, ProgressBar, graceful_exit, uses_colour
 
 _EXAMPLES = """\
 python -m shared_core.logs *.log --level WARNING --since 1h
@@ -28,7 +28,7 @@ line, 130 after Ctrl-C.
 """
 
 
-@orderly_end()
+@graceful_exit()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     options = _parser().parse_args(arguments)
@@ -89,19 +89,19 @@ def _run(options: argparse.Namespace) -> None:
         Path(options.svg).write_text(as_svg(drawn), encoding="utf-8")
     if options.trace:
         width = shutil.get_terminal_size((120, 0)).columns
-        for text in as_text(drawn, width=width, colour=wants_colour(sys.stdout)):
+        for text in as_text(drawn, width=width, colour=uses_colour(sys.stdout)):
             print(text)
 
 
-def _bar(names: Sequence[str]) -> Bar | None:
+def _bar(names: Sequence[str]) -> ProgressBar | None:
     """Return a bar for who looks at both outputs; it would stand in what ``less`` shows."""
     if STDIN in names or not (sys.stdout.isatty() and sys.stderr.isatty()):
         return None
     progress = Progress("read", sum(map(size_of, names)) // 1000, unit="kB")
-    return Bar(partial(print, end="", file=sys.stderr, flush=True), progress)
+    return ProgressBar(partial(print, end="", file=sys.stderr, flush=True), progress)
 
 
-def _print(lines: Iterable[Line], *, as_json: bool, bar: Bar | None = None) -> None:
+def _print(lines: Iterable[Line], *, as_json: bool, bar: ProgressBar | None = None) -> None:
     for text in _as_json(lines) if as_json else _as_is(lines):
         if bar:
             bar.clear()

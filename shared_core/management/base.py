@@ -1,6 +1,6 @@
-"""What have the commands in common? Help with examples, errors that say what to do next, exit codes, and colour.
+"""The base of the commands: help with examples, errors that say what to do next, exit codes, and colour.
 
-What Python code calls by ``call_command`` raises what it always has; the rest is for who typed the command.
+``call_command`` raises Django's exceptions unchanged. The rest is for people who type the command.
 """
 
 import argparse
@@ -9,8 +9,8 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, OutputWrapper
 from django.db import Error, InterfaceError, OperationalError, connections
 
-from shared_core.databases.sessions import code_of
-from shared_core.terminal import UNREAD, Bar, Progress, colour_asked_for, orderly_end
+from shared_core.databases.sessions import sqlstate_of
+from shared_core.terminal import EXIT_BROKEN_PIPE, Progress, ProgressBar, graceful_exit, requested_colour
 
 # PostgreSQL's codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NO_SUCH_TABLE = {"42P01", "42703"}  # or column
@@ -19,7 +19,7 @@ _NEXT_STEPS = {
     "25006": "Name a database that can be written to.",
 }
 # The connection was refused, lost or ended; there are too many.
-_NO_ANSWER = ("08", "57P", "53300")
+_CONNECTION_ERRORS = ("08", "57P", "53300")
 
 
 class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -31,7 +31,7 @@ class TerminalCommand(BaseCommand):
 
     examples = ""  # one a line, "manage.py name --option   what it does"; then what the exit status tells
     needs_tables = True  # that are migrated
-    _is_typed = False
+    _is_run_from_shell = False
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class TerminalCommand(BaseCommand):
         force_color: bool = False,
     ) -> None:
         """Begin as Django's commands do, with what the environment says of colour; options override that."""
-        asked = colour_asked_for()
+        asked = requested_colour()
         no_color |= asked is False and not force_color
         super().__init__(stdout, stderr, no_color, force_color or (asked is True and not no_color))
 
@@ -53,8 +53,8 @@ class TerminalCommand(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run it as a program, to an orderly end."""
-        self._is_typed = True
-        with orderly_end(unread=UNREAD):
+        self._is_run_from_shell = True
+        with graceful_exit(unread=EXIT_BROKEN_PIPE):
             super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -62,22 +62,24 @@ class TerminalCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except Error as error:
-            if self._is_typed and (advice := self.advice(error)):
-                raise CommandError(advice) from error
+            if self._is_run_from_shell and (describe_error := self.describe_error(error)):
+                raise CommandError(describe_error) from error
             raise
 
-    def advice(self, error: Error) -> str | None:
+    def describe_error(self, error: Error) -> str | None:
         """Return what is wrong with the database, and what to do; None where it is an error of the program's."""
-        said, code = str(error).partition("\n")[0].rstrip("."), code_of(error)
+        said, code = str(error).partition("\n")[0].rstrip("."), sqlstate_of(error)
         if code in _NO_SUCH_TABLE or said.startswith("no such "):  # as SQLite says it
             return f"{said}. Run manage.py migrate first." if self.needs_tables else None
         if code in _NEXT_STEPS:
             return f"{said}. {_NEXT_STEPS[code]}"
-        is_lost = isinstance(error, OperationalError | InterfaceError) and (code is None or code.startswith(_NO_ANSWER))
+        is_lost = isinstance(error, OperationalError | InterfaceError) and (
+            code is None or code.startswith(_CONNECTION_ERRORS)
+        )
         doctor = "Look at DB_HOST and its like: python -m shared_core doctor says what answers."
         return f"The database does not answer: {said}. {doctor}" if is_lost else None
 
-    def bar(self, progress: Progress) -> Bar | None:
+    def progress_bar(self, progress: Progress) -> ProgressBar | None:
         """Return a bar on the terminal, or None where there is none."""
         terminal = self.terminal
         if terminal is None:
@@ -87,7 +89,7 @@ class TerminalCommand(BaseCommand):
             terminal.write(text, style_func=str, ending="")
             terminal.flush()
 
-        return Bar(write, progress)
+        return ProgressBar(write, progress)
 
     @property
     def terminal(self) -> OutputWrapper | None:
@@ -95,7 +97,7 @@ class TerminalCommand(BaseCommand):
         return next((stream for stream in (self.stderr, self.stdout) if stream.isatty()), None)
 
 
-def wrong_usage(text: str) -> CommandError:
+def usage_error(text: str) -> CommandError:
     """Return the error for a mistake in the command line."""
     return CommandError(text, returncode=2)
 
@@ -103,4 +105,4 @@ def wrong_usage(text: str) -> CommandError:
 def check_alias(alias: str) -> None:
     """Raise CommandError where no database has this alias."""
     if alias not in connections:
-        raise wrong_usage(f"--database {alias}: settings.DATABASES has {', '.join(connections)}.")
+        raise usage_error(f"--database {alias}: settings.DATABASES has {', '.join(connections)}.")

@@ -1,4 +1,4 @@
-"""How does a suite get its test database through PgBouncer, twice in a row?
+"""Test databases through PgBouncer: a suite may run twice in a row.
 
 A pooler keeps connections to the test database after the tests have left it, and PostgreSQL drops no database that
 somebody is connected to. ``DROP DATABASE … WITH (FORCE)`` (PostgreSQL 13) ends them in the same step.
@@ -54,7 +54,7 @@ class PoolerTestRunner(DiscoverRunner):
 
     def setup_test_environment(self, **kwargs: Any) -> None:  # Any: Django's own
         """Prepare for tests: keys and tokens may be as plain as those of tests are."""
-        conf.tests_begin()
+        conf.mark_test_run()
         super().setup_test_environment(**kwargs)
 
     def setup_databases(self, **kwargs: Any) -> Any:  # Any: Django's own

@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart() -> None:
     """Say that a suite runs, and let its databases be dropped through a pooler."""
     if django.conf.settings.configured:
-        conf.tests_begin()
+        conf.mark_test_run()
         from shared_core.testing.databases import drop_test_databases_with_force  # noqa: PLC0415  # needs Django set up
 
         drop_test_databases_with_force()
@@ -57,23 +57,23 @@ def _shared_core_through_pooler(request: pytest.FixtureRequest) -> Iterator[None
     request.getfixturevalue("transactional_db")
     from django.db import connection  # noqa: PLC0415  # needs Django set up
 
-    from shared_core.testing.pooler import on_another_server_each_time  # noqa: PLC0415  # as above
+    from shared_core.testing.pooler import switch_server_connections  # noqa: PLC0415  # as above
 
     if connection.in_atomic_block:
         pytest.fail("through_pooler needs real transactions: derive the test from TransactionTestCase, not TestCase.")
-    if reason := _why_not_through_pooler():
+    if reason := _pooler_error():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not through a pooler: {reason}")
-    with on_another_server_each_time(connection):
+    with switch_server_connections(connection):
         yield
 
 
 @functools.cache
-def _why_not_through_pooler() -> str:
+def _pooler_error() -> str:
     from django.db import connection  # noqa: PLC0415  # needs Django set up
 
-    from shared_core.testing.pooler import why_not  # noqa: PLC0415  # as above
+    from shared_core.testing.pooler import find_pooler_error  # noqa: PLC0415  # as above
 
-    return why_not(connection)
+    return find_pooler_error(connection)
 
 
 @pytest.fixture

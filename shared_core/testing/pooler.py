@@ -1,4 +1,4 @@
-"""Does the code hold where each transaction may be on another server connection?
+"""Tests of code whose transactions may each run on another server connection.
 
 @pytest.mark.through_pooler
 def test_all_tickets_are_exported():
@@ -16,19 +16,19 @@ from typing import Any
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from shared_core.checks.live import client_of, do_clients_share
-from shared_core.databases.patience import cut_off_after
+from shared_core.checks.live import clients_share_connections, open_client
+from shared_core.databases.aborting import abort_after
 
-_WITHIN = 5.0  # seconds, for a server connection
+_TIMEOUT = 5.0  # seconds, for a server connection
 _IDLE = 0  # libpq's PQTRANS_IDLE, as psycopg and psycopg2 tell it
 
 
-def why_not(connection: BaseDatabaseWrapper) -> str:
+def find_pooler_error(connection: BaseDatabaseWrapper) -> str:
     """Return why no test of this connection can be one through a pooler; nothing where it can."""
     if connection.vendor != "postgresql":
         return f"the database is {connection.display_name}"
     try:
-        shared = do_clients_share(connection, _WITHIN)
+        shared = clients_share_connections(connection, _TIMEOUT)
     except Error as error:
         return f"the database does not answer: {' '.join(str(error).split())}"
     if shared is False:
@@ -43,7 +43,7 @@ def why_not(connection: BaseDatabaseWrapper) -> str:
 
 
 @contextmanager
-def on_another_server_each_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def switch_server_connections(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Have each transaction of ``connection`` in the block on another server connection than the one before."""
     # Whoever holds a server connection keeps the test off it. PgBouncer gives out what came back last, so the second
     # takes what the test has just used, before the first lets go of what the test gets next.
@@ -51,7 +51,7 @@ def on_another_server_each_time(connection: BaseDatabaseWrapper) -> Iterator[Non
         _hold(holders[0])
         used = False
 
-        def apart(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        def switching(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
             nonlocal used
             if used and _is_idle(connection):
                 _swap()
@@ -68,7 +68,7 @@ def on_another_server_each_time(connection: BaseDatabaseWrapper) -> Iterator[Non
             holders[0].rollback()
             holders.reverse()
 
-        with connection.execute_wrapper(apart):
+        with connection.execute_wrapper(switching):
             yield
 
 
@@ -76,7 +76,7 @@ def on_another_server_each_time(connection: BaseDatabaseWrapper) -> Iterator[Non
 def _holders(connection: BaseDatabaseWrapper) -> Iterator[list[BaseDatabaseWrapper]]:
     """Yield two clients like this one, for which each statement begins a transaction."""
     with ExitStack() as opened:
-        clients = [opened.enter_context(client_of(connection, _WITHIN)) for _ in range(2)]
+        clients = [opened.enter_context(open_client(connection, _TIMEOUT)) for _ in range(2)]
         for client in clients:
             client.set_autocommit(False)
         try:
@@ -88,7 +88,7 @@ def _holders(connection: BaseDatabaseWrapper) -> Iterator[list[BaseDatabaseWrapp
 
 
 def _hold(client: BaseDatabaseWrapper) -> None:
-    with cut_off_after(_WITHIN, client), client.cursor() as cursor:
+    with abort_after(_TIMEOUT, client), client.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 

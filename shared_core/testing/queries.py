@@ -1,4 +1,4 @@
-"""How many queries does a block make, and which?
+"""Counts the queries of a block, and shows them where the count is wrong.
 
 with assert_num_queries(2):
     client.get("/api/v1/tickets")

@@ -1,4 +1,4 @@
-"""What was logged, in a test? Records as the log's readers get them: formatted, masked, parsed.
+"""What was logged in a test, as readers of the log get it: formatted, masked, parsed.
 
 def test_opening_a_ticket_is_logged(capture_logs):          # a fixture of the pytest plugin
     open_ticket(number=42)

@@ -1,4 +1,4 @@
-"""What answers in place of another service, in a test?
+"""A fake of another service, for tests.
 
     with FakeService("user") as users:
         users.on("GET", "/api/v1/users/42").reply(json={"id": "42"})

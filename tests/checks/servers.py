@@ -38,7 +38,7 @@ def session_mode(stack):
 
 
 @contextmanager
-def client_of(stack, port=None, dbname=None):
+def open_client(stack, port=None, dbname=None):
     """Yield a connection that is not Django's."""
     login = stack.environment
     with psycopg.connect(
@@ -56,7 +56,7 @@ def client_of(stack, port=None, dbname=None):
 
 def reconnect(stack):
     """Have PgBouncer end its server connections."""
-    with client_of(stack, dbname="pgbouncer") as console:
+    with open_client(stack, dbname="pgbouncer") as console:
         console.execute("RECONNECT")
         while any(row[0] == "S" for row in console.execute("SHOW SERVERS")):
             time.sleep(0.05)

@@ -54,7 +54,7 @@ def test_they_are_registered_once_however_often(registry):
 def test_without_a_database_named_none_is_asked(registry, monkeypatch):
     register()
     asked = []
-    monkeypatch.setattr(live, "_of", lambda connection, _: asked.append(connection.alias) or [])
+    monkeypatch.setattr(live, "_check_database", lambda connection, _: asked.append(connection.alias) or [])
     checks.run_checks()
     assert asked == []
 

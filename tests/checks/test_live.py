@@ -14,7 +14,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from shared_core.checks import live
 from shared_core.checks.live import check_live
-from tests.checks.servers import another_pgbouncer, client_of, reconnect, session_mode
+from tests.checks.servers import another_pgbouncer, open_client, reconnect, session_mode
 
 _numbers = itertools.count()
 
@@ -56,7 +56,7 @@ class TestSettings:
 
     @pytest.fixture
     def somebody(self, stack):
-        with client_of(stack) as client:
+        with open_client(stack) as client:
             yield client
         reconnect(stack)
 
@@ -86,7 +86,7 @@ class TestSettings:
         assert found() == []
 
     def test_are_found_on_the_second_server_connection_too(self, stack, alias, somebody):
-        with client_of(stack) as other, other.transaction():
+        with open_client(stack) as other, other.transaction():
             other.execute("SELECT 1")
             somebody.execute("SET statement_timeout = '7s'")
             with somebody.transaction():
@@ -94,12 +94,12 @@ class TestSettings:
             kept = other.execute("SELECT pg_backend_pid()").fetchone()
             assert spoilt != kept
         # The one that was given back last is the first to be given out: not the spoilt one.
-        with client_of(stack) as other:
+        with open_client(stack) as other:
             assert other.execute("SELECT pg_backend_pid()").fetchone() == kept
         (message,) = messages(alias)
 
         assert "statement_timeout = 7000" in message.msg
-        with client_of(stack) as first, client_of(stack) as second, first.transaction(), second.transaction():
+        with open_client(stack) as first, open_client(stack) as second, first.transaction(), second.transaction():
             # Nobody's server connection was ended by the asking.
             pids = {client.execute("SELECT pg_backend_pid()").fetchone() for client in (first, second)}
         assert pids == {spoilt, kept}
@@ -114,7 +114,7 @@ class TestSettings:
         assert found() == []
 
     def test_of_the_role_itself_are_right(self, stack, found):
-        with client_of(stack, direct(stack)["PORT"]) as admin:
+        with open_client(stack, direct(stack)["PORT"]) as admin:
             admin.execute("DROP ROLE IF EXISTS tenant")
             admin.execute("CREATE ROLE tenant LOGIN PASSWORD 'sesame'")
             admin.execute("GRANT pg_monitor TO tenant")
@@ -159,7 +159,7 @@ class TestPoolMode:
 
     def test_transaction_is_known_where_server_connections_are_given_out_in_turn(self, stack, found):
         with another_pgbouncer(stack, server_round_robin=1) as port:
-            with client_of(stack, port) as first, client_of(stack, port) as second:
+            with open_client(stack, port) as first, open_client(stack, port) as second:
                 for client in (first, second):  # two server connections
                     client.execute("BEGIN")
                     client.execute("SELECT 1")
@@ -187,7 +187,7 @@ class TestPoolMode:
             stop = threading.Event()
 
             def work():
-                with client_of(stack, port) as client:
+                with open_client(stack, port) as client:
                     while not stop.is_set():
                         client.execute("SELECT pg_sleep(0.005)")
 
@@ -245,17 +245,17 @@ class TestUnreachable:
         assert found(**changes) == ["E301"]
 
     def test_is_what_accepts_and_says_nothing(self, found, monkeypatch):
-        monkeypatch.setattr(live, "_CONNECT_WITHIN", 2)
+        monkeypatch.setattr(live, "_CONNECT_TIMEOUT", 2)
         started = time.monotonic()
         with socket.create_server(("127.0.0.1", 0)) as silent:
             assert found(PORT=str(silent.getsockname()[1]), OPTIONS={}) == ["E301"]
         assert time.monotonic() - started < 4
 
     def test_is_a_pooler_that_lets_in_and_keeps_waiting(self, stack, found, monkeypatch):
-        monkeypatch.setattr(live, "_ANSWERS_WITHIN", 1.0)
+        monkeypatch.setattr(live, "_ANSWER_TIMEOUT", 1.0)
         with (
             another_pgbouncer(stack, pool_size=1) as port,
-            client_of(stack, port) as other,
+            open_client(stack, port) as other,
             other.transaction(),
         ):
             other.execute("SELECT 1")
@@ -267,7 +267,7 @@ class TestUnreachable:
 
 class TestVersion:
     def test_that_django_takes_and_we_do_not_is_told(self, alias, monkeypatch):
-        monkeypatch.setattr(live, "_OLDEST", (99, 0))
+        monkeypatch.setattr(live, "_OLDEST_VERSION", (99, 0))
         (message,) = messages(alias)
 
         assert message.id == "shared_core.W304"

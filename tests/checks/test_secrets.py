@@ -15,7 +15,7 @@ def exposed(monkeypatch, settings, tmp_path):
     """A service that strangers may reach: no tests, as far as it can know."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ENVIRONMENT", raising=False)
-    monkeypatch.setattr(conf, "_is_suite", False)
+    monkeypatch.setattr(conf, "_is_test_run", False)
     settings.DEBUG = False
     settings.SECRET_KEY = STRONG
 
@@ -138,7 +138,7 @@ def test_with_debug_they_are_right(weak, settings):
 
 
 def test_in_tests_which_turn_debug_off_they_are_right(weak, monkeypatch):
-    monkeypatch.setattr(conf, "_is_suite", True)
+    monkeypatch.setattr(conf, "_is_test_run", True)
 
     assert ids() == []
 

@@ -250,7 +250,7 @@ def test_a_migration_that_misses_a_table_keeps_its_traceback(project):
 def test_what_is_told_while_waiting_is_in_colour_on_a_terminal_only(monkeypatch):
     for stream, coloured in ((Terminal(), True), (io.StringIO(), False)):
         command = Command(stdout=Terminal(), stderr=stream, force_color=True)
-        command._tell("waiting")
+        command._report("waiting")
 
         assert ("\x1b" in stream.getvalue()) is coloured
 

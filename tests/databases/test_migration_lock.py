@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
 from shared_core.databases import migrating
-from shared_core.databases.migrating import MigrationLockError, _connection_of_its_own, migration_lock
+from shared_core.databases.migrating import MigrationLockError, _copy_connection, migration_lock
 from tests.checks.servers import another_pgbouncer
 
 
@@ -71,7 +71,7 @@ def test_it_goes_round_the_pooler_where_that_way_is_named(alias):
 
 
 def test_a_pooler_with_one_server_connection_is_told_and_not_waited_for(stack, alias, monkeypatch):
-    monkeypatch.setattr(migrating, "_ANSWERS_WITHIN", 0.5)
+    monkeypatch.setattr(migrating, "_ANSWER_TIMEOUT", 0.5)
     with another_pgbouncer(stack, pool_size=1) as port:
         one = alias("one", PORT=str(port), DIRECT={})
         with (
@@ -95,7 +95,7 @@ def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
     options = {"pool": True, "isolation_level": 3, "connect_timeout": 5}
     connection = connections[alias("pooled", CONN_MAX_AGE=0, OPTIONS=options)]
 
-    assert _connection_of_its_own(connection).settings_dict["OPTIONS"] == {"connect_timeout": 5}
+    assert _copy_connection(connection).settings_dict["OPTIONS"] == {"connect_timeout": 5}
     assert connection.settings_dict["OPTIONS"] == options
 
 

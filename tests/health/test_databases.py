@@ -33,7 +33,7 @@ def probed(stack, alias):
 @pytest.fixture
 def kept(monkeypatch):
     """Connections are kept, as outside of tests."""
-    monkeypatch.setattr(conf, "_is_suite", False)
+    monkeypatch.setattr(conf, "_is_test_run", False)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def connected():
 def ask(probe):
     """Return what has failed, and the seconds that it took to know."""
     started = time.monotonic()
-    return dict(probe.begin().wait().failed), time.monotonic() - started
+    return dict(probe.start().wait().failed), time.monotonic() - started
 
 
 def failed(probe):
@@ -104,11 +104,11 @@ def test_a_graph_that_is_broken_is_told_as_migrations(probed, settings):
 
 def test_it_costs_one_query_and_no_connection(probed, kept):
     MigrationRecorder(connections["probed"]).ensure_schema()
-    probed.ask()
+    probed.check()
     made = connections["probed"].connection
     with CaptureQueriesContext(connections["probed"]) as queries:
         for _ in range(3):
-            assert probed.ask() == {}
+            assert probed.check() == {}
 
     assert [query["sql"] for query in queries] == ["SELECT count(*), max(id) FROM django_migrations"] * 3
     assert connections["probed"].connection is made

@@ -36,7 +36,7 @@ def said(caplog):
 
 
 def failed(name):
-    return registered[name].begin().wait().failed
+    return registered[name].start().wait().failed
 
 
 @pytest.mark.django_db
@@ -126,7 +126,7 @@ def test_one_that_hangs_has_failed_in_time_then_at_once_and_passes_when_it_is_ov
         reason = failed("search")["search"]
         seen.append((reason, time.monotonic() - started < 0.9))
     over.set()
-    registered["search"].begin().ended.wait(20)
+    registered["search"].start().ended.wait(20)
     after = failed("search")
 
     assert seen == [
@@ -209,7 +209,7 @@ def search(): pass
 def hanging(): time.sleep(600)
 
 def ask(name):
-    return dict(registered[name].begin().wait().failed)
+    return dict(registered[name].start().wait().failed)
 
 seen = [ask("search"), ask("hanging")]
 child = os.fork()

@@ -461,7 +461,7 @@ def exposed(monkeypatch, tmp_path, settings):
         monkeypatch.setenv("ENVIRONMENT", name)
 
     monkeypatch.chdir(tmp_path)  # where no .env is
-    monkeypatch.setattr(conf, "_is_suite", False)
+    monkeypatch.setattr(conf, "_is_test_run", False)
     settings.DEBUG = False
     settings.SECRET_KEY = secrets.token_urlsafe(50)
     set_environment("production")

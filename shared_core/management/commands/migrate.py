@@ -46,12 +46,12 @@ finds something to apply, 2 for a mistake in the command line, 130 after Ctrl-C.
             super().handle(*args, **options)
             return
         try:
-            with migration_lock(connection, timeout, self._tell):
+            with migration_lock(connection, timeout, self._report):
                 super().handle(*args, **options)
         except MigrationLockError as error:
             raise CommandError(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
-            self._tell("\nStopped: what is applied stays so, and to run it again goes on.")
+            self._report("\nStopped: what is applied stays so, and to run it again goes on.")
             raise
 
     def check(self, *args: Any, **kwargs: Any) -> None:
@@ -60,12 +60,12 @@ finds something to apply, 2 for a mistake in the command line, 130 after Ctrl-C.
             connections[alias].ensure_connection()
         super().check(*args, **kwargs)
 
-    def advice(self, error: Error) -> str | None:
+    def describe_error(self, error: Error) -> str | None:
         """Return it for what kept Django from making its own table, too."""
         cause = error.__context__ if isinstance(error, MigrationSchemaMissing) else error
-        return super().advice(cause) if isinstance(cause, Error) else None
+        return super().describe_error(cause) if isinstance(cause, Error) else None
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         # The styles are made for the output, and this may go elsewhere.
         self.stderr.write(line, self.style.NOTICE if self.stderr.isatty() else None)
         self.stderr.flush()

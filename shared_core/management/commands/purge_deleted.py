@@ -17,10 +17,10 @@ from django.apps import apps
 from django.core.management.base import CommandParser
 from django.db import models, router
 
-from shared_core.management.base import TerminalCommand, check_alias, wrong_usage
+from shared_core.management.base import TerminalCommand, check_alias, usage_error
 from shared_core.models.purging import Batch, expired, moment_of, purge_batches
 from shared_core.models.relations import hierarchy_of, is_soft_deletable, owner_of
-from shared_core.terminal import INTERRUPTED, Bar, Progress, interruption
+from shared_core.terminal import EXIT_INTERRUPTED, Progress, ProgressBar, interrupt_event
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -63,7 +63,7 @@ line, 130 where it was stopped; to run it again goes on.
         using: str = options["database"]
         check_alias(using)
         if options["batch_size"] < 1:
-            raise wrong_usage(f"--batch-size {options['batch_size']}: a number of rows from 1, as 1000.")
+            raise usage_error(f"--batch-size {options['batch_size']}: a number of rows from 1, as 1000.")
         moment = parse_moment(options["older_than"])
         chosen = choose_models(options["model"], using)
         if options["dry_run"]:
@@ -84,30 +84,32 @@ line, 130 where it was stopped; to run it again goes on.
     def _purge(self, chosen: list[type[models.Model]], moment: dt.datetime, batch_size: int, using: str) -> None:
         """Purge one model after the other, until all are done or the command is interrupted."""
         total = 0
-        with interruption() as stop:
+        with interrupt_event() as stop:
             for model in chosen:
                 count = expired(model, moment, using).count() if self.terminal else 0
-                bar = self.bar(Progress(model._meta.label, count))
+                progress_bar = self.progress_bar(Progress(model._meta.label, count))
                 with closing(purge_batches(model, older_than=moment, batch_size=batch_size, using=using)) as batches:
-                    total += self._follow(model._meta.label, batches, bar, stop)
+                    total += self._run_batches(model._meta.label, batches, progress_bar, stop)
                 if stop.is_set():
                     self.stderr.write(f"Stopped with {total:,} purged: run it again to go on.")
-                    sys.exit(INTERRUPTED)
+                    sys.exit(EXIT_INTERRUPTED)
         self.stdout.write(f"total: {total:,} purged")
 
-    def _follow(self, label: str, batches: Iterator[Batch], bar: Bar | None, stop: threading.Event) -> int:
+    def _run_batches(
+        self, label: str, batches: Iterator[Batch], progress_bar: ProgressBar | None, stop: threading.Event
+    ) -> int:
         """Let the batches of one model run, show how it goes, and return the number of rows purged."""
         purged = skipped = 0
         try:
             while not stop.is_set() and (batch := next(batches, None)):
                 purged, skipped = purged + batch.purged, skipped + batch.skipped
-                if bar:
-                    bar.advance(batch.candidates)
+                if progress_bar:
+                    progress_bar.advance(batch.candidates)
         except KeyboardInterrupt:  # the second Ctrl-C
             stop.set()
         finally:
-            if bar:
-                bar.clear()
+            if progress_bar:
+                progress_bar.clear()
         kept = f", {skipped:,} skipped: what refers to them must stay" if skipped else ""
         self.stdout.write(f"{label}: {purged:,} purged{kept}")
         self.stdout.flush()  # the next one may take long
@@ -122,11 +124,11 @@ def parse_moment(text: str) -> dt.datetime:
     """
     match = re.fullmatch(r"([0-9]+)([smhdw])", text)
     if match is None:
-        raise wrong_usage(f"--older-than {text}: a number and s, m, h, d or w, as 90d, 12h or 2w.")
+        raise usage_error(f"--older-than {text}: a number and s, m, h, d or w, as 90d, 12h or 2w.")
     try:
         return moment_of(dt.timedelta(**{_UNITS[match[2]]: int(match[1])}))
     except OverflowError:
-        raise wrong_usage(f"--older-than {text}: longer ago than the calendar reaches; 90d, say.") from None
+        raise usage_error(f"--older-than {text}: longer ago than the calendar reaches; 90d, say.") from None
 
 
 def choose_models(labels: list[str] | None, using: str) -> list[type[models.Model]]:
@@ -145,16 +147,16 @@ def choose_models(labels: list[str] | None, using: str) -> list[type[models.Mode
             and router.allow_migrate_model(using, model)
         ]
     else:
-        chosen = list(dict.fromkeys(map(_model, labels)))
+        chosen = list(dict.fromkeys(map(_model_of, labels)))
     # A child that is gone by itself no longer keeps its parent, as one that refers by PROTECT would.
     return sorted(chosen, key=lambda model: (hierarchy_of(model).rank, model._meta.label), reverse=True)
 
 
-def _model(label: str) -> type[models.Model]:
+def _model_of(label: str) -> type[models.Model]:
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
-        raise wrong_usage(f"--model {label}: {error} Write app.Model, as tickets.Ticket.") from None
+        raise usage_error(f"--model {label}: {error} Write app.Model, as tickets.Ticket.") from None
     if not is_soft_deletable(model):
-        raise wrong_usage(f"--model {label}: it does not derive from SoftDeleteModel: nothing of it was soft-deleted.")
+        raise usage_error(f"--model {label}: it does not derive from SoftDeleteModel: nothing of it was soft-deleted.")
     return model

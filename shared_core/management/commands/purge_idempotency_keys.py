@@ -1,4 +1,4 @@
-"""How are first answers forgotten that nobody will ask for again?"""
+"""``manage.py purge_idempotency_keys``: delete the responses that ``@idempotent`` stored long ago."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import router
 
 from shared_core.management.base import TerminalCommand
 from shared_core.management.commands.purge_deleted import parse_moment
-from shared_core.terminal import INTERRUPTED, Progress, interruption
+from shared_core.terminal import EXIT_INTERRUPTED, Progress, interrupt_event
 
 _BATCH = 1000  # rows a statement
 
@@ -46,21 +46,21 @@ line, 130 where it was stopped; to run it again goes on.
         rows = model._default_manager.using(router.db_for_write(model))
         expired = rows.filter(created_at__lt=parse_moment(options["older_than"]))
         keys = expired.order_by("created_at").values_list("pk", flat=True)[:_BATCH]
-        bar = self.bar(Progress("answers", expired.count() if self.terminal else 0))
+        progress_bar = self.progress_bar(Progress("answers", expired.count() if self.terminal else 0))
         total = 0
-        with interruption() as stop:
+        with interrupt_event() as stop:
             try:
                 while not stop.is_set() and (batch := list(keys.all())):
                     deleted, _ = rows.filter(pk__in=batch).delete()
                     total += deleted
-                    if bar:
-                        bar.advance(deleted)
+                    if progress_bar:
+                        progress_bar.advance(deleted)
             except KeyboardInterrupt:  # the second Ctrl-C
                 stop.set()
             finally:
-                if bar:
-                    bar.clear()
+                if progress_bar:
+                    progress_bar.clear()
         if stop.is_set():
             self.stderr.write(f"Stopped with {total:,} deleted: run it again to go on.")
-            sys.exit(INTERRUPTED)
+            sys.exit(EXIT_INTERRUPTED)
         self.stdout.write(f"{total:,} deleted")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.db import connections
 
 from shared_core.databases.sessions import is_setting
-from shared_core.management.base import TerminalCommand, check_alias, wrong_usage
+from shared_core.management.base import TerminalCommand, check_alias, usage_error
 
 _EXAMPLE = "statement_timeout=30s idle_in_transaction_session_timeout=60s"
 
@@ -52,12 +52,12 @@ Exit status: 0 when it is printed, 2 for a mistake in the command line.
         check_alias(using)
         database = connections[using].settings_dict
         if connections[using].vendor != "postgresql" or not (database["USER"] and database["NAME"]):
-            raise wrong_usage(f"--database {using} names no role and database of PostgreSQL.")
+            raise usage_error(f"--database {using} names no role and database of PostgreSQL.")
         statements = []
         for text in options["pairs"]:
             name, equals, value = text.partition("=")
             if not (equals and value and is_setting(name)):
-                raise wrong_usage(f"{text!r} is no setting: write {_EXAMPLE}.")
+                raise usage_error(f"{text!r} is no setting: write {_EXAMPLE}.")
             role, where = _quoted(database["USER"], '"'), _quoted(database["NAME"], '"')
             statements.append(f"ALTER ROLE {role} IN DATABASE {where} SET {name} = {_value(name, value)};")
         self.stdout.write("\n".join(statements))
