@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from django.apps import AppConfig
 
-from shared_core import checks, commands
+from shared_core import checks, commands, conf
 
 
 class SharedCoreConfig(AppConfig):
@@ -16,7 +16,8 @@ class SharedCoreConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks; give commands a context of their own, and Celery's tasks that of who sent them."""
         checks.register()
-        commands.bind_ids_to_commands()
+        if conf.is_on("SHARED_CORE_COMMAND_IDS"):
+            commands.bind_ids_to_commands()
         if find_spec("celery"):
             from shared_core import celery  # noqa: PLC0415  # an extra
 

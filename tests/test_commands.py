@@ -1,5 +1,7 @@
 import logging
 import re
+import subprocess
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -99,3 +101,16 @@ def test_they_are_bound_once_however_often_the_app_is_made_ready():
     assert re.fullmatch("[0-9a-f]{32}", command.bound["request_id"])
     assert BaseCommand.execute.__wrapped__.__module__ == "django.core.management.base"
     assert not hasattr(BaseCommand.execute.__wrapped__, "__wrapped__")
+
+
+@pytest.mark.parametrize(("written", "is_replaced"), [("", True), ("SHARED_CORE_COMMAND_IDS=False", False)])
+def test_the_setting_leaves_the_class_of_commands_as_django_has_it(written, is_replaced):
+    code = (
+        "import django; from django.conf import settings\n"
+        "from django.core.management.base import BaseCommand\n"
+        f"before = BaseCommand.execute; settings.configure(INSTALLED_APPS=['shared_core'], {written})\n"
+        "django.setup(); print(BaseCommand.execute is not before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == f"{is_replaced}\n"

@@ -23,7 +23,8 @@ def check_admin(**_: object) -> Iterator[CheckMessage]:
     from shared_core.models import SoftDeleteManager  # noqa: PLC0415  # needs the apps
 
     for site in all_sites:
-        for model, shown in site._registry.items():
+        for model in filter(site.is_registered, apps.get_models()):
+            shown = site.get_model_admin(model)
             if isinstance(shown, SoftDeleteAdmin):
                 continue
             is_djangos = type(shown).get_queryset is ModelAdmin.get_queryset
