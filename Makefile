@@ -25,9 +25,10 @@ quick: venv ## what is not marked slow, for while you work
 	@.venv/bin/python -m pytest -m "not slow" $(or $(ARGS),$(IN_PARALLEL))
 
 # What says little of versions, and takes half the time.
-NO_VERSIONS = journeys stack test_databases doctor scaffold architecture through_pooler first_service faq \
-              testing_docs packaging figures
-LONGEST = $(NO_VERSIONS:%=--ignore=tests/test_%.py) --ignore=tests/logs/test_hostile.py --ignore=tests/logs/test_queue.py \
+NO_VERSIONS = test_journeys.py test_stack.py test_scaffold.py test_architecture.py test_packaging.py doctor \
+              testing/test_databases.py testing/test_pooler.py \
+              $(patsubst %,docs/test_%.py,first_service faq testing figures)
+LONGEST = $(NO_VERSIONS:%=--ignore=tests/%) --ignore=tests/logs/test_hostile.py --ignore=tests/logs/test_queue.py \
           --ignore=tests/clients/test_storm.py --ignore=tests/upgrades \
           --ignore=tests/chaos --ignore=tests/security/test_regular_expressions.py \
           --ignore=tests/models/test_old_statistics.py --ignore=tests/models/test_typing.py \

@@ -1,7 +1,7 @@
 """What a pooler in transaction mode does to Django's own settings, and not to ours: each trap, then the way out.
 
 Those of migrations are in test_migrating.py, of restarts in test_restarts.py, of test databases in
-tests/test_test_databases.py.
+tests/testing/test_databases.py.
 """
 
 import contextlib

@@ -13,7 +13,7 @@ from tests.services.generated import database, database_environment
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[1] / "docs" / "first-service.md"
+PAGE = Path(__file__).parents[2] / "docs" / "first-service.md"
 # A file's text stands in a block that begins with its name.
 FILE = re.compile(r"# (src/\S+?\.py)")
 # For all of the page: a new service, its tests, a model and its migration, a line in the log.

@@ -9,7 +9,7 @@ from tests.services.generated import Generated, database, other_service
 
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parents[1] / "docs" / "testing.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
 FILES = dict(re.findall(r"^```python\n# (src/\S+\.py)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 SHOW = 'return {"id": row.pk, '
 

@@ -19,7 +19,7 @@ from shared_core.logs import __main__ as logs
 from shared_core.management.base import TerminalCommand
 from tests.terminal import Terminal, on_a_terminal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMANDS = ["migrate", "purge_deleted", "purge_idempotency_keys", "role_settings"]
 PROGRAMS = {"startservice": scaffold, "doctor": doctor, "logs": logs}
 PARSERS = {

@@ -33,7 +33,7 @@ from shared_core.models import BaseModel
 from shared_core.service_settings import accepted_tokens
 from shared_core.testing import FakeService
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 FIRST, SETTINGS, BY_HAND, META, ADMIN, CALL, FAKE, ACCEPTED, IDEMPOTENT, READY = PYTHON
@@ -248,7 +248,7 @@ def test_a_check_of_ones_own_is_asked():
     before = dict(registered)
     try:
         run(READY, readiness_check=readiness_check, search=Search())
-        assert set(registered["search"].begin().wait().failed) == {"search"}
+        assert set(registered["search"].start().wait().failed) == {"search"}
     finally:
         registered.clear()
         registered.update(before)

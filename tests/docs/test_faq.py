@@ -50,7 +50,7 @@ from tests.services.generated import Generated, database, other_service
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "docs" / "faq.md", ROOT / "docs" / "upgrading.md")
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 

@@ -31,7 +31,7 @@ def test_the_right_number_passes_and_the_queries_can_be_read(books):
 
     assert queries[0].sql.startswith("SELECT")
     assert "is_deleted" in queries[0].statement
-    assert re.fullmatch(r"tests/test_query_counts\.py:\d+ in titles", queries[0].place)
+    assert re.fullmatch(r"tests/testing/test_queries\.py:\d+ in titles", queries[0].place)
 
 
 def test_a_failure_shows_the_queries_and_who_made_them(books):
@@ -40,7 +40,7 @@ def test_a_failure_shows_the_queries_and_who_made_them(books):
     first, *lines = str(failure.value).splitlines()
 
     assert first == "4 queries, not 1:"
-    assert lines[0].startswith("  1  tests/test_query_counts.py:")
+    assert lines[0].startswith("  1  tests/testing/test_queries.py:")
     assert lines[0].endswith("in authors_one_by_one")
     assert lines[1].startswith('     SELECT … FROM "library_book" WHERE')
     assert lines[2].endswith("in authors_one_by_one, 3 times with other values")

@@ -12,7 +12,7 @@ from tests.databases.test_traps import execute
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[1] / "docs" / "running.md"
+PAGE = Path(__file__).parents[2] / "docs" / "running.md"
 TOKEN = "ticket-token-0123456789"
 
 
@@ -88,9 +88,9 @@ def test_tenants_of_one_service_are_told_apart_by_host(page, settings):
 
 
 def test_a_check_is_asked(page, tmp_path):
-    assert registered["storage"].begin().wait().failed == {}
+    assert registered["storage"].start().wait().failed == {}
     page["STORAGE"] = tmp_path / "gone"
-    assert set(registered["storage"].begin().wait().failed) == {"storage"}
+    assert set(registered["storage"].start().wait().failed) == {"storage"}
 
 
 def test_a_token_is_signed(page, settings):
