@@ -74,7 +74,7 @@ MEANING = {
     "hung up": (http.client.RemoteDisconnected("without response"), ServiceConnectionError, True, False, DOWN),
     "no HTTP": (http.client.BadStatusLine("SSH-2.0"), ServiceConnectionError, True, False, DOWN),
     "a line too long": (http.client.LineTooLong("header line"), ServiceConnectionError, True, False, UP),
-    "broken off": (errors.IncompleteRead(1, 2), ServiceConnectionError, True, False, DOWN),
+    "broken off in the body": (errors.IncompleteRead(1, 2), ServiceConnectionError, True, False, UP),
     "a head that is refused": (HeadError("two lengths"), InvalidResponse, False, False, UP),
     "a broken coding": (errors.DecodeError("incorrect header check"), InvalidResponse, False, False, UP),
 }
