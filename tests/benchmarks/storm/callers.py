@@ -1,17 +1,37 @@
-"""When is a call made, repeated, and given up? As `shared_core.clients.call` has it, with its own rules."""
+"""Callers: `CallCore` decides about each call, and the simulation's events take the place of sockets and sleep."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-from shared_core.clients.circuits import Circuit, CircuitBreaker, Permit, RetryBudget, RetryBudgetState, ServiceHealth
-from shared_core.clients.retry import RetryPolicy, backoff
+import requests
+
+from shared_core.clients import ServiceError
+from shared_core.clients.arguments import Timeout
+from shared_core.clients.call import Call as ClientCall
+from shared_core.clients.circuits import Circuit, CircuitBreaker, RetryBudget, RetryBudgetState
+from shared_core.clients.config import ClientConfig
+from shared_core.clients.core import CallCore, Event, Send, Wait
+from shared_core.clients.failures import Failure
+from shared_core.clients.limits import Limit
+from shared_core.clients.retry import RetryPolicy
+from shared_core.clients.transport import failure_of
+from shared_core.clients.wire import NotConnectedError
+from shared_core.origins import origin_of
 from tests.benchmarks.storm.servers import Events, Exchange, Outcome
 
 TIMEOUT, DEADLINE = 5.0, 15.0  # seconds, an attempt and in all
-_TOO_LITTLE = 0.005
 
-type Send = Callable[[Exchange], None]
+type SendExchange = Callable[[Exchange], None]
+
+_REQUEST = requests.Request("GET", "http://storm.internal:8000/x").prepare()
+_ORIGIN = origin_of(str(_REQUEST.url))
+_EXCEPTIONS: dict[Outcome, Exception] = {
+    Outcome.REFUSED: NotConnectedError(),
+    Outcome.BROKEN: ConnectionResetError("the connection broke"),
+    Outcome.TIMED_OUT: TimeoutError("timed out"),
+}
+_EXCEPTIONS[Outcome.REFUSED].__cause__ = ConnectionRefusedError("connection refused")
 
 
 @dataclass(frozen=True)
@@ -33,83 +53,90 @@ OURS = replace(ALONE, name="ours", says_how_long=True)
 RULES = (ONCE, NAIVE, ALONE, OURS)
 
 
-class Known:
-    """What a process knows of an origin."""
+class Process:
+    """A process that calls an origin: its circuit and its retry budget, and calls that are ready to run."""
 
-    __slots__ = ("circuit", "purse")
+    __slots__ = ("_call",)
 
     def __init__(self, rule: Rule) -> None:
-        self.circuit = Circuit(rule.breaker) if rule.breaker else None
-        self.purse = RetryBudgetState(rule.budget) if rule.budget else None
+        config = ClientConfig(timeout=Timeout.of(TIMEOUT), policy=rule.policy, deadline=DEADLINE)
+        self._call = ClientCall(
+            config=config,
+            options=config.options(),
+            request=_REQUEST,
+            origin=_ORIGIN,
+            service="storm",
+            seconds=rule.deadline,
+            is_imposed=False,
+            is_repeatable=True,
+            rewind=_rewind,
+            token=None,
+            token_header="Authorization",
+            circuit=Circuit(rule.breaker) if rule.breaker else None,
+            budget=RetryBudgetState(rule.budget) if rule.budget else None,
+        )
+
+    def call(
+        self, events: Events, *, send: SendExchange, ended: Callable[[bool], None], chance: Callable[[], float]
+    ) -> None:
+        """Make a call; ``ended`` is told whether it was answered."""
+        _Driver(self._call, events, send=send, ended=ended, chance=chance)
 
 
-class Call:
-    """One call, from its start to its end."""
+class _Driver:
+    """Does what the core asks for, as events."""
 
-    __slots__ = ("_chance", "_ended", "_ends", "_events", "_known", "_lease", "_retries", "_rule", "_send", "_verdict")
+    __slots__ = ("_ended", "_events", "_limit", "_send", "_steps")
 
     def __init__(
         self,
-        rule: Rule,
-        known: Known,
+        call: ClientCall,
         events: Events,
         *,
-        send: Send,
+        send: SendExchange,
         ended: Callable[[bool], None],
         chance: Callable[[], float],
     ) -> None:
-        """Make it; ``ended`` is told whether it was answered."""
-        self._rule, self._known, self._events, self._send = rule, known, events, send
-        self._ended, self._chance = ended, chance
-        self._ends = events.now + rule.deadline
-        self._retries = 0
-        self._lease: Permit | None = None
-        self._verdict = ServiceHealth.UNKNOWN
+        self._events, self._send, self._ended = events, send, ended
+        self._steps = CallCore(call, now=events.now, chance=chance).run(_read)
+        self._go_on(None)
 
-    def start(self) -> None:
-        """Send the request, unless the circuit is open."""
-        if self._known.circuit is not None:
-            lease = self._known.circuit.acquire(self._events.now)
-            if not isinstance(lease, Permit):
-                self._ended(False)
-                return
-            self._lease = lease
-        if self._known.purse is not None:
-            self._known.purse.earn()
-        self._attempt()
+    def _go_on(self, event: Event | None) -> None:
+        try:
+            action = next(self._steps) if event is None else self._steps.send(event)
+        except StopIteration:
+            self._ended(True)
+        except ServiceError:
+            self._ended(False)
+        else:
+            if isinstance(action, Wait):
+                self._events.after(action.seconds, lambda: self._go_on(Event(self._events.now)))
+            elif isinstance(action, Send):
+                self._exchange(action)
 
-    def _attempt(self) -> None:
-        left = self._ends - self._events.now
-        if left <= _TOO_LITTLE:
-            self._end(answered=False)
-            return
+    def _exchange(self, action: Send) -> None:
+        self._limit = Limit(action.timeout, action.seconds, self._now)
         exchange = Exchange(self._met)
-        self._events.after(min(TIMEOUT, left), lambda: exchange.ends(Outcome.TIMED_OUT))
+        self._events.after(self._limit.left(), lambda: exchange.ends(Outcome.TIMED_OUT))
         self._send(exchange)
 
     def _met(self, outcome: Outcome) -> None:
-        if outcome is Outcome.ANSWERED:
-            self._verdict = ServiceHealth.UP
-            self._end(answered=True)
-            return
-        self._verdict = ServiceHealth.DOWN  # the first attempt is never one that the deadline cuts short
-        wait = self._wait()
-        if wait is None:
-            self._end(answered=False)
-        else:
-            self._retries += 1
-            self._events.after(wait, self._attempt)
+        self._go_on(Event(self._events.now, self._outcome_of(outcome)))
 
-    def _wait(self) -> float | None:
-        policy = self._rule.policy
-        if self._retries >= policy.retries or (self._lease is not None and self._lease.is_probe):
-            return None
-        wait = backoff(policy, self._retries + 1, self._chance)
-        if wait >= self._ends - self._events.now:
-            return None
-        return wait if self._known.purse is None or self._known.purse.spend() else None
+    def _outcome_of(self, outcome: Outcome) -> requests.Response | Failure:
+        if outcome is not Outcome.ANSWERED:
+            return failure_of(_EXCEPTIONS[outcome], self._limit)
+        response = requests.Response()
+        response.status_code = 200
+        return response
 
-    def _end(self, *, answered: bool) -> None:
-        if self._lease is not None and self._known.circuit is not None:
-            self._known.circuit.release(self._lease, self._verdict, self._events.now)
-        self._ended(answered)
+    def _now(self) -> float:
+        return self._events.now
+
+
+def _rewind() -> None:
+    """Nothing: there is no body."""
+
+
+def _read(_: requests.Response) -> None:
+    """Nothing: the answer is not looked at."""

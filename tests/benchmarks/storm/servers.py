@@ -6,7 +6,6 @@ import random
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from math import inf, nextafter
 
 SKIP = 0.002  # seconds, to see that a caller has hung up
 
@@ -31,10 +30,6 @@ class Events:
     def after(self, seconds: float, happens: Callable[[], None]) -> None:
         """Let it happen so many seconds from now."""
         heapq.heappush(self._coming, (self.now + seconds, next(self._number), happens))
-
-    def next(self) -> float:
-        """Return a moment right after what comes next."""
-        return nextafter(self._coming[0][0], inf)
 
     def run(self, until: float) -> None:
         """Let all happen that comes before then."""
@@ -86,7 +81,7 @@ class Server:
         self._events, self._chance, self._skips = events, chance, skips
         self._free, self._workers, self._busy, self._room = workers, workers, busy, queue
         self._queue: deque[Exchange] = deque()
-        self._served: set[Exchange] = set()
+        self._served: dict[Exchange, None] = {}  # in order: a set's would differ with each run
         self.slowness = 1.0  # times as long as it takes in good times
         self.is_up = True
         self.seen = 0  # requests, those that were refused included
@@ -113,7 +108,7 @@ class Server:
 
     def _serve(self, request: Exchange) -> None:
         self._free -= 1
-        self._served.add(request)
+        self._served[request] = None
         if self._skips and not request.is_waited_for:
             takes = SKIP
         else:
@@ -123,7 +118,7 @@ class Server:
     def _answer(self, request: Exchange) -> None:
         if request not in self._served:  # it failed meanwhile
             return
-        self._served.remove(request)
+        del self._served[request]
         self._free += 1
         self.wasted += not request.ends(Outcome.ANSWERED)
         if self._queue:

@@ -1,10 +1,11 @@
-"""What happens to the servers, and what comes of it, second by second?"""
+"""What happens to the servers, and the figures of each second."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.benchmarks.storm.callers import Call, Known, Rule
+from shared_core.clients.report import logger as http_logger
+from tests.benchmarks.storm.callers import Process, Rule
 from tests.benchmarks.storm.servers import Events, Exchange, Server
 
 BROWN_OUT, WELL_AGAIN, OUTAGE, BACK, END = 60, 120, 180, 240, 360  # seconds
@@ -62,13 +63,21 @@ class Told:
 
 def tell(rule: Rule, shape: Shape, *, seed: int = 1) -> Told:
     """Let it happen, and return what came of it; the same for the same seed."""
+    http_logger.disabled = True  # a million warnings, which nobody reads
+    try:
+        return _tell(rule, shape, seed)
+    finally:
+        http_logger.disabled = False
+
+
+def _tell(rule: Rule, shape: Shape, seed: int) -> Told:
     chance, events = random.Random(seed), Events()
     servers = [
         Server(events, chance, workers=WORKERS, busy=BUSY, queue=QUEUE, skips=rule.says_how_long)
         for _ in range(shape.servers)
     ]
     told = Told(shape, rule.name)
-    known: dict[tuple[int, int], Known] = {}
+    processes: dict[tuple[int, int], Process] = {}
     demand = CALLS * shape.servers
 
     def call() -> None:
@@ -86,8 +95,8 @@ def tell(rule: Rule, shape: Shape, *, seed: int = 1) -> Told:
             told.good[int(events.now)] += answered
 
         key = (chance.randrange(shape.processes), origin)
-        what_is_known = known.get(key) or known.setdefault(key, Known(rule))
-        Call(rule, what_is_known, events, send=send, ended=ended, chance=chance.random).start()
+        process = processes.get(key) or processes.setdefault(key, Process(rule))
+        process.call(events, send=send, ended=ended, chance=chance.random)
 
     events.after(0.0, call)
     for until, slowness, is_up in _weather():
