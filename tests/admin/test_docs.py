@@ -1,19 +1,20 @@
 """What docs/admin.md shows, executed in a service of its own."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import block
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-REGISTERED, MODEL, SETTINGS = re.findall(
-    r"^```python\n(.*?)^```", (ROOT / "docs/admin.md").read_text(), re.MULTILINE | re.DOTALL
-)
+PAGE = (ROOT / "docs/admin.md").read_text()
+REGISTERED, MODEL = block(PAGE, "@admin.register"), block(PAGE, "class Ticket(BaseModel)")
+SETTINGS = block(PAGE, "get_service_settings(")
 PROGRAM = """
 import django; django.setup()
 from django.contrib import admin

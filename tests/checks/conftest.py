@@ -8,7 +8,7 @@ from weakref import WeakSet
 import pytest
 from django.contrib.admin import sites
 
-from tests.databases.conftest import alias, stack
+from tests.stack.fixtures import alias, stack
 
 __all__ = ["alias", "check", "stack"]
 

@@ -26,7 +26,7 @@ from shared_core.clients import (
     TooManyRedirects,
     UnsafeURL,
 )
-from tests.clients.conftest import CERTIFICATE
+from tests.clients.fixtures import CERTIFICATE
 from tests.clients.server import (
     answer,
     answer_json,

@@ -19,7 +19,7 @@ import urllib3.util.retry
 from requests.adapters import HTTPAdapter
 
 from shared_core.clients import HTTPClient
-from tests.clients.conftest import FakeTime
+from tests.clients.fixtures import FakeTime
 from tests.clients.server import answer, broken_off, dripping, hang_up, redirect
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared_core.clients import HTTPClient
-from tests.clients.conftest import CERTIFICATE
+from tests.clients.fixtures import CERTIFICATE
 from tests.clients.server import answer
 from tests.stack.servers import free_port
 

@@ -12,7 +12,7 @@ from shared_core.clients import (
     ServiceConnectTimeout,
 )
 from shared_core.clients.retry import backoff, retry_after, rewinder
-from tests.clients.conftest import EPOCH
+from tests.clients.fixtures import EPOCH
 from tests.clients.server import answer, answer_json, broken_off, hang_up, raw
 
 

@@ -21,7 +21,7 @@ from shared_core.clients import (
     ServiceConnectTimeout,
     ServiceTimeout,
 )
-from tests.clients.conftest import CERTIFICATE
+from tests.clients.fixtures import CERTIFICATE
 from tests.clients.server import answer, broken_off, dripping, late, never_reading, raw, redirect, silent, slow_chunks
 
 pytestmark = pytest.mark.slow

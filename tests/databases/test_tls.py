@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 
 from shared_core.databases import get_database_config
-from tests.clients.conftest import CERTIFICATE
+from tests.clients.fixtures import CERTIFICATE
 from tests.databases.test_traps import execute
 from tests.stack import servers
 from tests.stack.process import Process

@@ -42,7 +42,7 @@ from shared_core.logging_config import get_logging_config
 from shared_core.logs import parse_line
 from shared_core.models import ActiveParentConstraint, BaseModel, UniqueActiveConstraint, post_soft_delete, uuid7
 from shared_core.testing import FakeService
-from tests.clients.conftest import Recorder
+from tests.clients.fixtures import Recorder
 from tests.clients.server import Server, dripping, hang_up
 from tests.library import models as library
 from tests.library.models import Account, Author, Book, Chapter, Loan, Stamp

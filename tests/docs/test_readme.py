@@ -32,12 +32,10 @@ from shared_core.logs import parse_line
 from shared_core.models import BaseModel
 from shared_core.service_settings import accepted_tokens
 from shared_core.testing import FakeService
+from tests.docs.blocks import block
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-FIRST, SETTINGS, BY_HAND, META, ADMIN, CALL, FAKE, ACCEPTED, IDEMPOTENT, READY = PYTHON
-IN, HEALTHCHECK = re.findall(r"^```dockerfile\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^    ((?:make|python -m) .*)$", README, re.MULTILINE)
 TOKEN = "ticket-token-0123456789"
 MODULE = {"__name__": "tests.library.readme", **{name: getattr(shared_core.models, name) for name in ("active",)}}
@@ -70,7 +68,9 @@ def users(settings):
 
 @isolate_apps("tests.library")
 def test_the_first_example_does_what_its_comments_say(db, users):
-    classes, delete, restore, ask = re.split(r"^(?=ticket\.|user = )", FIRST, flags=re.MULTILINE)
+    classes, delete, restore, ask = re.split(
+        r"^(?=ticket\.|user = )", block(README, "class Ticket(BaseModel)"), flags=re.MULTILINE
+    )
     page = run(classes)
 
     class Comment(BaseModel):
@@ -122,7 +122,7 @@ def test_a_services_settings_are_what_it_needs(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
 
-    whole, parts = run(SETTINGS), run(BY_HAND)
+    whole, parts = run(block(README, "get_service_settings(")), run(block(README, "get_database_config()"))
 
     assert {"shared_core", "apps.tickets"} <= set(whole["INSTALLED_APPS"])
     assert whole["USER_SERVICE_URL"] == "http://user:8000"
@@ -135,7 +135,7 @@ def test_a_services_settings_are_what_it_needs(monkeypatch):
 @isolate_apps("tests.library")
 @pytest.mark.django_db(transaction=True)
 def test_constraints_and_counts_hold():
-    meta, count = re.split(r"\n\n\n(?=Team)", META)
+    meta, count = re.split(r"\n\n\n(?=Team)", block(README, "class Meta("))
     fields = "team = models.ForeignKey(Team, models.CASCADE, related_name='users')\nemail = models.EmailField()"
     names = {name: getattr(shared_core.models, name) for name in shared_core.models.__all__}
     page = run("class Team(BaseModel): ...", **names)
@@ -168,7 +168,7 @@ def test_the_admin_takes_the_model():
         class Meta:
             app_label = "library"
 
-    page = run(ADMIN, admin=admin, Ticket=Ticket, SoftDeleteAdmin=SoftDeleteAdmin)
+    page = run(block(README, "SoftDeleteAdmin"), admin=admin, Ticket=Ticket, SoftDeleteAdmin=SoftDeleteAdmin)
     try:
         assert isinstance(admin.site._registry[Ticket], page["TicketAdmin"])
     finally:
@@ -184,8 +184,10 @@ def test_a_call_ends_in_one_of_three_ways(users, status, taken):
 
     route = users.on("GET", "/api/v1/users/42")
     route.fail("timeout") if status is None else route.reply(status, json={"id": "42"})
-    code = CALL.replace("...  # the service answered", "user = 'not found'  # ").replace(
-        "...  # refused", "user = 'trouble'  # "
+    code = (
+        block(README, "except NotFound")
+        .replace("...  # the service answered", "user = 'not found'  # ")
+        .replace("...  # refused", "user = 'trouble'  # ")
     )
     page = run(code, UserClient=UserClient, NotFound=NotFound, ServiceError=ServiceError, user_id="42")
 
@@ -198,7 +200,7 @@ def test_a_fake_service_stands_behind_every_client(settings):
     class UserClient(ServiceClient):
         service = "user"
 
-    code = f"{FAKE}    user = UserClient(token=False).get_json('/api/v1/users/42')\n"
+    code = f"{block(README, 'FakeService("user")')}    user = UserClient(token=False).get_json('/api/v1/users/42')\n"
     page = run(code, FakeService=FakeService, UserClient=UserClient)
 
     assert page["user"] == {"id": "42"}
@@ -208,7 +210,9 @@ def test_a_fake_service_stands_behind_every_client(settings):
 def test_who_is_not_named_is_not_let_in(monkeypatch, settings):
     monkeypatch.setenv("ENVIRONMENT", "test")  # where tokens may be as plain as these
     monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"ticket={TOKEN},mailer=mailer-token-0123456789")
-    code = ACCEPTED.replace("def users(request): ...", "def users(request): return answer(request.service)")
+    code = block(README, "accepted_tokens()").replace(
+        "def users(request): ...", "def users(request): return answer(request.service)"
+    )
     names = {"accepted_tokens": accepted_tokens, "service_auth_required": service_auth_required}
     page = run(code, answer=HttpResponse, **names)
     settings.SERVICE_ACCEPTED_TOKENS = page["SERVICE_ACCEPTED_TOKENS"]
@@ -226,7 +230,9 @@ def test_who_is_not_named_is_not_let_in(monkeypatch, settings):
 def test_what_is_asked_twice_is_done_once(settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
     done = []
-    code = IDEMPOTENT.replace("def notify(request): ...", "def notify(request): return answer(request)")
+    code = block(README, "@idempotent").replace(
+        "def notify(request): ...", "def notify(request): return answer(request)"
+    )
     page = run(
         code,
         service_auth_required=service_auth_required,
@@ -247,7 +253,7 @@ def test_a_check_of_ones_own_is_asked():
 
     before = dict(registered)
     try:
-        run(READY, readiness_check=readiness_check, search=Search())
+        run(block(README, "@readiness_check"), readiness_check=readiness_check, search=Search())
         assert set(registered["search"].start().wait().failed) == {"search"}
     finally:
         registered.clear()
@@ -275,7 +281,9 @@ def answering(status):
 
 @pytest.mark.parametrize(("status", "is_healthy"), [(200, True), (503, False)])
 def test_the_containers_health_check_asks(status, is_healthy):
-    program, flag, code = json.loads(HEALTHCHECK.replace("\\\n", "").partition("CMD ")[2])
+    program, flag, code = json.loads(
+        block(README, "HEALTHCHECK", "dockerfile").replace("\\\n", "").partition("CMD ")[2]
+    )
     assert (program, flag) == ("python", "-c")
     with answering(status) as port:
         done = subprocess.run([sys.executable, "-c", code.replace("8000", str(port))], check=False, timeout=30)
@@ -284,7 +292,9 @@ def test_the_containers_health_check_asks(status, is_healthy):
 
 
 def test_an_empty_submodule_ends_the_build_with_what_to_do(tmp_path):
-    command = re.search(r"^RUN (test .*\n.*)$", IN, re.MULTILINE)[1].replace("\\\n", "")
+    command = re.search(r"^RUN (test .*\n.*)$", block(README, "RUN test", "dockerfile"), re.MULTILINE)[1].replace(
+        "\\\n", ""
+    )
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "services/shared is empty. Run: git submodule update --init\n")
 

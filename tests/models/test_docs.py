@@ -17,12 +17,16 @@ from django.utils import timezone
 
 import shared_core.models
 from shared_core.models import BaseModel, active, uuid7
+from tests.docs.blocks import block
 from tests.library.models import Author, Book, Group, Membership, Person
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
-UNIQUE, JOINS, THROUGH, META, PARENT, INDEX, FROM_PLAIN, DEFAULTS, FROM_SAFEDELETE = re.findall(
-    r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
+UNIQUE, JOINS, THROUGH = (block(PAGE, part) for part in ("UniqueActiveConstraint(", "annotate(", "group.members"))
+META, PARENT, INDEX = (
+    block(PAGE, part) for part in ("class Meta(SoftDeleteMeta)", "ActiveParentConstraint(", "ActiveIndex(")
 )
+FROM_PLAIN, DEFAULTS = block(PAGE, "class Ticket(SoftDeleteModel, TimeStampedModel)"), block(PAGE, "SET DEFAULT now()")
+FROM_SAFEDELETE = block(PAGE, "deleted_by_cascade")
 (PURGE,) = re.findall(r"^```\n(manage\.py .*)\n```", PAGE, re.MULTILINE)
 (BY_THROUGH_ROWS,) = re.findall(r"^`(Group\.objects\.prefetch_related.*?)`", PAGE, re.MULTILINE)
 NAMES = {name: getattr(shared_core.models, name) for name in shared_core.models.__all__}

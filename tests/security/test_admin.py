@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tests.admin.conftest import _of_a_site, admin_of
+from tests.admin.fixtures import _of_a_site, admin_of
 from tests.library.models import Author
 
 __all__ = ["_of_a_site", "admin_of"]

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from shared_core.auth.jwts import InvalidTokenError
 from shared_core.clients import ServiceConnectionError
 from tests.auth.test_jwts import CLAIMS, RSA, SECRET, verifier
-from tests.clients.conftest import CERTIFICATE, secure
+from tests.clients.fixtures import CERTIFICATE, secure
 from tests.clients.server import answer, redirect
 
 __all__ = ["secure"]

@@ -16,7 +16,7 @@ from shared_core.clients import ClientCredentials, ServerError, ServiceConnectio
 from shared_core.clients.credentials import grant_of
 from shared_core.clients.retry import retry_after
 from shared_core.clients.tokens import TokenCache
-from tests.clients.conftest import EPOCH
+from tests.clients.fixtures import EPOCH
 from tests.clients.server import answer, raw
 
 DAY = 86_400.0

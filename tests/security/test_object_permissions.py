@@ -20,7 +20,7 @@ from django.urls import path, reverse
 from shared_core.admin import SoftDeleteAdmin, permissions, steps
 from shared_core.models import preview
 from shared_core.models.statements import rows_of
-from tests.admin.conftest import _of_a_site, admin_of
+from tests.admin.fixtures import _of_a_site, admin_of
 from tests.library.models import Account, Author, Book, Chapter, City, Item, Loan, Place, Restaurant, Vase
 
 __all__ = ["_of_a_site", "admin_of"]
