@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -43,6 +45,12 @@ FLOORS = [
 ]
 # Modules of version 0.1 that only warn and name their successor.
 RENAMED = {"log_format": "logs", "log_handlers": "logs", "log_queue": "logs"}
+# Django's and Python's documentation name these, but for the one that ABCMeta gives each class.
+DOCUMENTED = {"_abc_impl", "_base_manager", "_default_manager", "_meta", "_state"}
+OTHER_PACKAGES = {"django", "factory", "http", "requests", "urllib3"}
+# Private parts that the code names as texts, of mixins whose other base is found at run time, or with a name of its own.
+ONLY_IN_TEXTS = {"_acached_user", "_cached_user", "_files", "_from_testcase", "_request"}
+ONLY_IN_TEXTS |= {"_clone_test_db", "_create_test_db", "_destroy_test_db", "_nodb_cursor", "_wrapped"}
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
 
@@ -150,3 +158,35 @@ def test_the_first_floor_can_be_imported_before_the_app_registry_is_ready():
 
 def test_the_pytest_plugin_imports_no_models_before_django_is_up():
     assert fresh("import sys, shared_core.testing.plugin; print('shared_core.models' in sys.modules)") == ["False"]
+
+
+def foreign_names():
+    """Return the private names of other packages that the code asks objects for, or overrides."""
+    trees = {name: ast.parse(path.read_text()) for name, path in modules().items()}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    own = {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    stored = [node for node in attributes if isinstance(node.ctx, ast.Store)]
+    own |= {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}}
+    asked = {node.attr for node in attributes if re.match("_[a-z]", node.attr)} - own
+    return asked | {name for module in trees for name in overridden(module)}
+
+
+def overridden(module):
+    """Return the private names that classes of a module define, and that their bases of other packages have too."""
+    if module.endswith("__main__") or module in RENAMED:
+        return
+    for cls in vars(importlib.import_module(f"shared_core.{module}".rstrip("."))).values():
+        if inspect.isclass(cls) and cls.__module__ == f"shared_core.{module}".rstrip("."):
+            bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] in OTHER_PACKAGES]
+            yield from (name for name in vars(cls) if re.match("_[a-z]", name) and any(name in vars(b) for b in bases))
+
+
+def test_private_parts_of_other_packages_stand_on_their_page():
+    page = (PACKAGE.parent / "docs" / "internals" / "private-parts.md").read_text()
+    listed = set(re.findall(r"\b(_[a-z]\w*)`", page))
+
+    found = foreign_names() - DOCUMENTED
+    assert found - listed == set()
+    assert listed - found == ONLY_IN_TEXTS

@@ -100,9 +100,11 @@ def test_every_page_is_one_click_from_the_readme():
     assert [page.name for page in PAGES[1:] if page.resolve() not in linked and page.parent.name != "internals"] == []
 
 
-def test_every_page_of_internals_is_linked_from_its_own_page():
+def test_every_page_of_internals_is_linked_from_the_page_of_its_part_and_from_contributing():
     for page in (ROOT / "docs" / "internals").glob("*.md"):
-        assert f"internals/{page.name}" in links(ROOT / "docs" / page.name)
+        part = ROOT / "docs" / page.name
+        assert f"docs/internals/{page.name}" in links(ROOT / "CONTRIBUTING.md")
+        assert not part.exists() or f"internals/{page.name}" in links(part)
 
 
 def test_ten_questions_are_answered_where_the_readme_says():
