@@ -48,7 +48,7 @@ RENAMED = {"log_format": "logs", "log_handlers": "logs", "log_queue": "logs"}
 # Django's and Python's documentation name these, but for the one that ABCMeta gives each class.
 DOCUMENTED = {"_abc_impl", "_base_manager", "_default_manager", "_meta", "_state"}
 OTHER_PACKAGES = {"django", "factory", "http", "requests", "urllib3"}
-# Private parts that the code names as texts, of mixins whose other base is found at run time, or with a name of its own.
+# Private parts that the code names as texts, or with a name of its own, or of mixins without their other base.
 ONLY_IN_TEXTS = {"_acached_user", "_cached_user", "_files", "_from_testcase", "_request"}
 ONLY_IN_TEXTS |= {"_clone_test_db", "_create_test_db", "_destroy_test_db", "_nodb_cursor", "_wrapped"}
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
