@@ -20,9 +20,12 @@ def get(name: str, default: Any = None) -> Any:  # Any: a setting is whatever th
     A script that runs without Django settings (``DJANGO_SETTINGS_MODULE`` unset, ``settings.configure()`` not called)
     gets the default for all of them.
     """
-    if not is_configured():
+    try:
+        return getattr(settings, name, default)
+    except ImproperlyConfigured:
+        if is_configured():
+            raise
         return default
-    return getattr(settings, name, default)
 
 
 def is_on(name: str) -> bool:

@@ -210,9 +210,10 @@ class CallCore:
             request.headers[call.token_header] = f"Bearer {token}"
         request.headers.setdefault(REQUEST_DEADLINE, f"{self._left():.3f}")
         hops: list[requests.Response] = []
+        limits = call.options.timeout
         is_same_origin = True
         while True:
-            timeout = replace(call.options.timeout, total=call.options.timeout.total - (self._now - began))
+            timeout = Timeout(limits.connect, limits.read, limits.total - (self._now - began))
             event = yield Send(request, timeout, self._left(), with_certificate=is_same_origin)
             self._now, self._retry_after = event.now, event.retry_after
             outcome: requests.Response | Failure = event.outcome

@@ -92,7 +92,9 @@ def _has_body(response: requests.Response) -> bool:
 
 def _parse(response: requests.Response) -> Any:  # Any: as above
     try:
-        return json.loads(response.content, parse_constant=_refuse)
+        # As `json.loads` does it, which makes a decoder for each text.
+        content = response.content
+        return _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
     except (ValueError, RecursionError) as exc:
         kind = response.headers.get("Content-Type", "no content type")
         raise ValueError(f"{response.status_code} with {kind[:80]!a} that is not JSON") from exc
@@ -101,3 +103,6 @@ def _parse(response: requests.Response) -> Any:  # Any: as above
 def _refuse(name: str) -> None:
     # Python reads NaN and Infinity; RFC 8259 §6 does not permit them.
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
