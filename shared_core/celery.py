@@ -15,6 +15,7 @@ from typing import Any
 from celery import signals
 
 from shared_core import context
+from shared_core.context.propagation import is_request_id, new_request_id, trace_fields
 from shared_core.logs.queue import flush_queues
 from shared_core.logs.redaction import is_secret_key
 from shared_core.logs.values import ValueReader
@@ -77,9 +78,9 @@ def _bindings_in(header: object) -> dict[str, object]:
 def _ids_of_task(bindings: dict[str, object]) -> dict[str, object]:
     """Return the ids of a task that continues what sent it, or of one that nobody's request asked for."""
     given = str(bindings.get("request_id"))
-    request_id = given if "request_id" in bindings and context.is_request_id(given) else context.new_request_id()
+    request_id = given if "request_id" in bindings and is_request_id(given) else new_request_id()
     traceparent = f"00-{bindings.get('trace_id')}-{bindings.get('span_id')}-01"
-    return {"request_id": request_id, **context.trace_fields(traceparent)}
+    return {"request_id": request_id, **trace_fields(traceparent)}
 
 
 def _flush_logs(**_: object) -> None:

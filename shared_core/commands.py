@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from shared_core import context
+from shared_core.context.propagation import new_request_id, trace_fields
 
 # What they run has ids of its own.
 _UNBOUND = {"runserver", "test", "testserver"}
@@ -19,7 +20,7 @@ def _execute_with_ids(self: BaseCommand, *args: Any, **options: Any) -> str | No
     if name in _UNBOUND:
         return _execute(self, *args, **options)
     # One that is called for a request, or by another command, is a part of it.
-    ids = {} if context.request_id() else {"request_id": context.new_request_id(), **context.trace_fields()}
+    ids = {} if context.request_id() else {"request_id": new_request_id(), **trace_fields()}
     with context.bind(**ids, command=name):
         return _execute(self, *args, **options)
 

@@ -1,10 +1,11 @@
-"""A request comes in: its ids are bound, it is served, one access line is written, nothing stays bound."""
+"""Binds the ids of a request while it is served, and writes one access line."""
 
 import asyncio
 import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,7 +17,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.utils.functional import LazyObject, empty
 from django.utils.log import log_response
 
-from shared_core import context
+from shared_core.context.bindings import extended
+from shared_core.context.inbound import Inbound, serving_request
+from shared_core.context.propagation import is_request_id, new_request_id, trace_fields
 from shared_core.health.views import probe_at
 
 logger = logging.getLogger("shared_core.access")
@@ -67,25 +70,25 @@ class RequestContextMiddleware:
         if self._is_async:
             return self._serve_async(request)
         probe = probe_at(request.path_info)
-        served = _Served(request, is_probe=probe is not None)
-        with served.bound():
+        scope = _RequestScope(request, is_probe=probe is not None)
+        with scope.bound():
             if probe is None and _has_hung_up(request):
-                return served.abandon()
+                return scope.abandon()
             response: HttpResponseBase = (probe or self._get_response)(request)
-            return _finish(request, response, served)
+            return _finish(request, response, scope)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         probe = probe_at(request.path_info)
-        served = _Served(request, is_probe=probe is not None)
+        scope = _RequestScope(request, is_probe=probe is not None)
         # A probe waits: in a thread, and not in that of the service's own synchronous code.
         get_response = self._get_response if probe is None else sync_to_async(probe, thread_sensitive=False)
-        with served.bound():
+        with scope.bound():
             try:
                 response: HttpResponseBase = await get_response(request)
             except asyncio.CancelledError:
-                served.end(_ABANDONED)
+                scope.end(_ABANDONED)
                 raise
-            return _finish(request, response, served)
+            return _finish(request, response, scope)
 
 
 def _has_hung_up(request: HttpRequest) -> bool:
@@ -170,21 +173,29 @@ def _watch(connection: BaseDatabaseWrapper, **_: object) -> None:
 connection_created.connect(_watch, dispatch_uid="shared_core.middleware")
 
 
-class _Served:
+class _RequestScope:
     """What is bound while one request is served: the ids that its log lines bear, and what it brought along."""
 
     def __init__(self, request: HttpRequest, *, is_probe: bool) -> None:
         given = request.META.get
         request_id = given("HTTP_X_REQUEST_ID", "")
-        self.request_id = request_id if context.is_request_id(request_id) else context.new_request_id()
-        ids = {"request_id": self.request_id, **context.trace_fields(given("HTTP_TRACEPARENT"))}
-        self._bindings = context.extended(ids)
-        self._inbound = context.Inbound(given("HTTP_X_REQUEST_DEADLINE"), given("HTTP_AUTHORIZATION"))
+        self.request_id = request_id if is_request_id(request_id) else new_request_id()
+        self._bindings = extended({"request_id": self.request_id, **trace_fields(given("HTTP_TRACEPARENT"))})
+        self._inbound = Inbound(given("HTTP_X_REQUEST_DEADLINE"), given("HTTP_AUTHORIZATION"))
         self._access = _Access(request, is_probe=is_probe)
 
-    def bound(self) -> "_Bound":
-        """Bind it for the length of a block, and for good no longer where that raises."""
-        return _Bound(context.serve(self._inbound, self._bindings), self._inbound, self._access)
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Bind it for the length of a block; if the block raises, the request has ended."""
+        counting = _counting.set(self._access)
+        try:
+            with serving_request(self._inbound, self._bindings):
+                yield
+        except BaseException:
+            self._inbound.end()
+            raise
+        finally:
+            _counting.reset(counting)
 
     def abandon(self) -> HttpResponse:
         """End it inside such a block, unserved, with an answer that nobody will read."""
@@ -199,26 +210,9 @@ class _Served:
         self._access.write(status)
 
 
-class _Bound:
-    __slots__ = ("_access", "_inbound", "_serving", "_token")
-
-    def __init__(self, serving: context.serve, inbound: context.Inbound, access: _Access) -> None:
-        self._serving, self._inbound, self._access = serving, inbound, access
-
-    def __enter__(self) -> None:
-        self._serving.__enter__()
-        self._token = _counting.set(self._access)
-
-    def __exit__(self, kind: object = None, *rest: object) -> None:
-        _counting.reset(self._token)
-        self._serving.__exit__()
-        if kind is not None:
-            self._inbound.end()
-
-
-def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -> HttpResponseBase:
+def _finish(request: HttpRequest, response: HttpResponseBase, scope: _RequestScope) -> HttpResponseBase:
     """Return ``response`` with its id; the request ends now, or when its stream has ended."""
-    response.headers["X-Request-ID"] = served.request_id
+    response.headers["X-Request-ID"] = scope.request_id
     if response.status_code >= 400:
         # Django's handler writes this very record, but once the middleware is done and nothing is bound any more; it
         # marks the response, and so is not written twice.
@@ -230,38 +224,38 @@ def _finish(request: HttpRequest, response: HttpResponseBase, served: _Served) -
             request=request,
         )
     if not response.streaming:
-        served.end(response.status_code)
+        scope.end(response.status_code)
         return response
 
     # Servers close a response once its body has been sent, or the client has gone.
-    response._resource_closers.append(lambda: _end(response, served))  # type: ignore[attr-defined]  # as FileResponse does with its file
+    response._resource_closers.append(lambda: _end(response, scope))  # type: ignore[attr-defined]  # as FileResponse does with its file
     # A file is sent by the server itself (wsgi.file_wrapper); whatever else makes the body may log.
     if isinstance(response, StreamingHttpResponse) and getattr(response, "file_to_stream", None) is None:
         chunks: Any = response.streaming_content
-        response.streaming_content = _bound_async(chunks, served) if response.is_async else _bound(chunks, served)
+        response.streaming_content = _bound_async(chunks, scope) if response.is_async else _bound(chunks, scope)
     return response
 
 
-def _end(response: HttpResponseBase, served: _Served) -> None:
-    with served.bound():
-        served.end(response.status_code)
+def _end(response: HttpResponseBase, scope: _RequestScope) -> None:
+    with scope.bound():
+        scope.end(response.status_code)
 
 
-def _bound(chunks: Iterator[Any], served: _Served) -> Iterator[Any]:
+def _bound(chunks: Iterator[Any], scope: _RequestScope) -> Iterator[Any]:
     # Bound while a chunk is made, and not between two: there the server runs, perhaps for another request.
     end = object()
     while True:
-        with served.bound():
+        with scope.bound():
             chunk = next(chunks, end)
         if chunk is end:
             return
         yield chunk
 
 
-async def _bound_async(chunks: AsyncIterator[Any], served: _Served) -> AsyncIterator[Any]:
+async def _bound_async(chunks: AsyncIterator[Any], scope: _RequestScope) -> AsyncIterator[Any]:
     end = object()
     while True:
-        with served.bound():
+        with scope.bound():
             chunk = await anext(chunks, end)
         if chunk is end:
             return

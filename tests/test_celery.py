@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 SEND = """
 import django
 from shared_core import context
+from shared_core.context.propagation import is_request_id
 from tests.tiny_service.tasks import app, fail, tell, tell_at_second_try
 django.setup()
 """
@@ -217,7 +218,7 @@ tell.push_request(id="1", shared_core_context={header!r})
 _bind_task(task=tell, task_id="1")
 bound = context.current()
 _unbind_task()
-print(context.is_request_id(bound["request_id"]), len(bound["request_id"]), len(bound["trace_id"]), context.current())
+print(is_request_id(bound["request_id"]), len(bound["request_id"]), len(bound["trace_id"]), context.current())
 """)
 
     assert printed == ["True 32 32 {}"]

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared_core import context
+from shared_core.context.propagation import is_request_id, new_request_id, outgoing_headers, trace_fields
 
 
 def test_a_binding_ends_with_its_block_and_the_inner_value_wins():
@@ -54,23 +55,23 @@ def test_a_plain_thread_pool_starts_empty_and_the_context_executor_carries_what_
 
 @pytest.mark.parametrize("text", ["0f8fad5b", "a" * 64, "A.b_c-d9"])
 def test_a_request_id_of_8_to_64_safe_characters_is_valid(text):
-    assert context.is_request_id(text)
+    assert is_request_id(text)
 
 
 @pytest.mark.parametrize("text", ["", "short", "a" * 65, "with space", "12345678\n", "١٢٣٤٥٦٧٨", "abc=defgh"])
 def test_any_other_request_id_is_not(text):
-    assert not context.is_request_id(text)
+    assert not is_request_id(text)
 
 
 def test_new_request_ids_are_valid_and_differ():
-    ids = {context.new_request_id() for _ in range(1000)}
+    ids = {new_request_id() for _ in range(1000)}
 
     assert len(ids) == 1000
-    assert all(map(context.is_request_id, ids))
+    assert all(map(is_request_id, ids))
 
 
 def test_a_valid_traceparent_is_continued_in_a_new_span():
-    fields = context.trace_fields("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    fields = trace_fields("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 
     assert fields["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert fields["span_id"] != "00f067aa0ba902b7"
@@ -89,7 +90,7 @@ def test_a_valid_traceparent_is_continued_in_a_new_span():
     ],
 )
 def test_any_other_traceparent_starts_a_new_trace(header):
-    first, second = context.trace_fields(header), context.trace_fields(header)
+    first, second = trace_fields(header), trace_fields(header)
 
     assert first["trace_id"] != second["trace_id"]
     assert len(first["trace_id"]) == 32
@@ -97,14 +98,14 @@ def test_any_other_traceparent_starts_a_new_trace(header):
 
 def test_the_headers_sent_on_carry_the_ids_of_the_request():
     with context.bind(request_id="0f8fad5b", trace_id="a" * 32, span_id="b" * 16):
-        headers = context.outgoing_headers()
+        headers = outgoing_headers()
 
     assert headers == {"X-Request-ID": "0f8fad5b", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
 
 
 def test_no_header_is_sent_outside_of_a_request_or_for_an_id_that_is_none():
     with context.bind(request_id="forged\r\nHost: evil"):
-        forged = context.outgoing_headers()
+        forged = outgoing_headers()
 
-    assert context.outgoing_headers() == {}
+    assert outgoing_headers() == {}
     assert forged == {}

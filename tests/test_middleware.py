@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
 from shared_core import context
+from shared_core.context.propagation import is_request_id
 from shared_core.logs import TextFormatter, parse_line
 from shared_core.middleware import RequestContextMiddleware
 from tests.library.models import Book
@@ -62,7 +63,7 @@ def test_any_other_request_id_is_made_anew(client, forged):
 
     made = response.headers["X-Request-ID"]
     assert made != forged
-    assert context.is_request_id(made)
+    assert is_request_id(made)
     assert response.content.decode() == made
 
 

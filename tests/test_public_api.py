@@ -76,7 +76,7 @@ NAMES = {
     ],
     "shared_core.context": ["ContextExecutor", "bind", "current", "request_id"],
     "shared_core.middleware": ["RequestContextMiddleware"],
-    "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "ServiceCaller", "service_auth_required"],
+    "shared_core.auth": ["ServiceAuth", "ServiceAuthMiddleware", "service_auth_required"],
     "shared_core.databases": ["AdvisoryLockTimeout", "advisory_lock", "get_database_config", "local_settings"],
     "shared_core.health": ["readiness_check"],
     "shared_core.service_settings": [
@@ -192,7 +192,15 @@ def test_every_name_of_the_contract_can_be_imported_from_its_module(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["shared_core.models", "shared_core.clients", "shared_core.logs", "shared_core.testing"]
+    "module",
+    [
+        "shared_core.models",
+        "shared_core.clients",
+        "shared_core.context",
+        "shared_core.health",
+        "shared_core.logs",
+        "shared_core.testing",
+    ],
 )
 def test_a_facade_offers_these_names_and_no_others(module):
     assert sorted(import_module(module).__all__) == sorted(NAMES[module])
@@ -222,3 +230,16 @@ def test_a_retry_policy_is_a_frozen_value_with_the_contracts_defaults():
     assert (policy.statuses, policy.retry_after_cap) == ({429, 500, 502, 503, 504}, 10)
     with pytest.raises(AttributeError):
         policy.retries = 5
+
+
+@pytest.mark.parametrize(
+    "path", ["shared_core.auth.ServiceCaller", "shared_core.health.health", "shared_core.health.ready"]
+)
+def test_a_name_that_is_private_now_works_until_version_0_3_and_warns(path):
+    module, _, name = path.rpartition(".")
+
+    with pytest.warns(
+        DeprecationWarning, match=rf"^{path} is no public name any more: .* Version 0\.3 removes the name\.$"
+    ):
+        assert callable(getattr(import_module(module), name))
+    assert not hasattr(import_module(module), "another")

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.core.signals import setting_changed
 from django.http import HttpRequest, JsonResponse
 
-from shared_core import conf, context
+from shared_core import conf
 from shared_core.auth.jwts import InvalidTokenError, JWTSettings, Verifier
 from shared_core.auth.tokens import AcceptedTokens
+from shared_core.context.inbound import current_inbound
 
 logger = logging.getLogger("shared_core.auth")
 
@@ -134,6 +135,6 @@ def _keep_for_persons(request: HttpRequest) -> None:
 
     `is_of_service` says the same before, but not for ever: a JWT may expire while the request is served.
     """
-    inbound = context.inbound()
+    inbound = current_inbound()
     if inbound is not None and not authorization_of_person(request):
         inbound.forget_authorization(request.META.get("HTTP_AUTHORIZATION"))

@@ -24,6 +24,7 @@ from shared_core.clients.request import IDEMPOTENCY_KEY, prepare
 from shared_core.clients.response import read_json, read_json_or_missing
 from shared_core.clients.retry import IDEMPOTENT_METHODS, Clock, RetryPolicy, rewinder
 from shared_core.clients.tokens import token_for
+from shared_core.context.inbound import current_inbound
 from shared_core.origins import InvalidURLError, base_origin, check_base, origin_of
 
 _BREAKER = CircuitBreaker()
@@ -259,7 +260,7 @@ class HTTPClient:
         override = overrides.find(service, str(request.url))
         clock, registry = (override.clock, override.registry) if override else (self._clock, circuits.registry)
         now = clock.monotonic()
-        inbound = context.inbound()
+        inbound = current_inbound()
         left = None if inbound is None else inbound.seconds_left(now)
         if token_header in request.headers or arguments.get("auth") is not None:
             token = None  # what the caller set stays

@@ -9,10 +9,10 @@ import requests
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
-from shared_core import context
 from shared_core.clients.arguments import check_header_value, check_headers, check_prepared_headers
 from shared_core.clients.config import Headers
 from shared_core.clients.exceptions import UnsafeURL
+from shared_core.context.propagation import outgoing_headers
 from shared_core.origins import InvalidURLError, is_plain, join, origin_of
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -61,7 +61,7 @@ def prepare(
     merged: CaseInsensitiveDict[str | bytes | None] = CaseInsensitiveDict(usual)
     if accept is not None and merged["Accept"] == "*/*":
         merged["Accept"] = accept
-    for name, value in context.outgoing_headers().items():
+    for name, value in outgoing_headers().items():
         merged.setdefault(name, value)
     length = None
     if headers is not None:

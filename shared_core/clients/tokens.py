@@ -16,7 +16,7 @@ import requests
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from shared_core import conf, context
+from shared_core import conf
 from shared_core.clients.credentials import (
     SENDABLE,
     ClientCredentials,
@@ -27,6 +27,7 @@ from shared_core.clients.credentials import (
     grant_of,
 )
 from shared_core.clients.exceptions import DeadlineExceeded, ServiceError, TokenError
+from shared_core.context.inbound import current_inbound
 from shared_core.origins import SETTING_SUFFIX, InvalidURLError, Origin, is_internal, origin_of
 from shared_core.timing import reset_after_fork
 
@@ -196,7 +197,7 @@ def token_for(
         if given is not None:
             return (None if isinstance(given, bool) else given), "Authorization"
         return _own_token(origin, named=named), "Authorization"
-    inbound = context.inbound()
+    inbound = current_inbound()
     if (
         inbound is not None
         and inbound.authorization

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.http.request import RawPostDataException
 from django.utils.crypto import salted_hmac
 
-from shared_core.auth import ServiceCaller
 from shared_core.auth.callers import authorization_of_person
+from shared_core.auth.guards import ServiceCaller
 
 # draft-ietf-httpapi-idempotency-key-header: a text the client chooses. In quotes or not, it is taken as it stands.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)

@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from shared_core import context
+from shared_core.context.inbound import current_inbound
 from shared_core.databases import AdvisoryLockTimeout, advisory_lock
 from shared_core.idempotency.requests import (
     BadKeyError,
@@ -217,7 +217,7 @@ class _Taken(Exception):  # noqa: N818  # never seen by anybody
 
 def _attempts(wait: float) -> Iterator[None]:
     """Yield, at once and then now and again, for as long as somebody may wait."""
-    inbound = context.inbound()
+    inbound = current_inbound()
     left = None if inbound is None else inbound.seconds_left()
     # Half of it: the view may have to run yet.
     ends = time.monotonic() + (wait if left is None else min(wait, left / 2))

@@ -21,7 +21,7 @@ from traceback import TracebackException, format_tb
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from shared_core import context
+from shared_core.context.bindings import Bindings, current_bindings
 from shared_core.logs.extras import STANDARD, unique_name
 from shared_core.logs.redaction import MASK, mask_text
 from shared_core.logs.values import (
@@ -127,7 +127,7 @@ class RecordReader:
             that come last. No name occurs twice. If the message cannot take its arguments, it comes without them.
         """
         own = record.__dict__
-        bindings = context.bindings()
+        bindings = current_bindings()
         bound: Bound = bindings.written
         if bound is None or bound.reader is not self:
             bound = self._bound(bindings)
@@ -179,7 +179,7 @@ class RecordReader:
         )
         safe = logging.LogRecord(name, logging.ERROR, "", 0, mask_text(message[: self._max_length]), None, None)
         safe.levelname = level
-        bound = {**self._service, **context.bindings().fields}
+        bound = {**self._service, **current_bindings().fields}
         ids: dict[str, Value] = {key: mask_text(one) for key in IDS if type(one := bound.get(key)) is str}
         return safe, ids | {"unreadable": type(error).__name__, _TRUNCATED: True}
 
@@ -278,7 +278,7 @@ class RecordReader:
 
     def _bound(
         self,
-        bindings: context.Bindings,
+        bindings: Bindings,
         replaced: Collection[str] = (),
         extras: Collection[str] = (),
         own: Container[str] = STANDARD,

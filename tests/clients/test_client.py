@@ -26,6 +26,7 @@ from shared_core.clients import (
     TooManyRedirects,
     UnsafeURL,
 )
+from shared_core.context.propagation import trace_fields
 from tests.clients.fixtures import CERTIFICATE
 from tests.clients.server import (
     answer,
@@ -121,7 +122,7 @@ def test_an_answer_that_is_not_json_is_an_error_of_its_own(client, server, body)
 
 
 def test_a_call_carries_the_request_id_the_trace_and_who_calls(client, server):
-    with context.bind(request_id="0f8fad5b", **context.trace_fields()):
+    with context.bind(request_id="0f8fad5b", **trace_fields()):
         client.get("/x")
     headers = server.received[0].headers
 
@@ -519,7 +520,7 @@ def test_a_get_follows_redirects_within_its_origin_with_all_it_has(make, server,
 def test_another_origin_gets_only_what_is_no_secret(make, server, other):
     server.script(redirect(f"{other.url}/there"))
     client = make(server.url, token="t", headers={"X-Api-Key": "mine"})
-    with context.bind(request_id="0f8fad5b", **context.trace_fields()):
+    with context.bind(request_id="0f8fad5b", **trace_fields()):
         client.get("/x", cookies={"session": "abc"}, headers={"X-Own": "1"}, data=b"body")
 
     (request,) = other.received

@@ -8,6 +8,7 @@ from django.test import RequestFactory
 
 from shared_core import context
 from shared_core.clients import DeadlineExceeded, HTTPClient, ServiceTimeout
+from shared_core.context.inbound import current_inbound
 from shared_core.middleware import RequestContextMiddleware
 from tests.clients.server import answer, redirect, silent
 
@@ -140,7 +141,7 @@ def test_an_exception_ends_the_request_too(server, calls):
     seen = []
 
     def view():
-        seen.append(context.inbound())
+        seen.append(current_inbound())
         raise SystemExit
 
     with pytest.raises(SystemExit):

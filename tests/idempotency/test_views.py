@@ -19,7 +19,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from shared_core import context
+from shared_core.context.bindings import extended
+from shared_core.context.inbound import Inbound, serving_request
 from shared_core.idempotency import idempotent
 from shared_core.idempotency.models import FirstAnswer
 from tests.library.models import Author
@@ -435,7 +436,7 @@ class TestAtOnce:
         with ThreadPoolExecutor(1) as threads:
             first = threads.submit(self.send, view, 1)
             started.wait(20)
-            with context.serve(context.Inbound(deadline="2"), context.extended({})):
+            with serving_request(Inbound(deadline="2"), extended({})):
                 began = time.monotonic()
                 response = view(post())
                 waited = time.monotonic() - began

@@ -17,6 +17,8 @@ from django.test import RequestFactory
 from shared_core import context
 from shared_core.auth.callers import Refusal, caller_of
 from shared_core.clients.retry import retry_after
+from shared_core.context.inbound import Inbound
+from shared_core.context.propagation import is_request_id, trace_fields
 from shared_core.databases import get_database_config
 from shared_core.idempotency.requests import BadKeyError, key_of
 from shared_core.logs import JsonFormatter, TextFormatter, parse_line
@@ -134,11 +136,11 @@ def origin(text: str) -> None:
 
 def headers(text: str) -> None:
     """Headers of a stranger's are taken in their one form, or not at all."""
-    if context.is_request_id(text):
+    if is_request_id(text):
         assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", text, re.ASCII)
-    left = context.Inbound(deadline=text).seconds_left()
+    left = Inbound(deadline=text).seconds_left()
     assert left is None or left <= 1e9
-    fields = context.trace_fields(text)
+    fields = trace_fields(text)
     assert re.fullmatch(r"[0-9a-f]{32}", fields["trace_id"])
     wait = retry_after(text, 1_800_000_000.0)
     assert wait is None or 0 <= wait <= 86_400

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared_core import context
 from shared_core.clients import ClientCredentials, ServerError, ServiceConnectionError, ServiceError, TokenError
 from shared_core.clients.credentials import grant_of
 from shared_core.clients.retry import retry_after
 from shared_core.clients.tokens import TokenCache
+from shared_core.context.inbound import Inbound
 from tests.clients.fixtures import EPOCH
 from tests.clients.server import answer, raw
 
@@ -153,11 +153,11 @@ def test_a_callables_seconds_that_are_no_lifetime_are_a_token_error(make, server
     "deadline", ["9" * 10, "9" * 400, "9" * 65_000, "1e308", "inf", "-1", "٣", "0." + "0" * 65_000, "1.5, 2.5"]
 )
 def test_a_deadline_that_is_no_number_of_seconds_is_ignored(deadline):
-    assert context.Inbound(deadline=deadline).seconds_left() is None
+    assert Inbound(deadline=deadline).seconds_left() is None
 
 
 def test_the_longest_deadline_is_one_that_a_lock_can_wait_for():
-    left = context.Inbound(deadline="999999999.999999999").seconds_left()
+    left = Inbound(deadline="999999999.999999999").seconds_left()
 
     assert left < threading.TIMEOUT_MAX
 

@@ -21,7 +21,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from shared_core.auth import ServiceAuth, ServiceCaller, service_auth_required
+from shared_core.auth import ServiceAuth, service_auth_required
+from shared_core.auth.guards import ServiceCaller
 from shared_core.clients import ServiceToken
 from shared_core.databases import AdvisoryLockTimeout
 from shared_core.idempotency import idempotent

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from shared_core import context
 from shared_core.clients import (
     CircuitOpen,
     ClientCredentials,
@@ -20,6 +19,8 @@ from shared_core.clients import (
     ServiceConnectionError,
     ServiceTimeout,
 )
+from shared_core.context.bindings import extended
+from shared_core.context.inbound import Inbound, serving_request
 from shared_core.testing import FakeService
 
 
@@ -47,7 +48,7 @@ def find(user_id):
 def test_a_delay_spends_the_time_that_the_caller_of_this_service_waits(users):
     users.on("GET", "/slow").delay(1.0)
     client = UserClient()
-    with context.serve(context.Inbound(deadline="2.5"), context.extended({})):
+    with serving_request(Inbound(deadline="2.5"), extended({})):
         assert [client.get("/slow").status_code for _ in range(2)] == [200, 200]
         with pytest.raises(DeadlineExceeded, match="the caller of this service"):
             client.get("/slow")

@@ -1,11 +1,15 @@
 """Prints, as JSON, the public names of the core that is imported, with their parameters.
 
-PYTHONPATH=<a core> python describe.py module …
+PYTHONPATH=<a core> python describe.py module[=name,name] …
+
+Names that are given are described too if the module has them, as one that is deprecated.
 """
 
 import inspect
 import json
 import sys
+import warnings
+from functools import partial
 from importlib import import_module
 
 import django
@@ -29,14 +33,14 @@ def parameters(value):
     return [[name, part.kind.name, part.default is not part.empty] for name, part in signature.parameters.items()]
 
 
-def described(module):
+def described(module, names):
     public = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
         if not name.startswith("_") and (getattr(value, "__module__", None) or "").startswith("shared_core")
     ]
     found = {}
-    for name in public:
+    for name in {*public, *filter(partial(hasattr, module), names)}:
         value = getattr(module, name)
         found[name] = parameters(value) if callable(value) else None
         if inspect.isclass(value):
@@ -48,11 +52,13 @@ def described(module):
 
 
 def modules():
-    for name in sys.argv[1:]:
+    for argument in sys.argv[1:]:
+        name, _, names = argument.partition("=")
         try:
-            yield name, described(import_module(name))
+            yield name, described(import_module(name), filter(None, names.split(",")))
         except ModuleNotFoundError:
             continue
 
 
+warnings.simplefilter("ignore", DeprecationWarning)
 print(json.dumps({"file": import_module("shared_core").__file__, "names": dict(modules())}))

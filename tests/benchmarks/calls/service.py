@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import django
 from django.conf import settings
 
-from shared_core import context
+from shared_core.context.bindings import extended
+from shared_core.context.inbound import Inbound, serving_request
 
 TOKEN = "s3cret-0123456789"
 REQUEST_ID, TRACE, SPAN = "0f8fad5bd9cb469fa16570867728950e", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -40,6 +41,6 @@ def configure() -> None:
 @contextmanager
 def serving_a_request() -> Iterator[None]:
     """Bind what the middleware binds for a request."""
-    bindings = context.extended({"request_id": REQUEST_ID, "trace_id": TRACE, "span_id": SPAN})
-    with context.serve(context.Inbound(), bindings):
+    bindings = extended({"request_id": REQUEST_ID, "trace_id": TRACE, "span_id": SPAN})
+    with serving_request(Inbound(), bindings):
         yield
