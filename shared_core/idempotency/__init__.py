@@ -1,4 +1,4 @@
-"""A request that is repeated is answered as it was the first time, and done once."""
+"""Repeated requests: `@idempotent` runs the view once, and gives its response again."""
 
 from shared_core.idempotency.views import idempotent
 

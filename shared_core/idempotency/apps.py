@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class IdempotencyConfig(AppConfig):
-    """Brings one table, of first answers."""
+    """Brings one table, of stored responses."""
 
     name = "shared_core.idempotency"
     label = "shared_core_idempotency"

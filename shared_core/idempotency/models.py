@@ -1,11 +1,11 @@
-"""The first answers, kept until `purge_idempotency_keys` forgets them."""
+"""The stored responses, kept until `purge_idempotency_keys` deletes them."""
 
 from django.db import models
 from django.utils import timezone
 
 
-class FirstAnswer(models.Model):
-    """What was answered to the first request that bore an Idempotency-Key."""
+class StoredResponse(models.Model):
+    """The response to the first request with an Idempotency-Key."""
 
     # SHA-256 of caller, method, path and key, which are readable beside it.
     scope = models.CharField(max_length=64, primary_key=True)
@@ -19,6 +19,9 @@ class FirstAnswer(models.Model):
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        db_table = "shared_core_idempotency_firstanswer"  # of the model's first name: a rename would stop old processes
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.key}"

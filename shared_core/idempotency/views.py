@@ -1,4 +1,4 @@
-"""When is a view run, and when is its first answer given again?
+"""Runs a view once for each key, and gives its response again.
 
 no key                      the view runs, as ever; 400 where the key is required
 a new key                   the view runs; its answer is stored in the transaction of what it writes
@@ -32,7 +32,7 @@ from shared_core.idempotency.requests import (
 )
 
 if TYPE_CHECKING:
-    from shared_core.idempotency.models import FirstAnswer
+    from shared_core.idempotency.models import StoredResponse
 
 logger = logging.getLogger("shared_core.idempotency")
 
@@ -198,7 +198,7 @@ class _Once:
         except IntegrityError:
             raise _Taken from None
 
-    def _again(self, known: "FirstAnswer") -> HttpResponse:
+    def _again(self, known: "StoredResponse") -> HttpResponse:
         if known.fingerprint != self._fingerprint:
             return _refuse(422, "This Idempotency-Key was used for another request.")
         logger.info("Answered as the first time", extra={"idempotency_key": self._identity.key})
@@ -245,9 +245,9 @@ def _refuse(status: int, error: str, retry_after: int | None = None) -> JsonResp
     return JsonResponse({"error": error}, status=status, headers=headers)
 
 
-def _model() -> "type[FirstAnswer]":
+def _model() -> "type[StoredResponse]":
     try:
-        model: type[FirstAnswer] = apps.get_model("shared_core_idempotency", "FirstAnswer")
+        model: type[StoredResponse] = apps.get_model("shared_core_idempotency", "StoredResponse")
     except LookupError:
         raise ImproperlyConfigured(
             '@idempotent needs its table: add "shared_core.idempotency" to INSTALLED_APPS, and run manage.py migrate.'

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template.backends.django import DjangoTemplates
@@ -22,7 +23,7 @@ from django.views.decorators.csrf import csrf_exempt
 from shared_core.context.bindings import extended
 from shared_core.context.inbound import Inbound, serving_request
 from shared_core.idempotency import idempotent
-from shared_core.idempotency.models import FirstAnswer
+from shared_core.idempotency.models import StoredResponse
 from tests.library.models import Author
 
 pytestmark = pytest.mark.django_db
@@ -87,13 +88,13 @@ def test_the_answer_and_what_the_view_writes_are_in_the_database_that_the_router
 
     assert [view(post()).status_code for _ in range(2)] == [status] * 2
     for using, count in (("archive", kept), ("default", 0)):
-        assert (Author.objects.using(using).count(), FirstAnswer.objects.using(using).count()) == (count, count)
+        assert (Author.objects.using(using).count(), StoredResponse.objects.using(using).count()) == (count, count)
 
 
 def test_what_is_kept_can_be_read_by_people():
     create(post())
 
-    (kept,) = FirstAnswer.objects.all()
+    (kept,) = StoredResponse.objects.all()
     assert (kept.caller, kept.method, kept.path, kept.key) == ("ticket", "POST", "/authors", KEY)
     assert (kept.status, str(kept)) == (201, f"POST /authors {KEY}")
 
@@ -139,7 +140,7 @@ def test_a_users_keys_are_his_own():
     create(request)
 
     assert authors() == 3
-    assert sorted(FirstAnswer.objects.values_list("caller", flat=True)) == ["", "/1", "/2"]
+    assert sorted(StoredResponse.objects.values_list("caller", flat=True)) == ["", "/1", "/2"]
 
 
 def test_a_service_may_say_who_asks():
@@ -204,7 +205,7 @@ def test_a_key_is_any_word(key):
 def test_without_a_key_the_view_runs_unless_it_is_required():
     for _ in range(2):
         create(post(key=None))
-    assert (authors(), FirstAnswer.objects.count()) == (2, 0)
+    assert (authors(), StoredResponse.objects.count()) == (2, 0)
 
     assert answers(201, required=True)(post(key=None)).status_code == 400
     assert authors() == 2
@@ -217,7 +218,7 @@ def test_what_changes_nothing_is_the_views_own(method):
     for _ in range(2):
         view(getattr(RequestFactory(), method)("/authors", headers=headers))
 
-    assert (authors(), FirstAnswer.objects.count()) == (2, 0)
+    assert (authors(), StoredResponse.objects.count()) == (2, 0)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 303, 400, 404, 410, 422])
@@ -257,7 +258,7 @@ def test_a_view_that_raises_leaves_nothing_and_may_be_run_again():
 
     with pytest.raises(ValueError, match="broken"):
         view(post())
-    assert (authors(), FirstAnswer.objects.count()) == (0, 0)
+    assert (authors(), StoredResponse.objects.count()) == (0, 0)
 
     assert view(post()).status_code == 201
 
@@ -280,7 +281,7 @@ def test_cookies_are_not_given_again():
 
     assert "session" in view(post()).cookies
     assert not view(post()).cookies
-    assert "hunter2" not in str(FirstAnswer.objects.values())
+    assert "hunter2" not in str(StoredResponse.objects.values())
 
 
 def test_a_template_is_rendered_before_it_is_kept():
@@ -486,3 +487,16 @@ class TestAtOnce:
 
         with ThreadPoolExecutor(3) as threads:
             assert list(threads.map(run, ["a", "b", "c"])) == [201] * 3
+
+
+def test_the_models_new_name_touches_no_table(settings):
+    settings.MIGRATION_MODULES = {}
+    text = io.StringIO()
+    call_command("sqlmigrate", "shared_core_idempotency", "0002", stdout=text)
+    call_command("makemigrations", "shared_core_idempotency", check=True, dry_run=True)
+
+    assert [line for line in text.getvalue().splitlines() if line and not line.startswith("--")] == [
+        "BEGIN;",
+        "COMMIT;",
+    ]
+    assert StoredResponse._meta.db_table == "shared_core_idempotency_firstanswer"

@@ -8,13 +8,15 @@ from django.core.management import CommandError, call_command
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
-from shared_core.idempotency.models import FirstAnswer
+from shared_core.idempotency.models import StoredResponse
 from shared_core.management.commands import purge_idempotency_keys
 from tests.terminal import Terminal
 
 
 def keep(scope, days):
-    FirstAnswer.objects.create(scope=scope, status=201, body=b"", created_at=timezone.now() - dt.timedelta(days=days))
+    StoredResponse.objects.create(
+        scope=scope, status=201, body=b"", created_at=timezone.now() - dt.timedelta(days=days)
+    )
 
 
 @pytest.mark.django_db
@@ -27,7 +29,7 @@ def test_what_is_old_is_deleted(capsys, options, left):
 
     call_command("purge_idempotency_keys", *options)
 
-    assert sorted(FirstAnswer.objects.values_list("pk", flat=True)) == left
+    assert sorted(StoredResponse.objects.values_list("pk", flat=True)) == left
     assert capsys.readouterr().out == f"{2 - len(left)} deleted\n"
 
 
@@ -72,16 +74,16 @@ def test_ctrl_c_lets_the_batch_finish_and_a_second_one_does_not(monkeypatch, tim
         while signals:
             os.kill(os.getpid(), signals.pop())
 
-    post_delete.connect(interrupt, sender=FirstAnswer)
+    post_delete.connect(interrupt, sender=StoredResponse)
     try:
         with pytest.raises(SystemExit) as raised:
             call_command("purge_idempotency_keys", stderr=err)
     finally:
-        post_delete.disconnect(interrupt, sender=FirstAnswer)
+        post_delete.disconnect(interrupt, sender=StoredResponse)
 
     assert raised.value.code == 130
     assert err.getvalue() == f"Stopped with {5 - left} deleted: run it again to go on.\n"
-    assert FirstAnswer.objects.count() == left
+    assert StoredResponse.objects.count() == left
 
 
 def test_what_is_wrong_is_said(monkeypatch):

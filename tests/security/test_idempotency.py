@@ -26,7 +26,7 @@ from shared_core.auth.guards import ServiceCaller
 from shared_core.clients import ServiceToken
 from shared_core.databases import AdvisoryLockTimeout
 from shared_core.idempotency import idempotent
-from shared_core.idempotency.models import FirstAnswer
+from shared_core.idempotency.models import StoredResponse
 from shared_core.idempotency.requests import Identity, caller_of, fingerprint_of
 from tests.library.models import Author
 
@@ -194,7 +194,7 @@ def test_answers_that_an_earlier_version_has_stored_are_found():
 def test_what_is_stored_names_the_service_and_holds_no_token(settings):
     open_account(post(service=GATEWAY, person=ANN))
     open_account(post(service=GATEWAY, person="Basic YW5uOmh1bnRlcjI="))
-    rows = list(FirstAnswer.objects.all())
+    rows = list(StoredResponse.objects.all())
 
     assert {row.caller.split(",")[0] for row in rows} == {'["gateway"'}
     assert not any(text in row.caller for row in rows for text in ("ann.of.accounts", "YW5u", "hunter2"))
@@ -253,7 +253,7 @@ class TestWhoIsLoggedIn:
             with pytest.raises(ImproperlyConfigured, match="cannot tell who calls"):
                 view(post(user=user))
 
-        assert FirstAnswer.objects.count() == 0
+        assert StoredResponse.objects.count() == 0
 
     def test_a_primary_key_is_one_kinds(self):
         one, other = Person("1"), Staff("1")
@@ -357,7 +357,7 @@ class TestKnownBySomethingElse:
             answers.append(view(request).content)
 
         assert answers == [b'{"for": "ann"}', b'{"for": "eve"}', b'{"for": "ann"}']
-        assert FirstAnswer.objects.count() == 2
+        assert StoredResponse.objects.count() == 2
 
     def test_what_a_framework_has_found_counts_by_its_contents(self):
         @dataclass
@@ -490,7 +490,7 @@ class TestInFrameworks:
             with pytest.raises(ImproperlyConfigured, match="give caller="):
                 ask(by_header(name, person), at=at)
 
-        assert FirstAnswer.objects.count() == 0
+        assert StoredResponse.objects.count() == 0
 
 
 def form(boundary, *contents):
@@ -639,7 +639,7 @@ def test_no_header_that_belongs_to_one_response_is_kept():
         return response
 
     view(post())
-    assert "hunter2" not in str(FirstAnswer.objects.values())
+    assert "hunter2" not in str(StoredResponse.objects.values())
     again = view(post())
     assert dict(again.headers) == {
         "Content-Type": "application/json",
@@ -648,7 +648,7 @@ def test_no_header_that_belongs_to_one_response_is_kept():
     }
 
     # Rows of an earlier version.
-    FirstAnswer.objects.update(headers={"Set-Cookie": "sessionid=ann", "Location": "/"})
+    StoredResponse.objects.update(headers={"Set-Cookie": "sessionid=ann", "Location": "/"})
     again = view(post())
     assert "Set-Cookie" not in again.headers
     assert again.headers["Location"] == "/"
@@ -675,7 +675,7 @@ def test_what_postgresql_does_not_store_is_escaped():
 
     names = [("/a%00b", "ticket"), ("/a%5Cx00b", "ticket"), ("/a", "t\x00"), ("/a", "t\udc80")]
     assert ["Idempotent-Replayed" in one(*name).headers for name in (*names, *names)] == [False] * 4 + [True] * 4
-    assert set(FirstAnswer.objects.values_list("path", "caller")) == {
+    assert set(StoredResponse.objects.values_list("path", "caller")) == {
         ("/a\\x00b", "ticket"),
         ("/a", "t\\x00"),
         ("/a", "t\\udc80"),

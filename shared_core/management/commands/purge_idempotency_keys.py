@@ -40,7 +40,7 @@ line, 130 where it was stopped; to run it again goes on.
     def handle(self, **options: Any) -> None:  # Any: as argparse read them
         """Delete, and say how many."""
         try:
-            model = apps.get_model("shared_core_idempotency", "FirstAnswer")
+            model = apps.get_model("shared_core_idempotency", "StoredResponse")
         except LookupError:
             raise CommandError('"shared_core.idempotency" is not in INSTALLED_APPS: there is no table.') from None
         rows = model._default_manager.using(router.db_for_write(model))
