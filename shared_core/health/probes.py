@@ -19,6 +19,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.db import connections
 
+from shared_core import context
 from shared_core.logs.redaction import mask_text
 
 logger = logging.getLogger("shared_core.health")
@@ -91,7 +92,10 @@ class Probe:
     def _answer(self, run: "_Run") -> None:
         error = None
         try:
-            failed = self.ask()
+            # Others may wait for the same answer: no caller's deadline ends what is asked, and no caller's Authorization
+            # goes along.
+            with context.serve(context.Inbound(), context.bindings()):
+                failed = self.ask()
         except BaseException as raised:  # noqa: BLE001  # whatever it raises, it has failed; the thread goes on
             failed, error = {self.names[0]: reason_of(raised)}, raised
         with self._lock:
