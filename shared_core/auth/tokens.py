@@ -10,6 +10,7 @@ Files and folders are read again when they change. A fault in a file costs the t
 logged once.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -182,7 +183,7 @@ class AcceptedTokens:
     def _tokens_of(self, path: Path, service: str) -> Iterator[tuple[bytes, str]]:
         """Yield the digest of each token in a file, and what is wrong with it: nothing, as a rule."""
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = text_of(path).splitlines()
         except OSError as error:
             yield b"", f"cannot be read: {error.strerror}"
             return
@@ -222,6 +223,18 @@ def _files_of_services(paths: Iterable[Path]) -> tuple[list[Path], str]:
     names += ["…"] if len(misnamed) > _MOST_SHOWN else []
     fault = f"holds files that no service is named like, and that are not read: {', '.join(names)}" if misnamed else ""
     return found, fault
+
+
+def text_of(path: Path) -> str:
+    """Return what a file holds.
+
+    Raises:
+        OSError: It cannot be read, or is no file: reading a pipe, all callers would wait for who writes to it.
+        UnicodeDecodeError: It is no text.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.read_text("utf-8-sig")
 
 
 def state_of(path: Path) -> State:

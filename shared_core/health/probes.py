@@ -92,8 +92,7 @@ class Probe:
     def _answer(self, run: "_Run") -> None:
         error = None
         try:
-            # Others may wait for the same answer: no caller's deadline ends what is asked, and no caller's Authorization
-            # goes along.
+            # Others may wait for the same answer: it has nobody's deadline, and nobody's Authorization.
             with context.serve(context.Inbound(), context.bindings()):
                 failed = self.ask()
         except BaseException as raised:  # noqa: BLE001  # whatever it raises, it has failed; the thread goes on
