@@ -317,6 +317,7 @@ class TestSecrets:
             "postgresql:u:hunter2@host",
             "postgresql://[hunter2",
             "postgresql://host/db?password=hunter2",
+            "postgresql://u%3Ahunter2%40host/db",
         ],
     )
     def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
