@@ -115,7 +115,7 @@ class AcceptedTokens:
             files += [(path, path.name) for path in found]
             if fault:
                 faults[folder] = fault
-        watched += [path for path, _ in files if path not in watched]
+        watched = [*dict.fromkeys([*watched, *(path for path, _ in files)])]
         states += [state_of(path) for path in watched]
         tokens, shared = dict(self._fixed), set()
         for path, service in files:
