@@ -215,7 +215,7 @@ class Key:
     def _set(self, text: str) -> dict[str | None, Any]:
         try:
             keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
-        except (ValueError, TypeError, AttributeError, RecursionError, self._jwt.PyJWTError) as error:  # of other JSON
+        except Exception as error:  # noqa: BLE001  # PyJWT's and cryptography's many, of JSON of another shape
             raise ImproperlyConfigured(
                 f'SERVICE_JWT_KEY: the file is no JWKS ({type(error).__name__}): write {{"keys": […]}} around its keys.'
             ) from None

@@ -273,10 +273,12 @@ class TestAFile:
             ("{}", "is no JWKS"),
             ("{", "is no JWKS"),
             ("[" * 100_000, "is no JWKS"),
+            ('{"keys": [{"kty": "oct"}]}', "is no JWKS"),
             (jwks(EC), "has no key for SERVICE_JWT_ALGORITHMS"),
             ("nonsense", "no PEM of a public key"),
         ],
-        ids=["missing", "empty", "broken", "deep", "of another kind", "nonsense"],  # not the key: it is made each time
+        # Not the key: it is made each time.
+        ids=["missing", "empty", "broken", "deep", "without its k", "of another kind", "nonsense"],
     )
     def test_one_that_is_wrong_is_an_error_that_says_so(self, tmp_path, text, message):
         path = tmp_path / "key"
