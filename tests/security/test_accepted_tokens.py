@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import secrets
 import threading
 import time
@@ -410,6 +411,22 @@ class TestAChangeIsSeen:
         (folder / "cron").symlink_to("..data/cron")
 
         assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, "ticket", "cron"]
+
+    def test_and_so_is_the_end_of_what_no_file_is_to_blame_for(self, files, monkeypatch):
+        """A process without a free descriptor, as strangers with many connections leave it, reads no file."""
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        (files / "ticket").write_text(f"{TICKET}\n{NEW}")
+        settle(files, files / "ticket", files / "file")
+        lowest_free = os.open(os.devnull, os.O_RDONLY)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, limits[1]))
+        try:
+            assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, 401, 401]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            os.close(lowest_free)
+
+        assert [ask(TICKET), ask(NEW), ask(FILE)] == ["ticket", "ticket", "file"]
 
     def test_and_nothing_is_read_where_there_is_none(self, folder, monkeypatch):
         monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
