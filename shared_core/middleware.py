@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -20,7 +21,7 @@ from django.utils.log import log_response
 from shared_core.context.bindings import extended
 from shared_core.context.inbound import Inbound, serving_request
 from shared_core.context.propagation import is_request_id, new_request_id, trace_fields
-from shared_core.health.views import probe_at
+from shared_core.health.views import health, probe_at
 
 logger = logging.getLogger("shared_core.access")
 
@@ -33,6 +34,8 @@ _CLOSED_BY_PEER = frozenset({7, 8})  # TCP_CLOSE, TCP_CLOSE_WAIT
 # Whoever asks chooses these, in characters.
 _LONGEST_METHOD = 32
 _LONGEST_PATH = 1000
+
+_probing = ThreadPoolExecutor(32, "probing")  # its threads begin when they are needed
 
 
 class RequestContextMiddleware:
@@ -80,15 +83,21 @@ class RequestContextMiddleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         probe = probe_at(request.path_info)
         scope = _RequestScope(request, is_probe=probe is not None)
-        # A probe waits: in a thread, and not in that of the service's own synchronous code.
-        get_response = self._get_response if probe is None else sync_to_async(probe, thread_sensitive=False)
         with scope.bound():
             try:
-                response: HttpResponseBase = await get_response(request)
+                if probe is health:  # it waits for nothing, so nothing makes it wait
+                    response: HttpResponseBase = health(request)
+                else:
+                    response = await (self._get_response if probe is None else _in_a_thread(probe))(request)
             except asyncio.CancelledError:
                 scope.end(_ABANDONED)
                 raise
             return _finish(request, response, scope)
+
+
+def _in_a_thread(probe: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """Return a probe that waits in one of the probes' own threads: however many ask, the service's threads are free."""
+    return sync_to_async(probe, thread_sensitive=False, executor=_probing)
 
 
 def _has_hung_up(request: HttpRequest) -> bool:

@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_core import conf
 from shared_core.auth.keys import is_jwk, is_key
-from shared_core.auth.tokens import State, are_settled, state_of
+from shared_core.auth.tokens import State, are_settled, state_of, text_of
 from shared_core.service_settings import SHORTEST_KEY, fault_of_secret
 
 logger = logging.getLogger("shared_core.auth")
@@ -88,6 +88,8 @@ class Verifier:
         else:
             key = self._key(settings.key)
             issuers = settings.issuer if isinstance(settings.issuer, list | tuple | set) else [settings.issuer]
+            if not issuers:
+                raise ImproperlyConfigured("SERVICE_JWT_ISSUER names nobody.")
             self._keys = dict.fromkeys((_text("SERVICE_JWT_ISSUER", issuer) for issuer in issuers), key)
 
     def service_of(self, token: str) -> str:
@@ -110,7 +112,7 @@ class Verifier:
             raise InvalidTokenError(
                 _REASONS.get(type(error).__name__, "malformed, or signed by somebody else")
             ) from None
-        except (ValueError, TypeError, RecursionError):  # of JSON that is no token's
+        except (ValueError, TypeError, OverflowError, RecursionError):  # of JSON that is no token's
             raise InvalidTokenError("malformed") from None
         if "crit" in decoded["header"]:  # RFC 7515 §4.1.11: what the recipient has to understand, and does not
             raise InvalidTokenError("its crit header names an extension that is not known")
@@ -123,6 +125,10 @@ class Verifier:
         if not service or (self._is_signed_by_each and service != issuer):
             raise InvalidTokenError("sub is not the service that signed it")
         return service
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the files of keys."""
+        return [fault for key in dict.fromkeys(self._keys.values()) if (fault := key.fault())]
 
     def _key(self, source: object) -> "Key":
         return Key(self._jwt, source, self._algorithms)
@@ -150,7 +156,7 @@ _REASONS = {
 
 
 class Key:
-    """What verifies the tokens of an issuer, ready for use; from a file, made ready again when that changes."""
+    """What verifies the tokens of an issuer, ready for use; from a file, made ready when that is new or changes."""
 
     def __init__(self, jwt: Any, source: object, algorithms: Sequence[str]) -> None:  # Any: a module
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
@@ -158,17 +164,22 @@ class Key:
         # keep the other's half.
         self._read: tuple[State, dict[str | None, Any]] = (None, {})
         self._fault = ""  # of the file, as it was logged
-        if isinstance(source, Path):
-            self._read_what_changed(source)
-        elif isinstance(source, str):
+        if isinstance(source, str):
             self._read = None, {None: self._prepared(source)}  # under None the only one
-        else:
+        elif not isinstance(source, Path):
             raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
 
     def verifying(self, token: str) -> Any:
-        """Return the key for ``token``; InvalidTokenError where there is none, or its file has been broken."""
-        if isinstance(self._source, Path):
-            self._read_what_is_there(self._source)
+        """Return the key for ``token``; InvalidTokenError where there is none, or its file is broken.
+
+        A fault of the file costs the tokens that it verifies, and no other caller.
+        """
+        fault = self.fault()
+        before, self._fault = self._fault, fault
+        if fault:
+            if fault != before:
+                logger.error("Key file not accepted", extra={"reason": fault})
+            raise InvalidTokenError("signed by a key whose file cannot be used")
         _, ready = self._read
         if (only := ready.get(None)) is not None:
             return only
@@ -177,23 +188,21 @@ class Key:
             raise InvalidTokenError("signed by a key that is not known")
         return key
 
-    def _read_what_is_there(self, path: Path) -> None:
-        """Read the file again where it has changed; a fault costs the tokens that it verifies, and no other caller."""
-        try:
-            self._read_what_changed(path)
-        except ImproperlyConfigured as error:
-            if self._fault != str(error):
-                self._fault = str(error)
-                logger.error("Key file not accepted", extra={"reason": self._fault})  # noqa: TRY400  # no traceback: what is wrong is said
-            raise InvalidTokenError("signed by a key whose file cannot be used") from None
-        self._fault = ""
+    def fault(self) -> str:
+        """Read the file where it is new or has changed; return what is wrong with it, empty for nothing."""
+        if isinstance(self._source, Path):
+            try:
+                self._read_what_changed(self._source)
+            except ImproperlyConfigured as error:
+                return str(error)
+        return ""
 
     def _read_what_changed(self, path: Path) -> None:
         now, seen = time.time_ns(), state_of(path)
         if seen is not None and seen == self._read[0]:
             return
         try:
-            text = path.read_text("utf-8-sig").strip()
+            text = text_of(path).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
         # A secret may begin with a bracket too, and is told from a JWKS by what it holds.
@@ -206,7 +215,7 @@ class Key:
     def _set(self, text: str) -> dict[str | None, Any]:
         try:
             keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
-        except (ValueError, TypeError, AttributeError, self._jwt.PyJWTError) as error:  # of JSON of another shape
+        except Exception as error:  # noqa: BLE001  # PyJWT's and cryptography's many, of JSON of another shape
             raise ImproperlyConfigured(
                 f'SERVICE_JWT_KEY: the file is no JWKS ({type(error).__name__}): write {{"keys": […]}} around its keys.'
             ) from None

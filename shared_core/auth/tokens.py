@@ -10,6 +10,7 @@ Files and folders are read again when they change. A fault in a file costs the t
 logged once.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -40,6 +41,10 @@ _EXAMPLE = 'SERVICE_ACCEPTED_TOKENS = {"ticket": ["a token", Path("/run/secrets/
 # Seconds. Where a file has changed within the last ones, its times may stay the same if it changes again: file systems
 # count in ticks, some in whole seconds.
 _SETTLED_AFTER = 2
+
+# Errors whose end is seen in a file's state: it is made, made readable, or becomes a file. The end of all others, for
+# example of too many open files, is seen by reading again.
+_LASTING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL})
 
 _HIDDEN = "."  # Kubernetes keeps what its links lead to in folders that begin with two dots
 _MOST_SHOWN = 5  # names of files
@@ -101,6 +106,7 @@ class AcceptedTokens:
         """Return what is accepted now, and what is wrong with the files."""
         now, folders = time.time_ns(), tuple(self._folders)
         faults: dict[Path, str] = {}
+        is_lasting = True
         states = [state_of(folder) for folder in folders]
         files, watched = [*self._files], list[Path]()
         for folder in folders:
@@ -108,18 +114,28 @@ class AcceptedTokens:
                 paths = [path for path in sorted(folder.iterdir()) if not path.name.startswith(_HIDDEN)]
             except OSError as error:
                 faults[folder] = f"cannot be read: {error.strerror}"
+                is_lasting &= error.errno in _LASTING
                 continue
             watched += paths  # folders and broken links too: they may become files
             found, fault = _files_of_services(paths)
             files += [(path, path.name) for path in found]
             if fault:
                 faults[folder] = fault
-        watched += [path for path, _ in files if path not in watched]
+        watched = [*dict.fromkeys([*watched, *(path for path, _ in files)])]
         states += [state_of(path) for path in watched]
         tokens, shared = dict(self._fixed), set()
         for path, service in files:
             wrong = []
-            for digest, fault in self._tokens_of(path, service):
+            try:
+                text = text_of(path)
+            except OSError as error:
+                faults[path] = f"cannot be read: {error.strerror}"
+                is_lasting &= error.errno in _LASTING
+                continue
+            except UnicodeDecodeError:
+                faults[path] = "cannot be read: it is no text"
+                continue
+            for digest, fault in self._tokens_of(text, service):
                 if not fault and tokens.setdefault(digest, service) != service:
                     shared.add(digest)
                     other = self._shown.get(tokens[digest], tokens[digest])
@@ -131,7 +147,7 @@ class AcceptedTokens:
             {digest: service for digest, service in tokens.items() if digest not in shared},
             faults,
             (*folders, *watched),
-            tuple(states) if are_settled(states, now) else None,
+            tuple(states) if is_lasting and are_settled(states, now) else None,
         )
 
     def _add(self, service: str, token: object) -> None:
@@ -179,17 +195,10 @@ class AcceptedTokens:
         found = self._found
         return found.states is not None and found.states == tuple(map(state_of, found.watched))
 
-    def _tokens_of(self, path: Path, service: str) -> Iterator[tuple[bytes, str]]:
-        """Yield the digest of each token in a file, and what is wrong with it: nothing, as a rule."""
-        try:
-            lines = path.read_text("utf-8-sig").splitlines()
-        except OSError as error:
-            yield b"", f"cannot be read: {error.strerror}"
-            return
-        except UnicodeDecodeError:
-            yield b"", "cannot be read: it is no text"
-            return
-        tokens = [(number, token) for number, line in enumerate(lines, start=1) if (token := line.strip())]
+    def _tokens_of(self, text: str, service: str) -> Iterator[tuple[bytes, str]]:
+        """Yield the digest of each token in a file's text, and what is wrong with it: nothing, as a rule."""
+        lines = enumerate(text.splitlines(), start=1)
+        tokens = [(number, token) for number, line in lines if (token := line.strip())]
         if not tokens:
             yield b"", "holds no token"
         for number, token in tokens:
@@ -222,6 +231,18 @@ def _files_of_services(paths: Iterable[Path]) -> tuple[list[Path], str]:
     names += ["…"] if len(misnamed) > _MOST_SHOWN else []
     fault = f"holds files that no service is named like, and that are not read: {', '.join(names)}" if misnamed else ""
     return found, fault
+
+
+def text_of(path: Path) -> str:
+    """Return what a file holds.
+
+    Raises:
+        OSError: It cannot be read, or is no file: reading a pipe, all callers would wait for who writes to it.
+        UnicodeDecodeError: It is no text.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.read_text("utf-8-sig")
 
 
 def state_of(path: Path) -> State:

@@ -79,6 +79,7 @@ def _find_accepted() -> tuple[list[str], bool]:
         return [str(error).rstrip(".")], False
     found = known.tokens.read()
     faults = [f"{path} {fault}" for path, fault in found.faults.items()]
+    faults += [] if known.verifier is None else [fault.rstrip(".") for fault in known.verifier.faults()]
     return faults, bool(found.tokens) or known.verifier is not None
 
 

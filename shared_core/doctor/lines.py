@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -81,11 +81,10 @@ def _secrets() -> Iterator[str]:
         # A variable may hold several.
         found = [value, *re.split(r"[,=\s]+", value)] if is_secret_key(name) else []
         if "://" in value:
-            try:
-                password = urlsplit(value).password or ""
-            except ValueError:
-                password = ""
-            found += [password, unquote(password)]
+            # Not as a parser sees it: a password that was not quoted ends for that at its first of these, and its error
+            # tells the part before.
+            password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+            found += [password, unquote(password), *re.split("[:/?#@]", password)]
         yield from (secret for secret in found if len(secret) >= _MIN_SECRET_LENGTH)
 
 

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import django
 import requests
@@ -105,8 +105,9 @@ def display_value(name: str, value: str) -> str:
         return MASK if "@" in value else mask_text(value)  # as of a URL that was cut
     try:
         parts = urlsplit(value)
-        # What is no port, or an @ behind the host, may be of a password that was not quoted.
-        is_clear = parts.port is not False and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+        # What is no port, or an @ in or behind the host, may be of a password that was quoted wrongly.
+        after = f"{parts.hostname}{parts.path}{parts.query}{parts.fragment}"
+        is_clear = parts.port is not False and "@" not in unquote(after)
     except ValueError:
         is_clear = False
     return redact_url(value) if is_clear and parts.hostname else MASK

@@ -38,7 +38,7 @@ class DatabaseProbe(Probe):
         self._alias, self._name, self._migrations = alias, f"database{suffix}", f"migrations{suffix}"
         self._socket: socket.socket | None = None  # of the connection, by a descriptor of our own
         self._is_aborted = False
-        self._fully_migrated_state: object = _UNKNOWN  # the state in which no migration was missing
+        self._known: tuple[object, str] = (_UNKNOWN, "")  # a state of the migrations, and what is wrong in it
         super().__init__((self._name, self._migrations), _TIMEOUT)
 
     def abort(self) -> None:
@@ -54,7 +54,9 @@ class DatabaseProbe(Probe):
         connection = connections[self._alias]  # this thread's
         try:
             state = self._read_state(connection)
-            missing = "" if state == self._fully_migrated_state else self._describe_missing(connection, state)
+            known, missing = self._known
+            if state != known:
+                missing = self._describe_missing(connection, state)
         except BaseException:
             self._close(connection)
             raise
@@ -107,11 +109,10 @@ class DatabaseProbe(Probe):
             raise
         except Exception as error:  # noqa: BLE001  # a migration is a program, and its graph may be inconsistent
             return describe_error(error)
-        if not plan:
-            self._fully_migrated_state = state
-            return ""
         first = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:5])
-        return f"{len(plan)} not applied: {first}{', …' if len(plan) > 5 else ''}"
+        missing = f"{len(plan)} not applied: {first}{', …' if len(plan) > 5 else ''}" if plan else ""
+        self._known = state, missing
+        return missing
 
 
 def _query_state(connection: "BaseDatabaseWrapper") -> object:

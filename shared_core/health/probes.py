@@ -18,6 +18,8 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.db import connections
 
+from shared_core.context.bindings import current_bindings
+from shared_core.context.inbound import Inbound, serving_request
 from shared_core.logs.redaction import mask_text
 from shared_core.timing import Deadline, reset_after_fork
 
@@ -88,7 +90,9 @@ class Probe:
     def _run(self, run: "_Run") -> None:
         error = None
         try:
-            failed = self.check()
+            # Others may wait for the same answer: it has nobody's deadline, and nobody's Authorization.
+            with serving_request(Inbound(), current_bindings()):
+                failed = self.check()
         except BaseException as raised:  # noqa: BLE001  # whatever it raises, it has failed; the thread goes on
             failed, error = {self.names[0]: describe_error(raised)}, raised
         with self._lock:

@@ -60,7 +60,7 @@ def _respond(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:
     status = 200 if answer["status"] == "ok" else 503
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     response: HttpResponse
-    if "HTTP_ACCEPT" in request.META and not request.accepts("application/json") and request.accepts("text/plain"):
+    if _wants_text(request):
         text = "text/plain; charset=utf-8"
         response = HttpResponse(_as_text(answer), status=status, content_type=text, headers=headers)
     else:
@@ -70,6 +70,15 @@ def _respond(request: HttpRequest, answer: dict[str, Any]) -> HttpResponse:
         response.content = b""
         response.headers["Content-Length"] = str(length)
     return response
+
+
+def _wants_text(request: HttpRequest) -> bool:
+    if "HTTP_ACCEPT" not in request.META:
+        return False
+    try:
+        return request.accepts("text/plain") and not request.accepts("application/json")
+    except (ValueError, LookupError):  # of an Accept that cannot be read
+        return False
 
 
 def _as_text(answer: dict[str, Any]) -> str:

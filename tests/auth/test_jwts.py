@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.exceptions import ImproperlyConfigured
 
-from shared_core.auth.jwts import InvalidTokenError, JWTSettings, Verifier
+from shared_core.auth.jwts import InvalidTokenError
 from shared_core.clients import ServiceToken
+from tests.auth.verifying import checked
 
 SECRET = "a shared secret of more than 32 bytes"
 
@@ -29,7 +30,7 @@ EC = pair(ec.generate_private_key(ec.SECP256R1()))
 
 
 def verifier(key=SECRET, algorithms=("HS256",), audience="user", issuer="ticket", leeway=0):
-    return Verifier(JWTSettings(key, list(algorithms), audience, issuer, leeway))
+    return checked(key, list(algorithms), audience, issuer, leeway)
 
 
 def signed(key=SECRET, algorithm="HS256", headers=None, **changes):
@@ -79,6 +80,8 @@ def test_what_our_client_signs_names_the_calling_service(signing, verifying, alg
         ({"key": SECRET + "x"}, "signed by somebody else"),
         ({"key": SECRET * 2, "algorithm": "HS512"}, "signed by an algorithm that is not accepted"),
         ({"exp": "soon"}, "malformed"),
+        ({"exp": float("inf")}, "malformed"),
+        ({"iat": float("-inf")}, "malformed"),
     ],
 )
 def test_what_does_not_hold_is_refused_with_its_reason(changes, reason):
@@ -269,10 +272,13 @@ class TestAFile:
             (None, "cannot be read: FileNotFoundError"),
             ("{}", "is no JWKS"),
             ("{", "is no JWKS"),
+            ("[" * 100_000, "is no JWKS"),
+            ('{"keys": [{"kty": "oct"}]}', "is no JWKS"),
             (jwks(EC), "has no key for SERVICE_JWT_ALGORITHMS"),
             ("nonsense", "no PEM of a public key"),
         ],
-        ids=["missing", "empty", "broken", "of another kind", "nonsense"],  # not the key: it is made each time
+        # Not the key: it is made each time.
+        ids=["missing", "empty", "broken", "deep", "without its k", "of another kind", "nonsense"],
     )
     def test_one_that_is_wrong_is_an_error_that_says_so(self, tmp_path, text, message):
         path = tmp_path / "key"
@@ -294,6 +300,7 @@ class TestAFile:
         ({"algorithms": ["none"]}, "SERVICE_JWT_ALGORITHMS=.* must be a list of HS256"),
         ({"audience": None}, "SERVICE_JWT_AUDIENCE must be a text, not None"),
         ({"issuer": None}, "SERVICE_JWT_ISSUER must be a text, not None"),
+        ({"issuer": []}, "SERVICE_JWT_ISSUER names nobody"),
         ({"key": {"ticket": SECRET}, "issuer": "ticket"}, "leave SERVICE_JWT_ISSUER out"),
         ({"leeway": -1}, "SERVICE_JWT_LEEWAY=-1 must be seconds"),
         ({"leeway": float("nan")}, "SERVICE_JWT_LEEWAY=nan must be seconds"),

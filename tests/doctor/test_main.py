@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -317,6 +318,7 @@ class TestSecrets:
             "postgresql:u:hunter2@host",
             "postgresql://[hunter2",
             "postgresql://host/db?password=hunter2",
+            "postgresql://u%3Ahunter2%40host/db",
         ],
     )
     def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
@@ -335,6 +337,16 @@ class TestSecrets:
         monkeypatch.setenv("SOME_API_KEY", secret)
 
         assert sanitize(f"refused: {secret}\nhere") == "refused: *** here"
+
+    @pytest.mark.parametrize("mark", ["/", "?", "#"])
+    def test_nor_does_a_parser_tell_the_part_of_a_password_that_it_takes_for_a_port(self, mark, monkeypatch):
+        secret = secrets.token_hex(20)
+        monkeypatch.setenv("BROKER_URL", f"amqp://hdms:{secret}{mark}x@broker:5672")
+        with pytest.raises(ValueError, match="Port could not be cast") as raised:
+            print(urlsplit(os.environ["BROKER_URL"]).port)
+
+        assert secret in str(raised.value)
+        assert secret not in sanitize(raised.value)
 
     def test_a_line_is_one_line_that_moves_no_cursor(self):
         assert Line("ok", "services", "one\n two\x1b[2J").as_text() == "ok    services    one two?[2J"

@@ -10,10 +10,12 @@ import time
 import pytest
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
 from shared_core import conf
+from shared_core.health import databases
 from shared_core.health.databases import DatabaseProbe, _probes, database_probes
 from tests import settings as settings_of_the_suite
 
@@ -64,7 +66,8 @@ def migrations(**settings):
 
 
 @pytest.mark.django_db(databases="__all__")
-def test_all_databases_are_asked_and_the_migrations_of_the_default_one(client, settings):
+def test_all_databases_are_asked_and_the_migrations_of_the_default_one(client, settings, monkeypatch):
+    monkeypatch.setattr(databases, "_probes", {})  # those of other tests know other migrations
     _probes.clear()  # another test may have found that nothing was missing, by the suite's own settings
     settings.MIGRATION_MODULES = migrations()
     settings.DEBUG = True
@@ -93,6 +96,18 @@ def test_migrations_are_missing_applied_and_taken_back(probed, settings, kept):
 
     assert seen == [{"migrations:probed"}, set(), {"migrations:probed"}]
     recorder.flush()
+
+
+def test_missing_migrations_are_looked_for_once_however_many_ask(probed, settings, kept, monkeypatch):
+    """Strangers may ask, and to load all migrations takes a processor."""
+    settings.MIGRATION_MODULES = migrations()
+    MigrationRecorder(connections["probed"]).ensure_schema()
+    loaded = []
+    build_graph = MigrationLoader.build_graph
+    monkeypatch.setattr(MigrationLoader, "build_graph", lambda loader: loaded.append(loader) or build_graph(loader))
+
+    assert [failed(probed) for _ in range(3)] == [{"migrations:probed"}] * 3
+    assert len(loaded) == 1
 
 
 def test_a_graph_that_is_broken_is_told_as_migrations(probed, settings):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import secrets
 import threading
 import time
@@ -19,12 +20,12 @@ from django.test import RequestFactory
 
 from shared_core import conf
 from shared_core.auth import service_auth_required, tokens
-from shared_core.auth.jwts import JWTSettings, Verifier
 from shared_core.auth.tokens import AcceptedTokens
 from shared_core.checks.secrets import check_secrets
 from shared_core.checks.services import check_callers
 from shared_core.clients import ServiceToken
 from shared_core.service_settings import accepted_tokens, fault_of_secret, get_service_settings, secret
+from tests.auth.verifying import checked
 
 ROOT = Path(__file__).parents[2]
 SECRET = "Qe7w1oZ9hZp3vT5yN8sXkR2uLdBfGcJm4A6"
@@ -98,9 +99,13 @@ class Broken:
     def removed(self, path):
         path.unlink()
 
+    def a_pipe(self, path):
+        path.unlink()
+        os.mkfifo(path)
+
 
 BROKEN = [name for name in vars(Broken) if not name.startswith("_")]
-SILENT_IN_A_FOLDER = {"removed", "a_folder", "a_link_to_nothing"}  # no file is there, as where it is revoked
+SILENT_IN_A_FOLDER = {"removed", "a_folder", "a_link_to_nothing", "a_pipe"}  # no file is there, as where it is revoked
 
 
 @pytest.mark.parametrize("how", BROKEN)
@@ -407,6 +412,22 @@ class TestAChangeIsSeen:
 
         assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, "ticket", "cron"]
 
+    def test_and_so_is_the_end_of_what_no_file_is_to_blame_for(self, files, monkeypatch):
+        """A process without a free descriptor, as strangers with many connections leave it, reads no file."""
+        monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+        (files / "ticket").write_text(f"{TICKET}\n{NEW}")
+        settle(files, files / "ticket", files / "file")
+        lowest_free = os.open(os.devnull, os.O_RDONLY)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, limits[1]))
+        try:
+            assert [ask(TICKET), ask(NEW), ask(FILE)] == [401, 401, 401]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            os.close(lowest_free)
+
+        assert [ask(TICKET), ask(NEW), ask(FILE)] == ["ticket", "ticket", "file"]
+
     def test_and_nothing_is_read_where_there_is_none(self, folder, monkeypatch):
         monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
         settle(folder, folder / "ticket", folder / "file")
@@ -418,8 +439,10 @@ class TestAChangeIsSeen:
         assert accepted.service_of(FILE) == "file"
 
 
-@pytest.mark.parametrize("broken", ["", "x", None], ids=["empty", "short", "removed"])
-def test_a_key_file_that_breaks_shuts_out_its_own_issuer_alone(tmp_path, settings, broken, capture_logs):
+@pytest.mark.parametrize("is_started", [True, False], ids=["while the service runs", "before it starts"])
+@pytest.mark.parametrize("broken", ["empty", "one_character", "binary", "a_folder", "removed", "a_pipe"])
+def test_a_key_file_that_breaks_shuts_out_its_own_issuer_alone(tmp_path, settings, broken, is_started, capture_logs):
+    """A worker that a server starts anew, hours later, is no other case."""
     keys = {name: tmp_path / name for name in ("ticket", "file")}
     for path in keys.values():
         path.write_text(SECRET)
@@ -427,15 +450,20 @@ def test_a_key_file_that_breaks_shuts_out_its_own_issuer_alone(tmp_path, setting
     settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = keys, ["HS256"]
     settings.SERVICE_JWT_AUDIENCE = "user"
     jwts = [ServiceToken(name, "user", SECRET).mint().token for name in keys]
-    assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+    if is_started:
+        assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
 
-    keys["ticket"].unlink() if broken is None else keys["ticket"].write_text(broken)
+    getattr(Broken(), broken)(keys["ticket"])
     for _ in range(3):
         assert [ask(token) for token in (*jwts, NEW)] == [401, "file", "cron"]
     assert len(errors(capture_logs)) == 1
+    assert [message.id for message in check_callers()] == ["shared_core.E207"]
+    assert len(errors(capture_logs)) == 1
 
+    keys["ticket"].rmdir() if keys["ticket"].is_dir() else keys["ticket"].unlink(missing_ok=True)
     keys["ticket"].write_text(SECRET)
     assert [ask(token) for token in (*jwts, NEW)] == ["ticket", "file", "cron"]
+    assert list(check_callers()) == []
 
 
 def test_a_key_file_that_changes_and_keeps_size_and_time_is_read_again(tmp_path, settings, monkeypatch):
@@ -625,7 +653,7 @@ def test_and_so_is_one_in_a_jwks(exposed, tmp_path, key):
     def verifier(*keys):
         jwks = [{"kty": "oct", "k": urlsafe_b64encode(one).decode().rstrip("="), "kid": str(at)} for at, one in keys]
         path.write_text(json.dumps({"keys": jwks}))
-        return Verifier(JWTSettings(path, ["HS256"], "user", "ticket", 10))
+        return checked(path, ["HS256"], "user", "ticket", 10)
 
     good = secrets.token_bytes(32)
     verifier((1, good), (2, secrets.token_urlsafe(32).encode()))
@@ -643,7 +671,7 @@ def test_random_bytes_are_no_weak_secret(exposed, tmp_path):
     for _ in range(300):
         k = urlsafe_b64encode(secrets.token_bytes(32)).decode()
         path.write_text(json.dumps({"keys": [{"kty": "oct", "k": k}]}))
-        Verifier(JWTSettings(path, ["HS256"], "user", "ticket", 10))
+        checked(path, ["HS256"], "user", "ticket", 10)
 
 
 def test_random_tokens_are_not_weak():

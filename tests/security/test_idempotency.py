@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import tracemalloc
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -18,6 +19,8 @@ from ninja import NinjaAPI
 from ninja.decorators import decorate_view
 from ninja.security import APIKeyCookie, APIKeyHeader, HttpBearer
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -546,6 +549,20 @@ def test_a_form_that_is_sent_again_has_the_same_one(contents):
     assert len({fingerprint(form(boundary, *contents), f'{MULTIPART}"{boundary}"') for boundary in boundaries}) == 1
 
 
+def test_a_form_of_very_many_parts_takes_no_more_memory_than_its_body_does_several_times():
+    body = b"--x\r\n" * 400_000 + b"--x--"
+    request = RequestFactory().post("/", body, content_type=MULTIPART + "x")
+    assert request.body == body
+
+    tracemalloc.start()
+    try:
+        fingerprint_of(request)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * len(body)
+
+
 class TestBodiesThatAreReadElsewhere:
     def send(self, view, *contents, boundary="b"):
         """Send a form through Django's CSRF check, which reads it before the view."""
@@ -594,6 +611,19 @@ class TestBodiesThatAreReadElsewhere:
 
         with pytest.raises(ImproperlyConfigured, match="needs the body of the request, which something has read"):
             idempotent(lambda request: HttpResponse())(request)
+
+    def test_rest_framework_reads_the_same_request(self):
+        """Its own request has the whole header for a content type: a form sent again had another boundary in it."""
+        sent = [(form(boundary, "x"), MULTIPART + boundary) for boundary in ("one", "two")]
+        sent += [(form("a", "y"), MULTIPART + "a"), ("{}", "application/json; charset=utf-8")]
+        made = [[RequestFactory().post("/", body, content_type=kind) for body, kind in sent] for _ in range(3)]
+        plain = [fingerprint_of(request) for request in made[0]]
+
+        assert [fingerprint_of(Request(request)) for request in made[1]] == plain
+        parsed = [Request(request, parsers=[MultiPartParser(), JSONParser()]) for request in made[2][:3]]
+        assert [bool(request.data) for request in parsed] == [True] * 3
+        one, other, third = map(fingerprint_of, parsed)
+        assert one == other != third
 
     def test_a_body_of_unknown_length_is_refused_where_django_does_not_read_it(self):
         runs = []

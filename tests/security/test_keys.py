@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from shared_core.auth.jwts import JWTSettings, Verifier
 from shared_core.auth.keys import is_key
 from shared_core.clients import ServiceToken
+from tests.auth.verifying import checked
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PRIVATE = {
@@ -198,7 +198,7 @@ def test_a_key_is_known_in_other_notations():
 
 
 def verify(key):
-    return Verifier(JWTSettings(key, ["HS256"], "user", "ticket", 0))
+    return checked(key, ["HS256"], "user", "ticket", 0)
 
 
 ATTACKS = {
