@@ -253,6 +253,15 @@ class HardDelete(_Step):
     logged = gettext_lazy("Deleted permanently.")
     refusals = (ProtectedError, RestrictedError, ChangedError)
 
+    def take(self) -> HttpResponse | None:
+        """Do what it does, if Django's deletion can: it follows relations by recursion."""
+        try:
+            return super().take()
+        except RecursionError:
+            text = _("Too many levels of rows refer to each other. The command purge_deleted can delete them.")
+            self.shown.message_user(self.request, text, messages.ERROR)
+            return None
+
     def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""
         return preview.of_hard_deletion(rows)

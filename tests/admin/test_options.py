@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from shared_core.admin import SoftDeleteAdmin
-from tests.library.models import Account, Author, Book, Loan, Stamp
+from tests.library.models import Account, Author, Book, Chapter, Loan, Stamp
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +123,24 @@ def test_a_row_that_another_holds_is_not_deleted_for_good(root, author):
 
     assert "refer to it" in response.content.decode()
     assert Author.all_objects.filter(pk=author.pk).exists()
+
+
+@pytest.mark.parametrize("data", [{}, {"post": "yes", "typed": "1"}])
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_rows_too_deep_for_djangos_deletion_are_an_error_that_says_so(root, author, way, data):
+    rows = [Chapter(book=author.books.get(), title="1")]
+    for _ in range(1200):
+        rows.append(Chapter(book=rows[0].book, title="1", part_of=rows[-1]))
+    Chapter.objects.bulk_create(rows)
+    rows[0].delete()
+    if way == "list":
+        response = run(root, "hard_delete_selected", rows[:1], model="chapter", **data)
+    else:
+        page = url("hard_delete", rows[0], "chapter")
+        response = root.post(page, data, follow=True) if data else root.get(page, follow=True)
+
+    assert "Too many levels of rows refer to each other." in told(response)
+    assert Chapter.all_objects.count() == 1201
 
 
 def test_both_deletions_and_the_restore_are_in_the_history(root, author):
