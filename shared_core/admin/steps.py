@@ -125,8 +125,9 @@ class _Step(ABC):
         log(self.request, rows, self.flag, str(self.logged))
         with self.checked(tree):
             counts = self.act(rows)
+        asked = {model._meta.label: count for model, count in tree.counts().items()}
         # An override may return nothing.
-        if counts and counts[0] > sum(tree.counts().values()):
+        if counts and any(count > asked.get(label, 0) for label, count in counts[1].items()):
             raise ChangedError
         return tree
 

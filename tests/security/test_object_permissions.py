@@ -423,6 +423,19 @@ def test_a_row_added_after_the_question_is_not_deleted_permanently(client_of_ann
     assert Author.all_objects.filter(pk=author.pk).exists()
 
 
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_a_row_of_another_model_does_not_make_room_for_one_added_after_the_question(client_of_ann, monkeypatch, way):
+    def swap(*_):
+        Chapter.all_objects.all().hard_delete()
+        Book.objects.create(author=author, title="other")
+
+    (author,) = prepared("hard_delete", chain())
+    monkeypatch.setattr(steps, "log", swap)
+    send(client_of_ann, "hard_delete", [author], way=way)
+
+    assert [len(rows) for rows in state()] == [1, 1, 1]
+
+
 def in_another_transaction(change):
     """Start a change in a transaction of its own; it may have to wait for this one."""
 
