@@ -15,7 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import ProtectedError, QuerySet, RestrictedError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -206,7 +206,7 @@ class Restore(_Step):
     locks = False
     flag = CHANGE
     logged = gettext_lazy("Restored.")
-    refusals = (RestoreError, ChangedError)
+    refusals = (RestoreError, ChangedError, IntegrityError)  # another transaction has taken a unique value meanwhile
 
     def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""

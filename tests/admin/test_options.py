@@ -1,6 +1,8 @@
 """What the admin lets whom do to which rows, asked by requests."""
 
 import re
+import threading
+import time
 
 import pytest
 from django.contrib import admin
@@ -8,7 +10,7 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -172,6 +174,31 @@ def test_a_restore_that_is_refused_leaves_no_trace(root):
         assert url("change", holder, "account") in page
     assert not LogEntry.objects.exists()
     assert Account.all_objects.get(pk=gone.pk).is_deleted
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restore_while_another_transaction_takes_its_value_says_so(root):
+    account = Account.objects.create(email="a@b.org")
+    account.delete()
+    is_taken = threading.Event()
+
+    def take():
+        try:
+            with transaction.atomic():
+                Account.objects.create(email="a@b.org")
+                is_taken.set()
+                time.sleep(0.5)  # the restore waits for it
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=take)
+    other.start()
+    is_taken.wait()
+    page = root.post(url("restore", account, "account"), {"post": "yes"}).content.decode()
+    other.join()
+
+    assert "It cannot be restored: its email is taken by" in page
+    assert Account.all_objects.get(pk=account.pk).is_deleted
 
 
 def test_a_deletion_forbidden_meanwhile_changes_nothing(root, author, monkeypatch):
