@@ -178,6 +178,7 @@ class TestBulk:
 
         assert Note.all_objects.get(text="a").deleted_at == notes[0].deleted_at is not None
 
+    @pytest.mark.postgresql  # SQLite makes no tables inside of a transaction
     @isolate_apps("tests.library")
     def test_an_upsert_by_a_key_of_another_name_works(self):
         team = a_model(
