@@ -123,7 +123,7 @@ def _submodule(service: Path) -> str:
     if not (service / ".gitmodules").exists():
         raise RefusalError(f"{service} has no submodules: this is for a service that has shared_core as one.")
     listed = git(service, "config", "--file", ".gitmodules", "--get-regexp", r"\.path$").splitlines()
-    paths = [line.split(maxsplit=1)[1] for line in listed]
+    paths = [line.partition(" ")[2] for line in listed]
     found = [path for path in paths if (service / path / "shared_core" / "__init__.py").exists()]
     if len(found) != 1:
         raise RefusalError(

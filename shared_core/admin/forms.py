@@ -89,12 +89,30 @@ class _RefusesDeleted:
 
     instance: Any
     add_error: Any  # Any: a form's own
+    changed_data: list[str]
+    is_bound: bool
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]  # a form's own
         is_deleted = self.instance.is_deleted and not self.instance._state.adding
         if is_deleted and self.is_bound and self.has_changed():  # type: ignore[attr-defined]  # as above
             self.add_error(None, ValidationError(_("It is deleted. Restore it first."), code="deleted"))
+        for name in self._keys_of_deleted() if self.is_bound else ():
+            text = _("A deleted row has this key. Restore it, or choose another key.")
+            self.add_error(name, ValidationError(text, code="deleted"))
+
+    def _keys_of_deleted(self) -> list[str]:
+        """Return the keys that are new and of a deleted row: to save them would write into that row."""
+        instance = self.instance
+        keys = [one for one in instance._meta.concrete_fields if one.primary_key and one.name in self.changed_data]
+        found = []
+        for key in keys:
+            # The key of a table that others inherit is that of rows of which not all are of this model.
+            model = key.model if is_soft_deletable(key.model) else type(instance)
+            rows = rows_of(model, router.db_for_write(model)).filter(is_deleted=True)
+            if rows.filter(**{key.name: getattr(instance, key.attname)}).exists():
+                found.append(key.name)
+        return found
 
 
 class _KeepsDeletedLinks:

@@ -15,7 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import ProtectedError, QuerySet, RestrictedError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -125,8 +125,9 @@ class _Step(ABC):
         log(self.request, rows, self.flag, str(self.logged))
         with self.checked(tree):
             counts = self.act(rows)
+        asked = {model._meta.label: count for model, count in tree.counts().items()}
         # An override may return nothing.
-        if counts and counts[0] > sum(tree.counts().values()):
+        if counts and any(count > asked.get(label, 0) for label, count in counts[1].items()):
             raise ChangedError
         return tree
 
@@ -205,7 +206,7 @@ class Restore(_Step):
     locks = False
     flag = CHANGE
     logged = gettext_lazy("Restored.")
-    refusals = (RestoreError, ChangedError)
+    refusals = (RestoreError, ChangedError, IntegrityError)  # another transaction has taken a unique value meanwhile
 
     def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""
@@ -252,6 +253,15 @@ class HardDelete(_Step):
     flag = DELETION
     logged = gettext_lazy("Deleted permanently.")
     refusals = (ProtectedError, RestrictedError, ChangedError)
+
+    def take(self) -> HttpResponse | None:
+        """Do what it does, if Django's deletion can: it follows relations by recursion."""
+        try:
+            return super().take()
+        except RecursionError:
+            text = _("Too many levels of rows refer to each other. The command purge_deleted can delete them.")
+            self.shown.message_user(self.request, text, messages.ERROR)
+            return None
 
     def foretell(self, rows: Rows) -> preview.Branch:
         """Return what it would do."""

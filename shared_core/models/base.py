@@ -68,12 +68,13 @@ class SoftDeleteModel(models.Model):
         So a copy that was loaded before somebody else deleted the row does not restore it. A change by hand is
         written, sets ``deleted_at``, and has no cascade, unlike `delete` and `restore`.
         """
-        if update_fields is not None and _SOFT_DELETE_COLUMNS & set(update_fields):
-            update_fields = {*update_fields, *_SOFT_DELETE_COLUMNS}
-        is_written = update_fields is None or "is_deleted" in update_fields
+        names = None if update_fields is None else set(update_fields)
+        if names and _SOFT_DELETE_COLUMNS & names:
+            names |= _SOFT_DELETE_COLUMNS
+        is_written = names is None or "is_deleted" in names
         if is_written:
             sync_deleted_at(self)
-        super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=update_fields)
+        super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=names)
         if is_written:
             remember_stored_state(self)
 

@@ -15,14 +15,14 @@ What refers to a row decides whether the row can go (`Relation.hard`):
 import datetime as dt
 import functools
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django.conf import settings
 from django.db import models, router, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, deletion
 from django.utils import timezone
 
 from shared_core.models.cascade import content_type_filter
@@ -146,8 +146,30 @@ def _purge(model: Model, candidates: list[Values], moment: dt.datetime, using: s
     keys, unseen = collection.decide()
     if not keys:
         return Counter(), len(candidates)
-    _, counts = rows_of(model, using).filter(_with_keys(model, keys)).delete()
+    rows = rows_of(model, using).filter(_with_keys(model, keys)).order_by()
+    collector = _FlatCollector(using=using, origin=rows)
+    # What restricts was looked at, and the rows are locked.
+    collector.collect(rows, fail_on_restricted=False)
+    _, counts = collector.delete()
     return Counter(counts) + unseen, len(candidates) - len(keys)
+
+
+class _FlatCollector(deletion.Collector):
+    """Django's own, without its recursion: a chain of a thousand rows, each below the other, ends in RecursionError."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # Any: as Django's own, below too
+        super().__init__(*arguments, **options)
+        self._waiting: deque[tuple[Any, Any]] = deque()
+
+    def collect(self, *arguments: Any, **options: Any) -> None:
+        """Collect rows and what refers to them; a call from within is done after the one that is running."""
+        self._waiting.append((arguments, options))
+        if len(self._waiting) > 1:
+            return
+        while self._waiting:
+            arguments, options = self._waiting[0]
+            super().collect(*arguments, **options)
+            self._waiting.popleft()
 
 
 @dataclass

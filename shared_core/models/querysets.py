@@ -214,7 +214,8 @@ class SoftDeleteQuerySet[M: models.Model](models.QuerySet[M]):
         return written
 
     def _refuse_conditional_target(self, unique_fields: Iterable[str]) -> None:
-        names = {self.model._meta.get_field("id" if name == "pk" else name).name for name in unique_fields}
+        opts = self.model._meta
+        names = {(opts.pk if name == "pk" else opts.get_field(name)).name for name in unique_fields}
         constraints = [one for one in self.model._meta.constraints if isinstance(one, models.UniqueConstraint)]
         targets = [one for one in constraints if set(one.fields) == names]
         if targets and all(one.condition is not None for one in targets):

@@ -29,6 +29,8 @@ from django.db.models import Lookup
 type Rows = models.QuerySet[Any]
 type Values = dict[str, Any]
 
+_TOGETHER = 500  # updates in one statement: PostgreSQL returns at most 1,664 columns
+
 
 @dataclass(frozen=True)
 class ArrayParameter:
@@ -208,12 +210,16 @@ def execute_each(updates: Iterable[Update]) -> list[int]:
 
 
 def execute_together(updates: Sequence[Update]) -> list[int]:
-    """Execute the updates, which must change different rows, in one statement where the database can.
+    """Execute the updates, which must change different rows, in as few statements as the database can.
 
     WITH u0 AS (UPDATE … RETURNING 1), u1 AS (…) SELECT (SELECT count(*) FROM u0), (SELECT count(*) FROM u1)
     """
     if len(updates) < 2 or connections[updates[0].using].vendor == "sqlite":
         return execute_each(updates)
+    return [number for some in itertools.batched(updates, _TOGETHER) for number in _execute_in_one(some)]
+
+
+def _execute_in_one(updates: Sequence[Update]) -> list[int]:
     statements = [update.sql(" RETURNING 1") for update in updates]
     parts = ", ".join(f"u{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
     numbers = ", ".join(f"(SELECT count(*) FROM u{place})" for place in range(len(updates)))  # noqa: S608  # no input

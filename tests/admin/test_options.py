@@ -1,6 +1,8 @@
 """What the admin lets whom do to which rows, asked by requests."""
 
 import re
+import threading
+import time
 
 import pytest
 from django.contrib import admin
@@ -8,12 +10,12 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from shared_core.admin import SoftDeleteAdmin
-from tests.library.models import Account, Author, Book, Loan, Stamp
+from tests.library.models import Account, Author, Book, Chapter, Loan, Stamp
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +127,24 @@ def test_a_row_that_another_holds_is_not_deleted_for_good(root, author):
     assert Author.all_objects.filter(pk=author.pk).exists()
 
 
+@pytest.mark.parametrize("data", [{}, {"post": "yes", "typed": "1"}])
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_rows_too_deep_for_djangos_deletion_are_an_error_that_says_so(root, author, way, data):
+    rows = [Chapter(book=author.books.get(), title="1")]
+    for _ in range(1200):
+        rows.append(Chapter(book=rows[0].book, title="1", part_of=rows[-1]))
+    Chapter.objects.bulk_create(rows)
+    rows[0].delete()
+    if way == "list":
+        response = run(root, "hard_delete_selected", rows[:1], model="chapter", **data)
+    else:
+        page = url("hard_delete", rows[0], "chapter")
+        response = root.post(page, data, follow=True) if data else root.get(page, follow=True)
+
+    assert "Too many levels of rows refer to each other." in told(response)
+    assert Chapter.all_objects.count() == 1201
+
+
 def test_both_deletions_and_the_restore_are_in_the_history(root, author):
     root.post(url("delete", author), {"post": "yes"})
     root.post(url("restore", author), {"post": "yes"})
@@ -154,6 +174,31 @@ def test_a_restore_that_is_refused_leaves_no_trace(root):
         assert url("change", holder, "account") in page
     assert not LogEntry.objects.exists()
     assert Account.all_objects.get(pk=gone.pk).is_deleted
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restore_while_another_transaction_takes_its_value_says_so(root):
+    account = Account.objects.create(email="a@b.org")
+    account.delete()
+    is_taken = threading.Event()
+
+    def take():
+        try:
+            with transaction.atomic():
+                Account.objects.create(email="a@b.org")
+                is_taken.set()
+                time.sleep(0.5)  # the restore waits for it
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=take)
+    other.start()
+    is_taken.wait()
+    page = root.post(url("restore", account, "account"), {"post": "yes"}).content.decode()
+    other.join()
+
+    assert "It cannot be restored: its email is taken by" in page
+    assert Account.all_objects.get(pk=account.pk).is_deleted
 
 
 def test_a_deletion_forbidden_meanwhile_changes_nothing(root, author, monkeypatch):

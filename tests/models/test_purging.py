@@ -98,6 +98,16 @@ class TestWhatGoes:
         assert not any(map(is_there, [author, book, *chapters]))
         assert not Stamp.objects.exists()
 
+    def test_a_row_goes_with_a_thousand_levels_below_it(self, book):
+        rows = [Chapter(book=book, title="1")]
+        for _ in range(1000):
+            rows.append(Chapter(book=book, title="1", part_of=rows[-1]))
+        Chapter.objects.bulk_create(rows)
+        Chapter.objects.update(is_deleted=True, deleted_at=timezone.now() - dt.timedelta(days=100))
+
+        assert purge(Chapter, older_than=QUARTER, batch_size=10) == 1001
+        assert not Chapter.all_objects.exists()
+
     def test_active_rows_and_those_deleted_later_stay(self, db):
         old, young, active = (Note.objects.create(text=text) for text in ("old", "young", "active"))
         expire(old)

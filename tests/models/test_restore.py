@@ -42,6 +42,17 @@ def test_a_queryset_restores_each_of_its_rows_with_what_went_in_its_own_deletion
     assert Chapter.objects.deleted().get() == chapters[0]
 
 
+def test_a_tree_of_more_levels_than_a_statement_has_columns_comes_back(book):
+    chapters = [Chapter(book=book, title="1")]
+    for _ in range(1700):  # PostgreSQL's limit is 1664
+        chapters.append(Chapter(book=book, title="1", part_of=chapters[-1]))
+    Chapter.objects.bulk_create(chapters)
+    chapters[0].delete()
+
+    assert chapters[0].restore() == (1701, {"library.Chapter": 1701})
+    assert Chapter.objects.count() == 1701
+
+
 def test_a_row_does_not_come_back_under_a_parent_that_stays_deleted(author, book, chapters):
     author.delete()
 

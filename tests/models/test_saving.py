@@ -3,8 +3,11 @@
 import pytest
 from django.db import IntegrityError, models, transaction
 from django.db.models import Case, F, Value, When
+from django.test.utils import isolate_apps
 
+from shared_core.models import SoftDeleteModel
 from tests.library.models import Account, Author, Book, Note
+from tests.models.test_purging import a_model, make_tables
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +39,12 @@ class TestSave:
         stored = Author.all_objects.get()
         assert stored.is_deleted
         assert stored.deleted_at is not None
+
+    def test_update_fields_may_be_an_iterator(self, author):
+        author.name = "changed"
+        author.save(update_fields=iter(["name"]))
+
+        assert Author.objects.get().name == "changed"
 
     def test_update_fields_of_a_stale_copy_do_not_undelete(self, author):
         stale = Author.objects.get()
@@ -168,6 +177,19 @@ class TestBulk:
         Note.objects.bulk_create(notes, update_conflicts=True, unique_fields=["pk"], update_fields=["is_deleted"])
 
         assert Note.all_objects.get(text="a").deleted_at == notes[0].deleted_at is not None
+
+    @pytest.mark.postgresql  # SQLite makes no tables inside of a transaction
+    @isolate_apps("tests.library")
+    def test_an_upsert_by_a_key_of_another_name_works(self):
+        team = a_model(
+            "Team", SoftDeleteModel, code=models.CharField(max_length=9, primary_key=True), size=models.IntegerField()
+        )
+        make_tables(team)
+        for size in (1, 2):
+            options = {"update_conflicts": True, "unique_fields": ["pk"], "update_fields": ["size"]}
+            team.objects.bulk_create([team(code="red", size=size)], **options)
+
+        assert team.objects.get().size == 2
 
 
 class TestTwins:

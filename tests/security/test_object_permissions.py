@@ -12,16 +12,17 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connection, connections, models, transaction
 from django.forms.models import BaseInlineFormSet
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.urls import path, reverse
 
 from shared_core.admin import SoftDeleteAdmin, permissions, steps
-from shared_core.models import preview
+from shared_core.models import SoftDeleteModel, preview
 from shared_core.models.statements import rows_of
 from tests.admin.fixtures import _of_a_site, admin_of
 from tests.library.models import Account, Author, Book, Chapter, City, Item, Loan, Place, Restaurant, Vase
+from tests.models.test_purging import a_model, make_tables
 
 __all__ = ["_of_a_site", "admin_of"]
 pytestmark = pytest.mark.django_db
@@ -422,6 +423,19 @@ def test_a_row_added_after_the_question_is_not_deleted_permanently(client_of_ann
     assert Author.all_objects.filter(pk=author.pk).exists()
 
 
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_a_row_of_another_model_does_not_make_room_for_one_added_after_the_question(client_of_ann, monkeypatch, way):
+    def swap(*_):
+        Chapter.all_objects.all().hard_delete()
+        Book.objects.create(author=author, title="other")
+
+    (author,) = prepared("hard_delete", chain())
+    monkeypatch.setattr(steps, "log", swap)
+    send(client_of_ann, "hard_delete", [author], way=way)
+
+    assert [len(rows) for rows in state()] == [1, 1, 1]
+
+
 def in_another_transaction(change):
     """Start a change in a transaction of its own; it may have to wait for this one."""
 
@@ -767,6 +781,37 @@ def test_a_row_that_is_deleted_while_its_form_is_sent_is_not_changed(root, monke
 
     assert "It is deleted. Restore it first." in page
     assert Author.all_objects.get().name == "own"
+
+
+@pytest.mark.parametrize("way", ["add", "change", "inline"])
+@isolate_apps("tests.library")
+def test_no_form_changes_a_deleted_row_by_taking_its_key(admin_of, settings, way):
+    team = a_model("Team", SoftDeleteModel, code=models.CharField(max_length=9, primary_key=True))
+    number, title = models.IntegerField(primary_key=True), models.CharField(max_length=9)
+    link = models.ForeignKey(team, models.CASCADE, null=True, blank=True)
+    player = a_model("Player", SoftDeleteModel, number=number, title=title, team=link)
+    make_tables(team, player)
+    own_site = admin.AdminSite(name="admin")
+    inlines = [type("PlayerInline", (admin.TabularInline,), {"model": player})]
+    own_site.register(team, SoftDeleteAdmin, inlines=inlines)
+    own_site.register(player, SoftDeleteAdmin)
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": [path("admin/", own_site.urls)]})
+    team.objects.create(code="red")
+    player.objects.create(number=7, title="deleted").delete()
+    player.objects.create(number=8, title="active")
+    taken = {"number": 7, "title": "changed"}
+    inlined = {f"player_set-0-{name}": value for name, value in {**taken, "team": "red"}.items()}
+    inlined |= {"code": "red", "player_set-TOTAL_FORMS": 1, "player_set-INITIAL_FORMS": 0}
+    page, form = {
+        "add": ("player/add/", taken),
+        "change": ("player/8/change/", taken),
+        "inline": ("team/red/change/", inlined),
+    }[way]
+    answer = admin_of(everything=True).post(f"/admin/library/{page}", form)
+
+    rows = list(player.all_objects.order_by("number").values_list("number", "title", "team"))
+    assert rows == [(7, "deleted", None), (8, "active", None)]
+    assert "A deleted row has this key. Restore it, or choose another key." in answer.content.decode()
 
 
 def test_an_inline_that_shows_deleted_rows_changes_none(root, monkeypatch):

@@ -206,6 +206,11 @@ class TestWhatCannotBegin:
     def test_a_repository_without_the_submodule(self, core):
         refuses(program("bump_check.py", str(core.folder), cwd=ROOT), "has no submodules")
 
+    def test_a_submodule_without_a_path(self, service):
+        (service.folder / ".gitmodules").write_text('[submodule "a"]\npath\n')
+
+        refuses(check(service), "0 hold shared_core")
+
     def test_a_submodule_that_is_not_checked_out(self, service):
         service.git("submodule", "--quiet", "deinit", "--force", "services/shared")
 
