@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
+from shared_core import context
 from shared_core.context.inbound import current_inbound
 from shared_core.health import readiness_check
 from shared_core.health.probes import registered
