@@ -85,7 +85,7 @@ def test_an_invalid_variable_is_an_error_that_names_the_allowed_values(monkeypat
         ({"max_record_bytes": True}, "max_record_bytes=True must be a whole number, 256 or more"),
     ],
 )
-def test_an_invalid_argument_is_an_error_that_says_what_to_write(arguments, message):
+def test_an_argument_that_is_wrong_is_an_error_that_says_what_to_write(arguments, message):
     with pytest.raises(ImproperlyConfigured, match=message):
         get_logging_config(**arguments)
 

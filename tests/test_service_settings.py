@@ -280,7 +280,7 @@ class TestServiceSettings:
         assert settings["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
         assert settings["SERVICE_ACCEPTED_TOKENS"] == {"gateway": ["a-token-of-its-own"]}
 
-    def test_an_unknown_environment_is_an_error(self, monkeypatch, production):
+    def test_an_environment_that_is_unknown_is_an_error(self, monkeypatch, production):
         monkeypatch.setenv("ENVIRONMENT", "live")
 
         with pytest.raises(ImproperlyConfigured, match="ENVIRONMENT='live' is none of"):

@@ -88,7 +88,7 @@ def test_committed_rows_survive_a_kill_of_both_servers(stack):
     assert (stack.environment["DB_PORT"], stack.environment["DB_DIRECT_PORT"]) == ports
 
 
-def test_a_wrong_password_is_refused(stack):
+def test_a_password_that_is_wrong_is_refused(stack):
     values = stack.environment
     with pytest.raises(psycopg.OperationalError, match=r"password|SASL"):
         psycopg.connect(
@@ -184,7 +184,7 @@ def test_ensure_database_starts_the_database_once(monkeypatch):
     assert ensure_database() == ensure_database() != {}
 
 
-def test_without_pgbouncer_the_error_says_how_to_install_it(monkeypatch):
+def test_without_pgbouncer_the_error_names_the_packages_and_the_containers(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
 
     with pytest.raises(StackError) as raised, Stack():

@@ -193,7 +193,7 @@ def test_search_finds_deleted_rows_only_if_the_filter_shows_them(browser, author
     assert not browser.all("#result_list tbody tr")
 
 
-def test_autocomplete_offers_only_active_rows(browser, author):
+def test_choices_offer_active_rows(browser, author):
     Author.objects.create(name="Ursula Deleted").delete()
     browser.open("/admin/library/book/add/")
     browser.one(".field-author .select2-selection").click()

@@ -62,7 +62,7 @@ def test_a_view_is_403_without_its_permission(admin_of, author, view):
     assert Author.all_objects.filter(pk=author.pk, is_deleted=view != "delete").exists()
 
 
-def test_a_page_offers_only_what_the_user_has_permission_for(admin_of, author):
+def test_a_page_offers_what_the_user_may_do(admin_of, author):
     author.delete()
     page = admin_of("view_author").get(url("change", author)).content.decode()
 
@@ -342,7 +342,7 @@ def test_a_list_display_that_has_deleted_at_is_kept(rf, admin_of):
     assert SoftDeleteAdmin(Author, admin.site).get_list_display(request) == ["__str__", "when_deleted"]
 
 
-def test_registering_a_model_without_soft_delete_is_an_error():
+def test_a_model_that_is_not_soft_deletable_is_refused_by_name():
     with pytest.raises(ImproperlyConfigured, match=r"library\.Stamp is not soft-deletable: derive the model from"):
         SoftDeleteAdmin(Stamp, admin.site)
 

@@ -24,7 +24,7 @@ def test_without_tokens_no_caller_is_accepted():
     assert AcceptedTokens({}).service_of("") is None
 
 
-def test_a_token_file_is_reread_when_it_changes(tmp_path):
+def test_a_file_is_read_again_when_it_changes(tmp_path):
     path = tmp_path / "ticket_token"
     path.write_text(f"{OLD}\n")
     accepted = AcceptedTokens({"ticket": [path], "file": [OTHER]})

@@ -154,7 +154,7 @@ def test_a_bodyless_post_put_or_delete_sends_content_length_0(client, server, ve
 
 @pytest.mark.parametrize("body", [bytes, bytes.decode, io.BytesIO])
 @pytest.mark.parametrize("length", ["4", b"4"])
-def test_a_correct_content_length_header_is_sent_once(client, server, body, length):
+def test_a_content_length_that_is_right_is_sent_once(client, server, body, length):
     client.put("/x", data=body(b"1234"), headers={"content-length": length})
 
     assert server.received[0].headers.get_all("Content-Length") == ["4"]
@@ -183,7 +183,7 @@ def test_cookies_of_one_call_are_not_sent_with_the_next(client, server):
     assert [request.headers["Cookie"] for request in server.received] == ["mine=1", None]
 
 
-def test_netrc_and_proxies_of_the_environment_are_ignored(client, server, monkeypatch, tmp_path, refusing):
+def test_netrc_and_proxies_of_the_environment_do_nothing(client, server, monkeypatch, tmp_path, refusing):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anna password s3cret")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -322,7 +322,7 @@ def test_an_auth_object_that_changes_the_origin_is_refused(client, server, other
         ({"cookies": {"a": "s3cret\r\n"}}, ValueError, "Cookie"),
     ],
 )
-def test_an_invalid_argument_is_named_and_nothing_is_sent(client, server, arguments, error, name):
+def test_a_wrong_argument_is_named_and_nothing_is_sent(client, server, arguments, error, name):
     with pytest.raises(error, match=name) as raised:
         client.get("/x", **arguments)
 

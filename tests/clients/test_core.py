@@ -231,7 +231,7 @@ class TestTokens:
     def test_a_refused_token_is_not_renewed_if_the_body_cannot_be_rewound(self):
         assert Script(a_call(token=lambda: "x", rewind=None), "old", answered(401)).story == ["token", "send"]
 
-    def test_a_failing_token_provider_ends_the_call(self):
+    def test_a_provider_that_fails_ends_the_call(self):
         script = Script(a_call(token=lambda: "x"), TokenError("no token"))
 
         assert (script.story, type(script.error)) == (["token"], TokenError)
@@ -335,7 +335,7 @@ class TestCircuit:
         assert (circuit.state(START)[0] == "open") is is_open
 
 
-def test_a_spent_retry_budget_ends_the_call_with_its_last_error():
+def test_a_budget_that_is_spent_ends_the_call_with_its_last_error():
     budget = RetryBudgetState(RetryBudget(ratio=0, reserve=2))
     first, second = Script(a_call(budget=budget), *[answered(503)] * 3), Script(a_call(budget=budget), answered(503))
 
@@ -377,7 +377,7 @@ def test_a_status_that_is_expected_is_read():
     assert Script(replace(call, options=replace(call.options, expected={404})), answered(404)).result == 404
 
 
-def test_a_call_inside_a_transaction_is_refused():
+def test_inside_a_transaction_nothing_is_sent():
     script = Script(a_call(open_transaction="default"))
 
     assert (script.story, type(script.error)) == ([], CallInsideTransaction)

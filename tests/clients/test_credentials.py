@@ -128,7 +128,7 @@ def test_forward_user_may_be_passed_to_one_call(make, server, own):
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": ""}])
-def test_without_a_user_only_the_services_token_is_sent(make, server, own, headers):
+def test_without_a_user_only_the_services_token_goes(make, server, own, headers):
     client = make(server.url, token=forward_user())
     served(call(client, "/x"), **headers)
     client.get("/outside")

@@ -76,7 +76,7 @@ def test_an_inbound_deadline_that_is_no_decimal_number_is_ignored(server, calls,
     assert sent(server)[0] > 14
 
 
-def test_with_too_little_time_left_nothing_is_sent(server, calls):
+def test_with_too_little_left_nothing_is_sent(server, calls):
     serve(calls, x_request_deadline="0")
 
     assert server.received == []

@@ -235,7 +235,7 @@ def test_no_retries_mean_one_attempt(client, server, time):
     assert (len(server.received), time.sleeps) == (1, [])
 
 
-def test_the_retry_policy_of_a_client_applies_to_its_calls(make, server, time):
+def test_the_policy_of_a_client_holds_for_its_calls(make, server, time):
     client = make(server.url, token=False, retry=RetryPolicy(retries=1, backoff_factor=2, statuses={418}))
     server.script(answer(418), answer(503))
     with pytest.raises(ServerError):

@@ -190,7 +190,7 @@ def test_threads_that_wait_for_a_token_share_its_failure(make, server, monkeypat
     assert len(calls) == 1
 
 
-def test_waiting_for_a_token_that_another_thread_fetches_ends_with_the_deadline(make, server):
+def test_waiting_for_another_threads_token_ends_with_the_deadline(make, server):
     started, go = threading.Event(), threading.Event()
 
     def slow():

@@ -201,7 +201,7 @@ def test_a_lock_timeout_names_the_lock_holder_and_changes_nothing(project):
     assert ends([first])[2] == [0]
 
 
-def test_ctrl_c_ends_waiting_and_migrating_without_a_traceback(project, database):
+def test_ctrl_c_ends_the_waiting_and_a_migration_without_a_traceback(project, database):
     project.write("hold", "")
     first = project.wait_for_first("--skip-checks")
     second = project.start("--skip-checks")

@@ -176,7 +176,7 @@ def test_a_free_lock_takes_one_query_besides_the_transaction(django_assert_num_q
         pass
 
 
-def test_an_exception_in_the_block_releases_the_lock():
+def test_an_error_in_the_block_frees_the_lock():
     with pytest.raises(ZeroDivisionError), advisory_lock("report"):
         1 / 0  # noqa: B018
 

@@ -128,7 +128,7 @@ def users(settings):
 
 
 class TestPages:
-    def test_each_python_block_of_the_pages_is_run_by_a_test(self):
+    def test_each_block_of_python_is_run_by_a_test_here(self):
         tests = Path(__file__).read_text()
         with_code = [heading for heading, text in SECTIONS.items() if "```python" in text]
 
@@ -319,7 +319,7 @@ class TestDeleting:
         assert not Book.all_objects.exists()
         assert hard.endswith("book.hard_delete()\n")
 
-    def test_purge_deleted_purges_the_child_first(self, book):
+    def test_a_purge_takes_the_child_first(self, book):
         Loan.objects.create(book=book).delete()
         book.delete()
         call_command("purge_deleted", older_than="0d", stdout=io.StringIO())
@@ -380,7 +380,7 @@ class TestDeleting:
         assert backend.authenticate(None, "ada@example.org", "correct horse") is None
         assert backend.get_user(ada.pk) is None
 
-    def test_dumpdata_includes_deleted_rows_with_all(self, author):
+    def test_dumpdata_has_deleted_rows_with_all(self, author):
         author.delete()
         found = []
         for everything in (False, True):
@@ -482,7 +482,7 @@ class TestCalling:
         assert recorder.requests[0].headers["Authorization"] == "Bearer own"
         assert {"Authorization", "X-Own"} & set(recorder.requests[1].headers) == set()
 
-    def test_a_call_keeps_the_path_of_the_base_url(self):
+    def test_the_path_of_the_base_url_stays(self):
         recorder = Recorder()
         page = run("Does a slash drop the path of the base URL?", HTTPClient=clients.HTTPClient, transport=recorder)
 

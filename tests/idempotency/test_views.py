@@ -154,7 +154,7 @@ def test_the_caller_argument_separates_keys():
 @pytest.mark.parametrize(
     "other", [{"body": '{"name": "Eve"}'}, {"path": "/authors?dry_run=1"}, {"content_type": "text/plain"}, {"body": ""}]
 )
-def test_a_key_used_for_another_body_is_422(other):
+def test_a_key_is_refused_for_another_body(other):
     create(post())
     response = create(post(**other))
 

@@ -139,7 +139,7 @@ def test_with_raise_logger_classes_are_unchanged_and_a_clash_raises():
     assert printed(RAISE) == ["True True True", "\"Attempt to overwrite 'name' in LogRecord\""]
 
 
-def test_with_rename_every_logger_stays_an_instance_of_its_class():
+def test_with_rename_every_logger_keeps_being_an_instance_of_its_class():
     code = "print(*(isinstance(logger, logging.Logger) for logger in (before, after, logging.root)))"
 
     assert printed(BEGIN + code + "\nprint(type(logging.root).__mro__[2].__name__)") == ["True True True", "RootLogger"]

@@ -76,7 +76,7 @@ print(time.monotonic() - started)
     assert time.monotonic() - started > 2
 
 
-def test_forked_children_can_log_and_no_record_is_written_twice(tmp_path):
+def test_forked_children_go_on_logging_and_nothing_is_written_twice(tmp_path):
     code = """
 handler = logging.root.handlers[0]
 handler.listener.handlers[0].delay = 0.05
@@ -150,7 +150,7 @@ logger.info("second")
     assert "RuntimeError: no" in said
 
 
-def test_levels_and_filters_of_the_destination_are_applied(tmp_path):
+def test_levels_and_filters_of_the_destination_hold(tmp_path):
     before = 'config["handlers"]["file"]["level"] = "WARNING"\n'
     records, _ = run(tmp_path, "logger.info('no')\nlogger.error('yes')", before=before)
 

@@ -59,7 +59,7 @@ def test_without_a_name_all_models_are_purged_children_first():
 
 
 @pytest.mark.django_db
-def test_rows_that_are_kept_are_reported():
+def test_rows_that_are_kept_are_mentioned():
     book = Book.objects.create(author=Author.objects.create())
     expire(Author.all_objects.all())
     out, _ = run("--older-than", "90d", "--model", "library.Author")

@@ -31,7 +31,7 @@ def test_the_five_columns_are_those_of_the_contract():
     assert MigrationWriter.serialize(uuid7)[0] == "shared_core.models.uuid7"
 
 
-def test_a_new_instance_has_its_key_before_it_is_saved():
+def test_a_new_row_has_a_key_before_it_is_saved_and_timestamps_after():
     author = Author(name="Ursula")
     key = author.pk
     author.save()
@@ -62,7 +62,7 @@ def test_delete_hides_the_row_and_updates_the_instance(author):
     assert stored.name == "Ursula"
 
 
-def test_deleting_a_deleted_row_changes_nothing(author):
+def test_deleting_twice_changes_nothing(author):
     stale = Author.objects.get()
     author.delete()
     first = author.deleted_at
@@ -121,7 +121,7 @@ def test_deleting_an_unsaved_instance_does_nothing_or_raises_as_django():
 
 
 class TestSaving:
-    def test_saving_a_stale_copy_does_not_undelete(self, author):
+    def test_a_stale_copy_does_not_undelete(self, author):
         stale = Author.objects.get()
         author.delete()
         stale.name = "changed"
@@ -130,7 +130,7 @@ class TestSaving:
         stored = Author.all_objects.get()
         assert (stored.name, stored.is_deleted, stored.deleted_at) == ("changed", True, author.deleted_at)
 
-    def test_saving_a_stale_copy_does_not_delete(self, author):
+    def test_a_stale_copy_does_not_delete(self, author):
         author.delete()
         stale = Author.all_objects.get()
         author.restore()
@@ -149,7 +149,7 @@ class TestSaving:
         stored = Author.objects.get()
         assert (stored.is_deleted, stored.deleted_at) == (False, None)
 
-    def test_a_row_may_be_created_as_deleted(self):
+    def test_a_row_may_be_created_deleted(self):
         author = Author.objects.create(name="gone", is_deleted=True)
 
         assert Author.all_objects.get().deleted_at == author.deleted_at is not None
@@ -214,7 +214,7 @@ class TestCombiningWithOtherManagers:
         for name in ("delete", "soft_delete", "restore", "hard_delete", "asoft_delete"):
             assert not hasattr(Book.objects, name)
 
-    def test_the_base_manager_includes_deleted_rows(self, author, book):
+    def test_the_base_manager_never_filters(self, author, book):
         author.delete()
         stored = Book.all_objects.select_related("author").get()
 

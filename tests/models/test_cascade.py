@@ -61,7 +61,7 @@ def test_a_cycle_is_collected_level_by_level():
 
 
 @isolate_apps("tests.library")
-def test_a_model_defined_later_is_collected():
+def test_a_model_defined_later_is_seen():
     a = make("A")
     assert taken(a) == []
 

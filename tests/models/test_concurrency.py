@@ -156,7 +156,7 @@ class TestConcurrentDeletesAndRestores:
         assert restore.result(30)[0] == 3
         assert Waiter.objects.get() == waiter
 
-    def test_a_restore_is_refused_if_a_parent_outside_its_tree_is_being_deleted(self, other, third):
+    def test_a_parent_outside_the_tree_that_is_being_deleted_refuses_the_restore(self, other, third):
         city, chain = City.objects.create(code="LIS"), Chain.objects.create()
         Restaurant.objects.create(city=city, chain=chain)
         city.delete()

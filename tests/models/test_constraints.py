@@ -101,7 +101,7 @@ class TestUniqueActiveConstraint:
         account.full_clean()
         assert AccountForm({"email": "a@b.org"}, instance=account).is_valid()
 
-    def test_rows_outside_of_the_condition_do_not_conflict(self):
+    def test_rows_that_the_condition_leaves_out_do_not_conflict(self):
         Account.objects.create(email="a@b.org", team="core", is_lead=True)
 
         assert AccountForm({"email": "b@b.org", "team": "core", "is_lead": False}).is_valid()

@@ -69,7 +69,7 @@ def test_restore_looks_for_conflicts_in_its_own_database():
     assert raised.value.objects == (holder,)
 
 
-def test_a_signal_has_the_using_argument(topic):
+def test_a_signal_names_the_database(topic):
     heard = []
 
     def listen(sender, using, instance, **kwargs):

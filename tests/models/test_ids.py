@@ -57,7 +57,7 @@ def test_an_id_cannot_be_guessed_from_the_one_before():
     assert len(starts) > 990
 
 
-def test_a_full_counter_moves_on_to_the_next_millisecond():
+def test_a_counter_that_is_full_moves_on_to_the_next_millisecond():
     generator = ids._Generator()
     generator.next(5)
     generator._counter = (1 << 42) - 1

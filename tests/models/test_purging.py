@@ -414,7 +414,7 @@ class TestBatches:
             ((Note, QUARTER, "10"), ValueError, "not '10'"),
         ],
     )
-    def test_an_invalid_argument_is_an_error_at_once(self, arguments, error, message):
+    def test_an_argument_that_is_wrong_is_an_error_at_once(self, arguments, error, message):
         with pytest.raises(error, match=message):
             purge_batches(*arguments)
 
@@ -422,7 +422,7 @@ class TestBatches:
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 class TestConcurrentWork:
-    def test_a_purge_inside_a_transaction_is_an_error(self, author):
+    def test_inside_a_transaction_nothing_is_purged(self, author):
         expire(author)
 
         with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
@@ -438,7 +438,7 @@ class TestConcurrentWork:
             assert pool.submit(count_notes).result(30) == 2
         batches.close()
 
-    def test_a_locked_row_is_skipped_and_purged_the_next_time(self, author):
+    def test_a_row_that_is_locked_is_skipped_and_purged_the_next_time(self, author):
         expire(author, Author.objects.create())
 
         with held(author):

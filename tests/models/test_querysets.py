@@ -111,7 +111,7 @@ def test_visibility_cannot_be_changed_after_a_slice_or_union(books):
         union.active()
 
 
-def test_a_queryset_deletes_restores_and_hard_deletes_its_rows(books):
+def test_a_queryset_deletes_and_restores_what_it_matches(books):
     assert Book.objects.filter(pages=1).delete() == (1, {"library.Book": 1})
     assert titles(Book.objects.all()) == ["bb"]
     assert Book.objects.filter(pages=1).restore() == (2, {"library.Book": 2})
@@ -120,7 +120,7 @@ def test_a_queryset_deletes_restores_and_hard_deletes_its_rows(books):
     assert titles(Book.all_objects.all()) == ["a", "c", "dd"]
 
 
-def test_a_queryset_with_joins_order_and_distinct_deletes_its_rows(books):
+def test_a_queryset_with_joins_order_and_distinct_deletes_what_it_matches(books):
     rows = Book.objects.filter(author__name="Ursula").order_by("title").distinct()
 
     assert rows.delete() == (2, {"library.Book": 2})

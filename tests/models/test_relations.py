@@ -172,7 +172,7 @@ class TestMultiTableInheritance:
         assert Place.objects.get() == elsewhere
         assert city.restore()[0] == 3
 
-    def test_a_queryset_of_multi_table_children_deletes_and_restores(self, restaurant, city):
+    def test_a_queryset_of_children_deletes_and_restores(self, restaurant, city):
         Place.objects.create(city=city)
         Review.objects.create(place=restaurant)
 
@@ -260,7 +260,7 @@ class TestUnusualModels:
         with pytest.raises(AttributeError, match=r"'library.Swapped' has been swapped"):
             Swapped.objects.all()
 
-    def test_a_protected_hard_delete_raises_djangos_error(self, author, book):
+    def test_a_hard_delete_that_is_protected_is_djangos_error(self, author, book):
         Loan.objects.create(book=book).delete()
 
         with pytest.raises(ProtectedError):

@@ -174,7 +174,7 @@ class TestConflicts:
             gone.restore()
         assert raised.value.objects == (holder,)
 
-    def test_rows_outside_of_the_condition_do_not_conflict(self):
+    def test_rows_that_the_condition_leaves_out_do_not_conflict(self):
         gone = Account.objects.create(email="a@b.c", team="core", is_lead=True)
         gone.delete()
         Account.objects.create(email="b@b.c", team="core")

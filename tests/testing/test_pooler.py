@@ -190,7 +190,7 @@ def test_without_a_pooler_a_marked_test_is_skipped_and_fails_in_ci(suite, stack)
     assert "skipped" not in said
 
 
-def test_a_pooler_with_one_server_connection_is_refused(django_db_blocker):
+def test_a_pooler_of_one_server_connection_is_refused(django_db_blocker):
     with Stack(pool_size=1) as small, django_db_blocker.unblock():
         client = connection.copy()
         client.settings_dict.update(

@@ -143,7 +143,7 @@ def test_replies_are_used_in_turn_and_the_last_one_repeats(users):
             UserClient().get("/x")
 
 
-def test_a_later_route_takes_precedence(users):
+def test_a_later_route_wins(users):
     users.on("GET", re.compile(r"/api/.*")).reply(json="any")
     users.on("GET", "/api/v1/users/42").reply(json="42")
 
@@ -301,7 +301,7 @@ def test_an_invalid_route_or_reply_is_refused_where_it_is_written(users, wrong, 
         wrong(users)
 
 
-def test_a_route_records_its_own_calls(users):
+def test_a_route_knows_its_own_calls(users):
     route = users.on("GET", "/x").reply(204)
     users.on("GET", "/y").reply(204)
     for path in ("/x", "/y", "/x"):
