@@ -92,7 +92,7 @@ def room_of(name):
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - RENAMED.keys()))
-def test_a_module_imports_only_what_stands_below_it(name):
+def test_a_module_imports_only_modules_of_lower_floors(name):
     room = room_of(name)
     for imported in imports(modules()[name]):
         other = room_of(imported)
@@ -102,7 +102,7 @@ def test_a_module_imports_only_what_stands_below_it(name):
 
 
 @pytest.mark.parametrize("room", sorted({room_of(name) for name in modules()} - RENAMED.keys()))
-def test_modules_of_a_package_import_each_other_in_no_circle(room):
+def test_modules_of_a_package_have_no_import_cycle(room):
     inside = {name: path for name, path in modules().items() if room_of(name) == room}
     graph = {name: imports(path) & inside.keys() - {name} for name, path in inside.items()}
 
@@ -123,7 +123,7 @@ def fresh(code):
     return done.stdout.split()
 
 
-def test_the_picture_of_the_house_has_each_name_on_its_floor():
+def test_the_drawing_shows_each_module_on_its_floor():
     picture = (PACKAGE.parent / "docs" / "images" / "house.svg").read_text()
     storeys = re.split(r'<text class="floor"', picture)[:0:-1]
     drawn = [re.findall(r'<text class="room"[^>]*>([\w.]+)<', storey) for storey in storeys]
@@ -137,7 +137,7 @@ def test_importing_the_package_imports_nothing():
     assert fresh(code) == ["shared_core"]
 
 
-def test_the_ground_floor_can_be_imported_while_settings_are_being_read():
+def test_floor_0_can_be_imported_while_settings_are_being_read():
     names = ", ".join(f"shared_core.{name}" for name in FLOORS[0] if name)
     code = f"import {names}, django.conf, sys; print(django.conf.settings.configured, 'django.db' in sys.modules)"
 
@@ -150,13 +150,13 @@ def test_importing_logs_does_not_load_the_reader():
     assert fresh(code) == ["__main__"]
 
 
-def test_the_first_floor_can_be_imported_before_the_app_registry_is_ready():
+def test_floor_1_can_be_imported_before_the_app_registry_is_ready():
     names = ", ".join(f"shared_core.{name}" for name in FLOORS[1])
 
     assert fresh(f"import {names}, django.apps; print(django.apps.apps.ready)") == ["False"]
 
 
-def test_the_pytest_plugin_imports_no_models_before_django_is_up():
+def test_the_pytest_plugin_imports_no_models_before_django_setup():
     assert fresh("import sys, shared_core.testing.plugin; print('shared_core.models' in sys.modules)") == ["False"]
 
 

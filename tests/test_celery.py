@@ -100,7 +100,7 @@ def records(lines, logger):
     return [record for record in map(parse_line, lines) if record["logger"] == logger]
 
 
-def test_a_task_bears_the_ids_of_the_request_that_sent_it_in_one_line_of_the_service(start):
+def test_a_task_logs_with_the_ids_of_the_request_that_sent_it(start):
     worker = start(
         "--without-mingle", "--pool=prefork", "--concurrency=2", "--max-tasks-per-child=1", "--loglevel=DEBUG"
     )
@@ -140,7 +140,7 @@ print(tell.delay("alone").get(60)["request_id"])
     assert "hunter2" not in str(worker.said)
 
 
-def test_in_threads_nothing_stays_bound(start):
+def test_a_thread_pool_worker_keeps_no_binding_between_tasks(start):
     worker = start("--pool=threads", "--concurrency=2")
 
     worker.ask("""
@@ -172,7 +172,7 @@ def alone(tmp_path):
     return run
 
 
-def test_a_task_that_is_run_on_the_spot_is_a_part_of_the_request_that_calls_it(alone):
+def test_an_eager_task_shares_the_ids_of_its_request(alone):
     printed = alone("""
 app.conf.task_always_eager = True
 with context.bind(request_id="0f8fad5b", span_id="b" * 16):
@@ -189,7 +189,7 @@ print(len(tell.delay("x").get()["request_id"]), context.current())
     ]
 
 
-def test_what_goes_along_is_bounded_and_plain_and_its_ids_come_first(alone):
+def test_the_context_header_is_bounded_and_has_the_ids_first(alone):
     printed = alone("""
 import json, uuid
 from shared_core.celery import _attach_bindings
@@ -211,7 +211,7 @@ print(headers)
 @pytest.mark.parametrize(
     "header", ["{", "[]", 7, '{"request_id": "a b", "trace_id": 1}', '{"request_id": "' + "x" * 70]
 )
-def test_what_is_no_context_of_ours_gets_ids_of_its_own(alone, header):
+def test_a_task_with_an_invalid_context_header_gets_new_ids(alone, header):
     printed = alone(f"""
 from shared_core.celery import _bind_task, _unbind_task
 tell.push_request(id="1", shared_core_context={header!r})

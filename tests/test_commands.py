@@ -49,7 +49,7 @@ def user_service(settings):
     settings.USER_SERVICE_URL = "http://user"
 
 
-def test_a_command_has_ids_of_its_own_in_its_lines_and_calls_and_nothing_stays_bound(capture_logs):
+def test_a_command_logs_and_calls_with_its_own_ids(capture_logs):
     first, second = Command(), Command()
 
     call_command(first)
@@ -65,7 +65,7 @@ def test_a_command_has_ids_of_its_own_in_its_lines_and_calls_and_nothing_stays_b
     assert context.current() == {}
 
 
-def test_a_command_that_is_called_for_a_request_or_by_another_is_a_part_of_it():
+def test_a_command_called_in_a_request_or_command_shares_its_ids():
     outer = Outer()
 
     with context.bind(request_id="0f8fad5b"):
@@ -75,7 +75,7 @@ def test_a_command_that_is_called_for_a_request_or_by_another_is_a_part_of_it():
     assert outer.bound == outer.inner.bound == {"request_id": "0f8fad5b", "command": "test_commands"}
 
 
-def test_nothing_stays_bound_where_a_command_fails():
+def test_a_failed_command_leaves_nothing_bound():
     with pytest.raises(CommandError, match=r"^[0-9a-f]{32}$"):
         call_command(Failing())
 
@@ -83,7 +83,7 @@ def test_nothing_stays_bound_where_a_command_fails():
 
 
 @pytest.mark.parametrize("name", ["runserver", "test", "testserver"])
-def test_what_a_command_runs_has_ids_of_its_own(monkeypatch, name):
+def test_servers_and_test_runs_get_no_command_ids(monkeypatch, name):
     monkeypatch.setattr(Command, "__module__", f"django.core.management.commands.{name}")
     command = Command()
 
@@ -92,7 +92,7 @@ def test_what_a_command_runs_has_ids_of_its_own(monkeypatch, name):
     assert command.bound == {}
 
 
-def test_they_are_bound_once_however_often_the_app_is_made_ready():
+def test_binding_ids_to_commands_twice_wraps_execute_once():
     commands.bind_ids_to_commands()
     command = Command()
 
@@ -104,7 +104,7 @@ def test_they_are_bound_once_however_often_the_app_is_made_ready():
 
 
 @pytest.mark.parametrize(("written", "is_replaced"), [("", True), ("SHARED_CORE_COMMAND_IDS=False", False)])
-def test_the_setting_leaves_the_class_of_commands_as_django_has_it(written, is_replaced):
+def test_shared_core_command_ids_false_leaves_base_command_unchanged(written, is_replaced):
     code = (
         "import django; from django.conf import settings\n"
         "from django.core.management.base import BaseCommand\n"

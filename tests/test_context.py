@@ -25,7 +25,7 @@ def test_a_binding_ends_when_its_block_raises():
     assert context.current() == {}
 
 
-def test_what_is_changed_in_the_returned_copy_is_not_bound():
+def test_changing_the_result_of_current_does_not_change_the_binding():
     with context.bind(ticket=1):
         context.current()["ticket"] = 2
 
@@ -59,7 +59,7 @@ def test_a_request_id_of_8_to_64_safe_characters_is_valid(text):
 
 
 @pytest.mark.parametrize("text", ["", "short", "a" * 65, "with space", "12345678\n", "١٢٣٤٥٦٧٨", "abc=defgh"])
-def test_any_other_request_id_is_not(text):
+def test_an_invalid_request_id_is_refused(text):
     assert not is_request_id(text)
 
 
@@ -89,21 +89,21 @@ def test_a_valid_traceparent_is_continued_in_a_new_span():
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n",
     ],
 )
-def test_any_other_traceparent_starts_a_new_trace(header):
+def test_an_invalid_traceparent_starts_a_new_trace(header):
     first, second = trace_fields(header), trace_fields(header)
 
     assert first["trace_id"] != second["trace_id"]
     assert len(first["trace_id"]) == 32
 
 
-def test_the_headers_sent_on_carry_the_ids_of_the_request():
+def test_outgoing_headers_have_the_ids_of_the_request():
     with context.bind(request_id="0f8fad5b", trace_id="a" * 32, span_id="b" * 16):
         headers = outgoing_headers()
 
     assert headers == {"X-Request-ID": "0f8fad5b", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
 
 
-def test_no_header_is_sent_outside_of_a_request_or_for_an_id_that_is_none():
+def test_no_header_is_sent_outside_of_a_request_or_for_an_invalid_id():
     with context.bind(request_id="forged\r\nHost: evil"):
         forged = outgoing_headers()
 

@@ -45,7 +45,7 @@ def test_a_value_is_read_from_the_env_file_of_the_working_folder_or_above(monkey
     assert "COLOUR" in environment.names_beginning_with("CO")
 
 
-def test_a_settings_ini_comes_before_the_env_file_beside_it_as_decouple_has_it(monkeypatch, tmp_path):
+def test_settings_ini_takes_precedence_over_the_env_file_in_its_folder(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("COLOUR=green\n")
     (tmp_path / "settings.ini").write_text("[settings]\nCOLOUR=red\n")
     monkeypatch.chdir(tmp_path)

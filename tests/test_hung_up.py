@@ -41,7 +41,7 @@ def keep_busy(server):
     return busy
 
 
-def test_what_waited_for_longer_than_its_callers_is_not_begun(server):
+def test_a_queued_request_whose_caller_has_disconnected_is_499_and_not_run(server):
     busy = keep_busy(server)
     with HTTPClient(f"http://127.0.0.1:{server.port}", service="tiny", token=False, breaker=None) as client:
         for number in (2, 3, 4):
@@ -58,7 +58,7 @@ def test_what_waited_for_longer_than_its_callers_is_not_begun(server):
     assert not [line for line in server.written if "django.request" in line]
 
 
-def test_who_does_not_say_how_long_he_waits_may_have_shut_half_of_the_connection(server):
+def test_a_half_closed_connection_without_a_deadline_is_served(server):
     busy = keep_busy(server)
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as half:
         half.sendall(b"GET /?number=2 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
@@ -69,7 +69,7 @@ def test_who_does_not_say_how_long_he_waits_may_have_shut_half_of_the_connection
 
 
 @pytest.mark.parametrize("kind", ["unix", "none"])
-def test_where_it_cannot_be_known_all_is_begun(kind):
+def test_a_request_without_a_tcp_socket_is_served(kind):
     ours, theirs = socket.socketpair()  # of Unix
     theirs.close()
     request = RequestFactory().get("/", headers={"X-Request-Deadline": "5"})

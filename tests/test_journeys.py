@@ -48,7 +48,7 @@ def user(story):
     return story.user
 
 
-def test_the_story_holds_step_by_step(story):
+def test_each_step_of_the_demo_has_its_expected_result(story):
     for title, step in story.steps():
         for check in step():
             assert check.seen == check.expected, f"{title}: {check.what}"
@@ -90,7 +90,7 @@ def test_a_deactivated_or_deleted_user_opens_no_ticket_and_a_restored_one_does(s
     assert statuses == [422, 201, 422]
 
 
-def test_a_comment_that_meets_the_deletion_of_its_ticket_is_refused(fleet, story, user):
+def test_a_comment_written_while_its_ticket_is_deleted_is_refused(fleet, story, user):
     ticket = open_ticket(story, user).json()["id"]
     login = {name: fleet["ticket"].environment[f"DB_{name.upper()}"] for name in ("host", "port", "user", "password")}
     database = fleet["ticket"].environment["DB_NAME"]
@@ -113,13 +113,13 @@ def test_a_comment_that_meets_the_deletion_of_its_ticket_is_refused(fleet, story
         assert connection.execute("SELECT count(*) FROM tickets_comment WHERE text = 'too late'").fetchone()[0] == 0
 
 
-def test_notifications_are_tickets_alone(story):
+def test_only_the_ticket_service_may_send_notifications(story):
     with story.client("communication", "gateway") as client:
         assert status(client.post, "/api/v1/notifications", json={}, idempotency_key="a key of mine") == 403
         assert status(client.get, "/api/v1/notifications") == 200
 
 
-def test_the_services_name_who_calls_them(fleet, story, user):
+def test_access_lines_name_the_calling_service(fleet, story, user):
     open_ticket(story, user)  # whom the gateway has read before
     ends = time.monotonic() + 10
     while len(callers := [line["caller"] for line in calls_of(fleet["user"], f"/api/v1/users/{user['id']}")]) < 2:
@@ -146,7 +146,7 @@ def status(call, *args, **kwargs):
         return error.response.status_code
 
 
-def test_a_sub_ticket_goes_and_comes_back_with_its_ticket(story, user):
+def test_a_sub_ticket_is_deleted_and_restored_with_its_ticket(story, user):
     parent = open_ticket(story, user).json()
     child = open_ticket(story, user, parent=parent["id"]).json()
     with story.client("ticket") as tickets:
@@ -158,7 +158,7 @@ def test_a_sub_ticket_goes_and_comes_back_with_its_ticket(story, user):
     assert alone == 409
 
 
-def test_an_address_of_a_deleted_user_is_free_and_its_restore_is_then_refused(story, user):
+def test_a_deleted_users_email_can_be_reused_and_then_refuses_the_restore(story, user):
     with story.client("user") as users:
         taken = status(users.post, "/api/v1/users", json={"email": user["email"], "name": "Eve"})
         users.delete(f"/api/v1/users/{user['id']}")
@@ -188,7 +188,7 @@ def test_an_outage_of_file_service_is_503_in_bounded_time_and_writes_nothing(fle
     assert time.monotonic() - started < 30
 
 
-def test_a_ticket_stands_while_nobody_can_be_told_and_is_told_of_later_once(fleet, story, user):
+def test_a_ticket_is_kept_during_an_outage_and_notified_later_once(fleet, story, user):
     fleet["communication"].kill()
     try:
         with story.client("ticket") as tickets:
@@ -235,7 +235,7 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("service", "path", "body", "expected"), BAD_INPUT)
-def test_input_that_is_wrong_is_refused_as_json(story, service, path, body, expected):
+def test_invalid_input_is_refused_with_a_json_error(story, service, path, body, expected):
     caller = "ticket" if "notifications" in path else "gateway"
     with pytest.raises(ServiceHTTPError) as raised, story.client(service, caller) as client:
         client.post(path, json=body)
@@ -271,7 +271,7 @@ def test_an_upload_of_unknown_length_is_refused_and_not_stored_empty(story):
         assert status(files.post, "/api/v1/attachments?name=a.txt", data=iter([b"content"])) == 411
 
 
-def test_a_name_that_climbs_out_of_the_storage_is_a_name_only(fleet, story):
+def test_a_file_name_with_a_parent_path_stays_in_the_storage(fleet, story):
     with story.client("file") as files:
         made = files.post("/api/v1/attachments?name=../../evil.sh", data=b"x").json()
         response = files.get(f"/api/v1/attachments/{made['id']}/content")
@@ -317,7 +317,7 @@ def send(service, path, token, canary):
         connection.close()
 
 
-def test_their_settings_are_short_and_have_no_block_in_common():
+def test_settings_of_the_sample_services_are_short_and_share_no_block():
     files = [path.read_text() for path in (ROOT / "tests" / "services").glob("*-service/src/core/settings/base.py")]
     lines = [[line for line in text.splitlines() if line] for text in files]
     pairs = [set(pairwise(of)) for of in lines]
@@ -329,28 +329,28 @@ def test_their_settings_are_short_and_have_no_block_in_common():
 
 @pytest.mark.parametrize("name", ["user", "ticket", "communication", "file"])
 class TestEachService:
-    def test_its_migrations_are_complete_and_name_the_key_by_its_lasting_path(self, fleet, name):
+    def test_migrations_are_complete_and_import_uuid7_by_its_stable_path(self, fleet, name):
         assert "No changes" in fleet[name].manage("makemigrations", "--check", "--dry-run")
         migrations = list(fleet[name].source.glob("apps/*/migrations/0001_initial.py"))
         assert all("default=shared_core.models.uuid7" in file.read_text() for file in migrations)
 
-    def test_its_checks_pass(self, fleet, name):
+    def test_system_checks_pass(self, fleet, name):
         assert "no issues" in fleet[name].manage("check")
 
-    def test_it_imports_the_core_without_tricks(self, fleet, name):
+    def test_the_core_is_imported_without_path_tricks(self, fleet, name):
         code = "\n".join(file.read_text() for file in fleet[name].source.rglob("*.py"))
 
         for trick in ("sys.path", "PYTHONPATH", "except ImportError", "requests."):
             assert trick not in code
 
-    def test_all_that_it_says_is_in_the_one_format(self, fleet, story, name):
+    def test_every_line_of_log_and_console_is_in_the_log_format(self, fleet, story, name):
         story.client(name).get("/health/")
         written, said = (path.read_text().splitlines() for path in (fleet[name].log_file, fleet[name].console))
 
         assert {parse_line(line)["fields"]["service"] for line in written + said} == {name}
         assert any(" gunicorn.error " in line for line in said)
 
-    def test_it_asks_for_a_token_and_its_probes_do_not(self, fleet, name):
+    def test_views_need_a_token_and_probes_do_not(self, fleet, name):
         with HTTPClient(fleet[name].url, token=False) as strangers:
             assert status(strangers.get, "/api/v1/tickets") == 401
             assert status(strangers.get, "/health/", headers={"Host": "10.0.0.7"}) == 200
@@ -369,7 +369,7 @@ class TestEachService:
 
         assert answers == [(200, b""), (200, b'{"status": "ok"}')] * 2
 
-    def test_its_containers_health_check_passes_where_it_is_up_and_fails_where_it_is_down(self, fleet, name):
+    def test_the_containers_health_check_follows_the_service(self, fleet, name):
         line = re.search(r"HEALTHCHECK .*? CMD (\[.*?\])$", dockerfile(name), re.DOTALL | re.MULTILINE)[1]
         command = json.loads(line.replace("\\\n", ""))
         assert command[0] == "python"
@@ -382,7 +382,7 @@ class TestEachService:
         assert (check(fleet[name].port), check(9)) == (0, 1)
 
     @pytest.mark.parametrize("variable", ["SECRET_KEY", "DB_PASSWORD", "ALLOWED_HOSTS"])
-    def test_it_does_not_start_without_what_it_needs_and_names_it(self, fleet, name, variable):
+    def test_a_missing_variable_is_named_at_start(self, fleet, name, variable):
         environment = {key: value for key, value in fleet[name].environment.items() if key != variable}
         command = [sys.executable, "manage.py", "check"]
         done = subprocess.run(
@@ -437,7 +437,7 @@ def processes_with(text):
     return found
 
 
-class TestTheDemosVerdict:
+class TestDemoExitStatus:
     """What `make demo` makes of what it sees, without the fleet."""
 
     @pytest.fixture
@@ -456,22 +456,22 @@ class TestTheDemosVerdict:
         yield run
         signal.signal(signal.SIGTERM, handler)
 
-    def test_it_is_0_where_everything_held(self, run, capsys):
+    def test_the_status_is_0_if_every_check_holds(self, run, capsys):
         assert run(lambda: [Check("tickets", 3, 3)]) == 0
         assert "1 checks, 0 failed." in capsys.readouterr().out
 
-    def test_it_is_1_where_something_differs_and_says_what(self, run, capsys):
+    def test_the_status_is_1_and_a_difference_is_printed(self, run, capsys):
         assert run(lambda: [Check("tickets", 3, 2)]) == 1
         assert "tickets  3         2     DIFFERS" in capsys.readouterr().out
 
-    def test_it_is_1_where_a_step_cannot_be_done_and_says_which(self, run, capsys):
+    def test_the_status_is_1_and_a_failed_step_is_printed(self, run, capsys):
         def step():
             raise NotFound("404 Not Found", service="ticket")
 
         assert run(step) == 1
         assert "a step" in capsys.readouterr().out
 
-    def test_it_is_1_and_one_line_where_something_cannot_be_started(self, run, capsys):
+    def test_the_status_is_1_with_one_line_if_a_server_cannot_start(self, run, capsys):
         def step():
             raise StackError("PgBouncer is not installed.")
 

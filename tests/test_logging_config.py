@@ -32,7 +32,7 @@ def test_the_result_is_a_plain_dict_with_the_parts_that_services_edit():
     assert config["root"]["handlers"] == ["console"]
 
 
-def test_the_environment_says_what_arguments_leave_open(monkeypatch, tmp_path):
+def test_the_environment_sets_what_arguments_leave_out(monkeypatch, tmp_path):
     monkeypatch.setenv("SERVICE_NAME", "ticket")
     monkeypatch.setenv("ENVIRONMENT", "dev")
     monkeypatch.setenv("LOG_FORMAT", "json")
@@ -65,7 +65,7 @@ def test_production_is_quieter_than_development():
         ("LOG_LEVELS", "apps=LOUD", r"the level of apps='LOUD' is no logging level"),
     ],
 )
-def test_a_value_that_is_wrong_is_an_error_that_names_what_is_allowed(monkeypatch, name, value, message):
+def test_an_invalid_variable_is_an_error_that_names_the_allowed_values(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
 
     with pytest.raises(ImproperlyConfigured, match=message):
@@ -102,7 +102,7 @@ except ZeroDivisionError:
 
 
 @pytest.mark.parametrize(("no_colour", "has_colour"), [(None, True), ("", True), ("1", False)])
-def test_a_developers_terminal_has_colours_and_blocks_and_a_file_has_none(tmp_path, no_colour, has_colour):
+def test_a_terminal_gets_colours_and_traceback_blocks_and_a_file_does_not(tmp_path, no_colour, has_colour):
     terminal, its_stderr = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     if no_colour is not None:

@@ -20,7 +20,7 @@ def count(lines, logger):
     return sum(f" {logger} " in line for line in lines)
 
 
-def test_under_gunicorn_that_preloads(serve):
+def test_each_record_is_written_once_under_gunicorn_with_preload(serve):
     # From the folder of its gunicorn.conf.py, which names the format.
     server = serve(
         "gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:{port}",
@@ -40,7 +40,7 @@ def test_under_gunicorn_that_preloads(serve):
     assert said[-1].startswith("Shutting down: Master")
 
 
-def test_under_runserver_that_reloads(serve):
+def test_each_record_is_written_once_under_runserver_with_reload(serve):
     server = serve("django", "runserver", "--skip-checks", "127.0.0.1:{port}")
     urls = server.folder / "tests" / "tiny_service" / "urls.py"
 

@@ -49,7 +49,7 @@ def warnings():
         yield lines
 
 
-def test_a_valid_request_id_is_taken_over_bound_and_answered(client):
+def test_a_valid_request_id_is_bound_and_returned(client):
     response = client.get("/ids/", headers={"X-Request-ID": "0f8fad5b-d9cb"})
 
     assert response.content == b"0f8fad5b-d9cb"
@@ -58,7 +58,7 @@ def test_a_valid_request_id_is_taken_over_bound_and_answered(client):
 
 
 @pytest.mark.parametrize("forged", ["", "short", "a b c d e f g h", "x" * 65])
-def test_any_other_request_id_is_made_anew(client, forged):
+def test_an_invalid_request_id_is_replaced(client, forged):
     response = client.get("/ids/", headers={"X-Request-ID": forged})
 
     made = response.headers["X-Request-ID"]
@@ -67,7 +67,7 @@ def test_any_other_request_id_is_made_anew(client, forged):
     assert response.content.decode() == made
 
 
-def test_one_access_line_tells_what_was_answered(client, access):
+def test_each_request_writes_one_access_line(client, access):
     client.get("/items/7/?token=secret", headers={"X-Request-ID": "0f8fad5b"})
 
     (line,) = access
@@ -90,7 +90,7 @@ def test_an_unknown_path_has_no_route(client, access):
     assert (access[0]["fields"]["status"], access[0]["fields"]["route"]) == (404, None)
 
 
-def test_what_django_says_of_a_request_bears_its_id_once_and_no_query(client, warnings):
+def test_djangos_record_of_a_request_has_its_id_and_no_query_string(client, warnings):
     client.get("/nowhere/?token=hunter2", headers={"X-Request-ID": "0f8fad5b"})
 
     (line,) = warnings
@@ -100,7 +100,7 @@ def test_what_django_says_of_a_request_bears_its_id_once_and_no_query(client, wa
 
 
 @pytest.mark.django_db
-def test_the_time_spent_in_the_database_is_told(client, access):
+def test_the_access_line_has_the_number_and_time_of_queries(client, access):
     client.post("/ready/")
     client.get("/books/")
 
@@ -158,7 +158,7 @@ def signed_in(settings, client):
 
 
 @pytest.mark.django_db
-def test_the_access_line_names_a_user_who_was_looked_up(client, access, signed_in):
+def test_the_access_line_has_the_user_id_if_the_view_read_the_user(client, access, signed_in):
     response = client.get("/user/")
 
     assert response.content == b"ada"
@@ -175,7 +175,7 @@ def test_the_session_is_not_opened_to_name_a_user(client, access, signed_in):
 
 
 @pytest.mark.django_db
-def test_nobody_is_no_user(client, access, signed_in):
+def test_an_anonymous_user_is_not_in_the_access_line(client, access, signed_in):
     client.logout()
 
     client.get("/user/")
@@ -184,7 +184,7 @@ def test_nobody_is_no_user(client, access, signed_in):
 
 
 @pytest.mark.django_db
-def test_a_user_is_named_under_asgi_and_where_a_service_sets_its_own(access, signed_in, client):
+def test_the_access_line_has_the_user_id_under_asgi_and_of_a_custom_user(access, signed_in, client):
     async def ask():
         asker = AsyncClient()
         await asker.aforce_login(signed_in)
@@ -201,7 +201,7 @@ def test_a_user_is_named_under_asgi_and_where_a_service_sets_its_own(access, sig
     assert [line["fields"]["user_id"] for line in access] == [signed_in.pk] * 2
 
 
-def test_a_hostile_method_and_path_are_cut(access, warnings):
+def test_an_overlong_method_and_path_are_truncated(access, warnings):
     RequestContextMiddleware(lambda request: HttpResponse(status=404))(
         RequestFactory().generic("G" * 5000, "/" + "x" * 50_000)
     )
@@ -257,7 +257,7 @@ def test_an_exception_under_asgi_is_logged_once_with_its_traceback_and_one_acces
     assert [line["fields"]["status"] for line in access] == [500]
 
 
-def test_a_client_who_leaves_under_asgi_leaves_an_access_line_and_nothing_bound(access):
+def test_a_disconnect_under_asgi_is_a_499_and_leaves_nothing_bound(access):
     async def ask():
         asked = asyncio.create_task(AsyncClient().get("/wait/", headers={"X-Request-ID": "0f8fad5b"}))
         await asyncio.sleep(0.2)
@@ -273,7 +273,7 @@ def test_a_client_who_leaves_under_asgi_leaves_an_access_line_and_nothing_bound(
     assert line["fields"]["ms"] >= 100
 
 
-def test_under_asgi_it_binds_answers_and_logs_the_same(access):
+def test_asgi_requests_are_bound_and_logged_like_wsgi_requests(access):
     async def ask():
         client = AsyncClient()
         plain = await client.get("/ids/", headers={"X-Request-ID": "0f8fad5b"})

@@ -73,7 +73,7 @@ def test_a_path_is_joined_under_the_base(base, url, joined):
         "file:///etc/passwd",
     ],
 )
-def test_what_would_leave_the_base_is_refused(url):
+def test_a_path_that_leaves_the_base_is_refused(url):
     with pytest.raises(InvalidURLError):
         join(BASE, url)
 
@@ -98,7 +98,7 @@ def test_what_would_leave_the_base_is_refused(url):
         " http://host/",
     ],
 )
-def test_without_a_base_only_an_http_url_will_do(url):
+def test_without_a_base_only_an_absolute_http_url_is_accepted(url):
     with pytest.raises(InvalidURLError):
         join(None, url)
 
@@ -106,18 +106,18 @@ def test_without_a_base_only_an_http_url_will_do(url):
 @pytest.mark.parametrize(
     "url", ["user-service:8000", "http://h/?a=1", "http://h/#a", "http://a:b@h/", "http://h/a/../b"]
 )
-def test_a_base_is_an_origin_and_a_path(url):
+def test_a_base_url_with_a_query_userinfo_or_parent_path_is_refused(url):
     with pytest.raises(InvalidURLError):
         check_base(url)
 
 
 @pytest.mark.parametrize("url", [None, 42, b"/users"])
-def test_a_url_is_a_text(url):
+def test_a_url_that_is_not_a_string_is_a_type_error(url):
     with pytest.raises(TypeError, match="url"):
         join(BASE, url)
 
 
-def test_an_origin_has_one_spelling():
+def test_origins_are_compared_in_normal_form():
     assert origin_of("http://User.:80/x") == origin_of("http://user/y")
     assert str(origin_of("https://[::1]:8443/")) == "https://[::1]:8443"
     assert str(origin_of("https://api:443/")) == "https://api"
@@ -144,7 +144,7 @@ def test_an_origin_has_one_spelling():
         "::ffff:10.0.0.1",
     ],
 )
-def test_a_host_of_the_own_network_is_internal(host):
+def test_a_private_host_is_internal(host):
     assert is_internal(host)
 
 
@@ -169,5 +169,5 @@ def test_a_host_of_the_own_network_is_internal(host):
         "",
     ],
 )
-def test_any_other_host_is_not(host):
+def test_a_public_host_is_not_internal(host):
     assert not is_internal(host)

@@ -59,7 +59,7 @@ def git(*arguments, cwd):
     return run("git", *identity, *arguments, cwd=cwd)
 
 
-def test_it_installs_editable_from_a_submodule(checkout, python, tmp_path):
+def test_the_package_installs_editable_from_a_submodule(checkout, python, tmp_path):
     git("init", "--quiet", cwd=checkout)
     git("add", "--all", cwd=checkout)
     git("commit", "--quiet", "--message", "core", cwd=checkout)
@@ -74,13 +74,13 @@ def test_it_installs_editable_from_a_submodule(checkout, python, tmp_path):
     assert what_is_imported(python, tmp_path) == service / "services/shared/shared_core/context.py"
 
 
-def test_it_installs_editable_from_a_plain_folder(checkout, python, tmp_path):
+def test_the_package_installs_editable_from_a_plain_folder(checkout, python, tmp_path):
     run(python, *PIP, "-e", str(checkout), cwd=tmp_path)
 
     assert what_is_imported(python, tmp_path) == checkout / "shared_core/context.py"
 
 
-def test_a_wheel_holds_every_module_and_what_is_no_module(checkout, python, tmp_path):
+def test_a_wheel_contains_every_module_and_data_file(checkout, python, tmp_path):
     template = checkout / "shared_core/templates/admin/example.html"
     template.parent.mkdir(parents=True, exist_ok=True)
     template.write_text("an example")
@@ -127,7 +127,7 @@ class TestFindingPython:
             [machine / ".ci/venv"], env=environment, capture_output=True, text=True, check=False, timeout=60
         )
 
-    def test_a_shim_that_fails_and_a_python_too_old_are_passed_over_for_one_that_runs(self, machine):
+    def test_a_broken_shim_and_an_old_python_are_skipped(self, machine):
         self.program(machine, "python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127")
         self.program(machine, "python3", "exit 1")
         self.program(machine, "python", f'[ "$1" = -m ] && exit 7; exec {sys.executable} "$@"')
@@ -137,7 +137,7 @@ class TestFindingPython:
         assert done.returncode == 7  # at making the environment, where this one ends
         assert done.stdout.strip().endswith("(python)")
 
-    def test_without_any_the_message_says_how_to_get_one(self, machine):
+    def test_without_a_python_the_message_says_how_to_install_one(self, machine):
         self.program(machine, "python3.12", "exit 127")
 
         done = self.run(machine)
@@ -146,7 +146,7 @@ class TestFindingPython:
         assert done.stderr.startswith("No Python 3.12 or newer that runs was found. Install one (apt-get install")
         assert not (machine / ".venv").exists()
 
-    def test_a_python_that_was_named_and_does_not_run_is_named(self, machine):
+    def test_a_given_python_that_does_not_run_is_named(self, machine):
         done = self.run(machine, PYTHON="/nowhere/python")
 
         assert done.returncode == 1
@@ -162,7 +162,7 @@ class TestFindingPython:
         assert done.returncode == 7
         assert done.stdout.strip().endswith("(%s)" % (folder / "python"))
 
-    def test_an_environment_is_made_anew_in_a_clone_that_was_moved(self, machine):
+    def test_the_environment_is_rebuilt_in_a_moved_clone(self, machine):
         self.program(
             machine,
             "python",

@@ -214,7 +214,7 @@ def test_signatures_are_those_of_the_contract(path):
     assert str(inspect.Signature(plain)) == SIGNATURES[path]
 
 
-def test_what_none_means_for_a_client():
+def test_the_defaults_of_a_client_are_those_of_the_contract():
     client = resolve("shared_core.clients.HTTPClient")
 
     assert client.default_timeout == 5

@@ -40,19 +40,19 @@ def text_of(folder):
     return "\n".join((folder / name).read_text() for name in sorted(files(folder)))
 
 
-class TestWhatIsMade:
-    def test_it_looks_as_the_examples_do(self, service):
+class TestGeneratedService:
+    def test_a_new_service_has_the_files_of_the_sample_service(self, service):
         examples = {name for name in files(TICKET_SERVICE) if Path(name).name not in ITS_OWN}
 
         assert examples <= files(service.folder)
 
-    def test_its_own_tests_pass_through_the_pooler(self, service):
+    def test_the_tests_of_a_new_service_pass_through_the_pooler(self, service):
         done = service.run("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
         assert done.returncode == 0, done.stdout
         assert " passed" in done.stdout
 
-    def test_it_is_fit_for_production_without_a_warning(self, service):
+    def test_a_new_service_passes_the_deployment_checks(self, service):
         said = service.manage(
             "check", "--deploy", "--database", "default", "--fail-level", "WARNING", env=service.production
         )
@@ -72,16 +72,16 @@ class TestWhatIsMade:
         assert "SECRET_KEY is not set" in done.stderr  # which it need not be in development
         assert "**/.env*" in (service.folder / ".dockerignore").read_text().splitlines()
 
-    def test_its_migrations_are_those_of_its_models(self, service):
+    def test_a_new_service_has_no_missing_migration(self, service):
         assert "No changes detected" in service.manage("makemigrations", "--check")
 
     @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
-    def test_ruff_finds_nothing(self, service, command):
+    def test_a_new_service_passes_ruff(self, service, command):
         done = service.run("-m", "ruff", *command, "--no-cache")
 
         assert done.returncode == 0, done.stdout
 
-    def test_it_runs_and_answers(self, service, tmp_path):
+    def test_a_new_service_runs_and_answers(self, service, tmp_path):
         with (
             service.serving(tmp_path / "console.log") as url,
             HTTPClient(url, token=TOKEN) as gateway,
@@ -126,7 +126,7 @@ class TestOtherNames:
         assert (tmp_path / "user-api-service/src/apps/user_apis/models.py").exists()
         assert setting_of("user-api") == "USER_API_SERVICE_URL"
 
-    def test_a_folder_may_be_named_and_may_be_there_if_it_is_empty(self, tmp_path):
+    def test_a_target_folder_may_be_given_and_may_exist_if_empty(self, tmp_path):
         (tmp_path / "somewhere").mkdir()
         done = shared_core("startservice", "ticket", "somewhere", cwd=tmp_path)
 
@@ -135,7 +135,7 @@ class TestOtherNames:
         assert (tmp_path / "somewhere/src/manage.py").exists()
         assert os.access(tmp_path / "somewhere/src/manage.py", os.X_OK)
 
-    def test_django_makes_it_from_the_template_too(self, tmp_path):
+    def test_startproject_makes_the_same_service_from_the_template(self, tmp_path):
         template = ROOT / "shared_core/scaffold/service_template"
         options = [f"--template={template}", "--extension=py,md,yml", "--name=.env.example", "--exclude=.git"]
         command = [sys.executable, "-m", "django", "startproject", *options, "ticket"]
@@ -154,7 +154,7 @@ def refused(done, words):
     return words in done.stderr
 
 
-class TestWhatIsRefused:
+class TestRefusedArguments:
     @pytest.mark.parametrize(
         ("name", "words"),
         [
@@ -174,18 +174,18 @@ class TestWhatIsRefused:
             ("a" * 31, "too long"),
         ],
     )
-    def test_a_bad_name(self, tmp_path, name, words):
+    def test_an_invalid_name_is_refused(self, tmp_path, name, words):
         assert refused(shared_core("startservice", name, cwd=tmp_path), words)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_that_is_not_empty(self, tmp_path):
+    def test_a_folder_that_is_not_empty_is_refused(self, tmp_path):
         (tmp_path / "ticket-service").mkdir()
         (tmp_path / "ticket-service/mine").write_text("mine")
 
         assert refused(shared_core("startservice", "ticket", cwd=tmp_path), "is no empty folder")
         assert files(tmp_path) == {"ticket-service/mine"}
 
-    def test_a_file_a_link_and_the_folder_one_stands_in(self, tmp_path):
+    def test_a_file_a_symlink_and_the_working_folder_are_refused(self, tmp_path):
         (tmp_path / "file").write_text("mine")
         (tmp_path / "empty").mkdir()
         (tmp_path / "link").symlink_to("empty")
@@ -194,10 +194,10 @@ class TestWhatIsRefused:
         assert refused(shared_core("startservice", "ticket", "link", cwd=tmp_path), "is no empty folder")
         assert refused(shared_core("startservice", "ticket", ".", cwd=tmp_path / "empty"), "the folder you are in")
 
-    def test_a_parent_that_is_not_there(self, tmp_path):
+    def test_a_missing_parent_folder_is_refused(self, tmp_path):
         assert refused(shared_core("startservice", "ticket", "no/where", cwd=tmp_path), "make it first")
 
-    def test_a_parent_that_cannot_be_written(self, tmp_path):
+    def test_an_unwritable_parent_folder_is_refused(self, tmp_path):
         # Root may write everywhere, but not there.
         parent = Path("/proc") if os.geteuid() == 0 else tmp_path / "closed"
         if os.geteuid():
@@ -205,7 +205,7 @@ class TestWhatIsRefused:
 
         assert refused(shared_core("startservice", "ticket", str(parent / "x"), cwd=tmp_path), "cannot be made")
 
-    def test_a_write_that_fails_midway_leaves_nothing(self, tmp_path):
+    def test_a_failed_write_leaves_no_folder(self, tmp_path):
         def as_if_the_disk_were_full():
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
@@ -215,8 +215,8 @@ class TestWhatIsRefused:
         assert list(tmp_path.iterdir()) == []
 
 
-class TestTheCommandLine:
-    def test_alone_it_prints_its_help(self, tmp_path):
+class TestCommandLine:
+    def test_without_arguments_the_help_is_printed(self, tmp_path):
         done = shared_core(cwd=tmp_path)
 
         assert done.returncode == 0
@@ -230,13 +230,13 @@ class TestTheCommandLine:
         assert done.stdout.count("python -m shared_core") >= 3
 
     @pytest.mark.parametrize("arguments", [["startservice"], ["startservice", "a", "b", "c"], ["doktor"], ["--what"]])
-    def test_a_mistake_in_it_is_told_with_status_2(self, tmp_path, arguments):
+    def test_a_usage_error_has_status_2(self, tmp_path, arguments):
         done = shared_core(*arguments, cwd=tmp_path)
 
         assert done.returncode == 2
         assert done.stderr.startswith("usage: python -m shared_core")
 
-    def test_logs_are_those_of_shared_core_logs(self, tmp_path):
+    def test_the_logs_command_is_shared_core_logs(self, tmp_path):
         line = "INFO 2025-11-20 10:30:45,123 apps.tickets Ticket opened ticket_id=42\n"
         (tmp_path / "ticket.log").write_text(line)
 

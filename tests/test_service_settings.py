@@ -27,7 +27,7 @@ def _empty_environment(monkeypatch, tmp_path):
 
 
 class TestSecret:
-    def test_it_comes_from_the_environment_or_a_file(self, monkeypatch, tmp_path):
+    def test_a_secret_comes_from_a_variable_or_a_file(self, monkeypatch, tmp_path):
         monkeypatch.setenv("SECRET_KEY", STRONG)
         assert secret("SECRET_KEY") == STRONG
 
@@ -37,7 +37,7 @@ class TestSecret:
         assert secret("SECRET_KEY") == STRONG
 
     @pytest.mark.parametrize("environment", ["dev", "test"])
-    def test_it_has_a_default_in_development_and_tests(self, monkeypatch, environment):
+    def test_a_secret_has_its_unsafe_default_in_development_and_tests(self, monkeypatch, environment):
         monkeypatch.setenv("ENVIRONMENT", environment)
 
         assert secret("SECRET_KEY", unsafe="unsafe") == "unsafe"
@@ -45,7 +45,7 @@ class TestSecret:
             secret("SECRET_KEY")
 
     @pytest.mark.parametrize("environment", [None, "staging", "production"])
-    def test_and_nowhere_else(self, monkeypatch, environment):
+    def test_a_missing_or_weak_secret_is_an_error_in_production(self, monkeypatch, environment):
         if environment:
             monkeypatch.setenv("ENVIRONMENT", environment)
 
@@ -57,7 +57,7 @@ class TestSecret:
                 secret("SECRET_KEY", unsafe=STRONG)
             assert weak not in str(raised.value)
 
-    def test_what_is_wrong_is_named(self, monkeypatch):
+    def test_an_unreadable_secret_file_or_two_sources_are_an_error(self, monkeypatch):
         monkeypatch.setenv("SECRET_KEY_FILE", "/nowhere")
         with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE=/nowhere cannot be read: FileNotFoundError"):
             secret("SECRET_KEY")
@@ -67,7 +67,7 @@ class TestSecret:
 
 
 class TestServiceUrls:
-    def test_those_that_are_named_or_all(self, monkeypatch, tmp_path):
+    def test_service_urls_returns_the_named_services_or_all(self, monkeypatch, tmp_path):
         monkeypatch.setenv("USER_SERVICE_URL", "http://user:8000")
         monkeypatch.setenv("USER_API_SERVICE_URL", "https://[::1]:8443/base")
         (tmp_path / ".env").write_text("FILE_SERVICE_URL=http://file:8000\n")
@@ -80,7 +80,7 @@ class TestServiceUrls:
             "USER_SERVICE_URL": "http://user:8000",
         }
 
-    def test_each_that_is_missing_is_named(self):
+    def test_every_missing_service_url_is_named(self):
         with pytest.raises(
             ImproperlyConfigured, match="USER_SERVICE_URL, FILE_SERVICE_URL must be set, as http://user"
         ):
@@ -100,7 +100,7 @@ class TestServiceUrls:
             "http://h\\x",
         ],
     )
-    def test_what_is_no_url_is_named_without_its_value(self, monkeypatch, url):
+    def test_an_invalid_service_url_is_named_without_its_value(self, monkeypatch, url):
         monkeypatch.setenv("USER_SERVICE_URL", url)
 
         with pytest.raises(ImproperlyConfigured, match=r"^USER_SERVICE_URL: .*\. Write it as http://user") as raised:
@@ -110,10 +110,10 @@ class TestServiceUrls:
 
 
 class TestAcceptedTokens:
-    def test_nobody_is_accepted_by_default(self):
+    def test_without_variables_no_token_is_accepted(self):
         assert accepted_tokens() == {}
 
-    def test_they_come_in_a_variable_several_for_a_service(self, monkeypatch):
+    def test_accepted_tokens_come_from_a_variable_with_several_per_service(self, monkeypatch):
         monkeypatch.setenv(
             "SERVICE_ACCEPTED_TOKENS",
             " ticket=the-newest-token==, ticket=the-one-that-was-before ,file=a-word-that-nobody-says",
@@ -126,7 +126,7 @@ class TestAcceptedTokens:
 
     @pytest.mark.parametrize("environment", ["production", "test"])
     @pytest.mark.parametrize("text", ["ticket=hunter2", "ticket=hunter2;file=x", f"a={STRONG},b={STRONG}"])
-    def test_a_token_that_is_short_or_two_services_is_told_without_it(self, monkeypatch, environment, text):
+    def test_a_short_or_shared_token_is_an_error_without_its_value(self, monkeypatch, environment, text):
         monkeypatch.setenv("ENVIRONMENT", environment)
         monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", text)
 
@@ -137,7 +137,7 @@ class TestAcceptedTokens:
 
         assert not any(secret in str(raised.value) for secret in ("hunter2", STRONG))
 
-    def test_or_in_a_folder_a_file_for_each_service(self, monkeypatch, tmp_path):
+    def test_accepted_tokens_come_from_a_folder_with_a_file_per_service(self, monkeypatch, tmp_path):
         for name in ("ticket", "file", ".hidden"):
             (tmp_path / "tokens" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "tokens" / name).touch()
@@ -146,7 +146,7 @@ class TestAcceptedTokens:
         assert accepted_tokens() == {"*": [tmp_path / "tokens"]}
 
     @pytest.mark.parametrize("text", ["hunter2", "ticket=", "=hunter2"])
-    def test_what_is_wrong_is_named_without_its_value(self, monkeypatch, text):
+    def test_an_invalid_variable_or_folder_is_an_error_without_its_value(self, monkeypatch, text):
         monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", text)
         with pytest.raises(ImproperlyConfigured, match="write service=token, separated by commas") as raised:
             accepted_tokens()
@@ -160,7 +160,7 @@ class TestAcceptedTokens:
             accepted_tokens()
 
 
-def test_a_service_behind_a_gateway_is_secured_but_in_development(monkeypatch):
+def test_behind_gateway_secures_every_environment_but_development(monkeypatch):
     assert behind_gateway() == {
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
         "SECURE_HSTS_SECONDS": 31_536_000,
@@ -174,12 +174,12 @@ def test_a_service_behind_a_gateway_is_secured_but_in_development(monkeypatch):
 
 
 class TestAllowedHosts:
-    def test_they_come_from_the_environment(self, monkeypatch):
+    def test_allowed_hosts_come_from_the_variable(self, monkeypatch):
         monkeypatch.setenv("ALLOWED_HOSTS", " tickets.example.org, .example.com,ticket,[::1],127.0.0.1 ,")
 
         assert allowed_hosts() == ["tickets.example.org", ".example.com", "ticket", "[::1]", "127.0.0.1"]
 
-    def test_unset_they_are_this_machine_in_development_and_an_error_elsewhere(self, monkeypatch):
+    def test_unset_allowed_hosts_are_localhost_in_development_and_an_error_elsewhere(self, monkeypatch):
         with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS is not set: write the names"):
             allowed_hosts()
         monkeypatch.setenv("ENVIRONMENT", "dev")
@@ -189,7 +189,7 @@ class TestAllowedHosts:
     @pytest.mark.parametrize(
         "host", ["http://ticket", "ticket:8000", "ticket/", "a b", "*.example.org", "ti\u0661ket", "."]
     )
-    def test_what_is_no_host_is_named(self, monkeypatch, host):
+    def test_an_invalid_host_is_named(self, monkeypatch, host):
         monkeypatch.setenv("ALLOWED_HOSTS", f"ticket,{host}")
 
         with pytest.raises(ImproperlyConfigured, match="is no name of a host: without scheme, port and path") as raised:
@@ -198,7 +198,7 @@ class TestAllowedHosts:
 
 
 class TestCacheConfig:
-    def test_unset_it_is_djangos_default(self):
+    def test_without_cache_url_the_cache_is_djangos_default(self):
         assert cache_config("ticket")["default"]["BACKEND"] == "django.core.cache.backends.locmem.LocMemCache"
 
     @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ class TestCacheConfig:
     @pytest.mark.parametrize(
         "url", ["cache:6379", "http://cache", "redis://", "unix://", "redis://:hunter2@cache:port"]
     )
-    def test_what_is_none_is_told_without_its_password(self, monkeypatch, url):
+    def test_an_invalid_cache_url_is_an_error_without_its_password(self, monkeypatch, url):
         monkeypatch.setenv("CACHE_URL", url)
 
         with pytest.raises(ImproperlyConfigured, match="CACHE_URL must be a redis://") as raised:
             cache_config("ticket")
         assert "hunter2" not in str(raised.value)
 
-    def test_a_package_that_is_missing_is_named(self, monkeypatch):
+    def test_a_missing_redis_package_is_named(self, monkeypatch):
         monkeypatch.setenv("CACHE_URL", "redis://cache")
         monkeypatch.setattr("shared_core.service_settings.find_spec", lambda name: None)
 
@@ -247,7 +247,7 @@ class TestServiceSettings:
         monkeypatch.setenv("ALLOWED_HOSTS", "ticket")
         monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", "gateway=a-token-of-its-own")
 
-    def test_a_developer_needs_no_more_than_a_database(self, monkeypatch):
+    def test_development_needs_no_variables_besides_the_database(self, monkeypatch):
         monkeypatch.setenv("ENVIRONMENT", "dev")
         settings = get_service_settings("ticket", apps=["apps.tickets"], middleware=["one.More"])
 
@@ -267,13 +267,13 @@ class TestServiceSettings:
         assert settings["SECRET_KEY"] != get_service_settings("user")["SECRET_KEY"]
 
     @pytest.mark.parametrize("environment", [None, "staging", "prod", "test"])
-    def test_nothing_but_development_has_debug(self, monkeypatch, production, environment):
+    def test_debug_is_on_only_in_development(self, monkeypatch, production, environment):
         if environment:
             monkeypatch.setenv("ENVIRONMENT", environment)
 
         assert get_service_settings("ticket")["DEBUG"] is False
 
-    def test_in_production_it_is_safe_behind_a_gateway(self, production):
+    def test_production_settings_are_secure_behind_a_gateway(self, production):
         settings = get_service_settings("ticket")
 
         assert settings["SECRET_KEY"] == STRONG
@@ -286,7 +286,7 @@ class TestServiceSettings:
         with pytest.raises(ImproperlyConfigured, match="ENVIRONMENT='live' is none of"):
             get_service_settings("ticket")
 
-    def test_who_calls_others_needs_their_urls_and_a_token(self, monkeypatch, production):
+    def test_calls_requires_service_urls_and_a_strong_token(self, monkeypatch, production):
         with pytest.raises(ImproperlyConfigured, match="SERVICE_AUTH_TOKEN is not set"):
             get_service_settings("ticket", calls=["user", "file"])
         monkeypatch.setenv("SERVICE_AUTH_TOKEN", "short")
@@ -305,11 +305,11 @@ class TestServiceSettings:
         )
 
     @pytest.mark.parametrize("name", ["", "Ticket", "a b", "a" * 64, None, "-a"])
-    def test_a_name_that_is_none_is_refused(self, name):
+    def test_an_invalid_service_name_is_refused(self, name):
         with pytest.raises(ValueError, match="is no name of a service"):
             get_service_settings(name)
 
     @pytest.mark.parametrize("given", ["apps", "calls", "middleware"])
-    def test_a_text_is_no_list(self, given):
+    def test_a_string_in_place_of_a_list_is_refused(self, given):
         with pytest.raises(ValueError, match=r"'apps.tickets' must be a list: write \[\"apps.tickets\"\]"):
             get_service_settings("ticket", **{given: "apps.tickets"})

@@ -43,7 +43,7 @@ def query(stack, statement, *, port="DB_PORT", database="postgres"):
         return cursor.fetchall() if cursor.description else []
 
 
-def test_it_is_postgresql_16_behind_pgbouncer_in_transaction_pooling(stack):
+def test_the_stack_is_postgresql_16_behind_pgbouncer_in_transaction_mode(stack):
     ((version,),) = query(stack, "SHOW server_version")
     console = query(stack, "SHOW CONFIG", database="pgbouncer")
 
@@ -52,7 +52,7 @@ def test_it_is_postgresql_16_behind_pgbouncer_in_transaction_pooling(stack):
     assert query(stack, "SHOW server_version", port="DB_DIRECT_PORT") == [(version,)]
 
 
-def test_what_a_pooler_refuses_is_refused(stack):
+def test_the_pooler_refuses_startup_options(stack):
     values = stack.environment
     with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
         psycopg.connect(
@@ -65,7 +65,7 @@ def test_what_a_pooler_refuses_is_refused(stack):
         )
 
 
-def test_neither_runs_as_root_and_both_listen_on_loopback_only(stack):
+def test_servers_do_not_run_as_root_and_listen_on_loopback_only(stack):
     for process, port in ((stack.postgres, "DB_DIRECT_PORT"), (stack.pgbouncer, "DB_PORT")):
         listening = "".join(Path(f"/proc/{process.pid}/net/{table}").read_text() for table in ("tcp", "tcp6"))
         wanted = f":{int(stack.environment[port]):04X}"
@@ -75,7 +75,7 @@ def test_neither_runs_as_root_and_both_listen_on_loopback_only(stack):
         assert {address for address in addresses if address.endswith(wanted)} == {f"0100007F{wanted}"}
 
 
-def test_what_was_committed_survives_a_kill_of_postgresql_and_of_pgbouncer(stack):
+def test_committed_rows_survive_a_kill_of_both_servers(stack):
     query(stack, "CREATE TABLE kept (number int)")
     query(stack, "INSERT INTO kept VALUES (7)")
     ports = stack.environment["DB_PORT"], stack.environment["DB_DIRECT_PORT"]
@@ -105,7 +105,7 @@ def folder():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_behind_however_the_caller_ends(folder, number):
+def test_no_server_or_file_is_left_after_the_caller_ends(folder, number):
     environment = {**os.environ, "TMPDIR": str(folder)}
     caller = subprocess.Popen(
         [sys.executable, "-m", "tests.stack"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -125,7 +125,7 @@ def test_nothing_is_left_behind_however_the_caller_ends(folder, number):
     assert list(folder.iterdir()) == []
 
 
-def test_a_program_ends_also_where_its_caller_was_gone_before_it_ran(folder):
+def test_a_program_ends_if_its_caller_ended_before_it_started(folder):
     reader, writer = os.pipe()
     os.close(reader)
     (folder / "data").mkdir()
@@ -145,7 +145,7 @@ def test_a_program_ends_also_where_its_caller_was_gone_before_it_ran(folder):
     assert not (folder / "data").exists()
 
 
-def test_a_signal_to_a_program_that_does_not_run_goes_nowhere(folder):
+def test_a_signal_to_an_ended_program_is_not_sent(folder):
     process = Process(["true"], log=folder / "log")
     received = []
     before = signal.signal(signal.SIGWINCH, lambda number, frame: received.append(number))
@@ -178,7 +178,7 @@ def test_a_database_that_db_host_names_is_used_instead(monkeypatch):
     assert ensure_database() == {}
 
 
-def test_the_suites_database_is_started_once(monkeypatch):
+def test_ensure_database_starts_the_database_once(monkeypatch):
     monkeypatch.delenv("DB_HOST", raising=False)
 
     assert ensure_database() == ensure_database() != {}
@@ -194,14 +194,14 @@ def test_without_pgbouncer_the_error_names_the_packages_and_the_containers(monke
         assert word in str(raised.value)
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_line(monkeypatch):
+def test_a_folder_that_cannot_be_created_is_a_one_line_error(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
 
     with pytest.raises(StackError, match=r"^No folder can be made .* set TMPDIR to one that can be written\.$"):
         Stack().start()
 
 
-def test_a_folder_with_a_long_path_is_as_good_as_any(monkeypatch, folder):
+def test_a_folder_with_a_long_path_works(monkeypatch, folder):
     long = folder / ("a" * 100)
     long.mkdir(mode=0o711)
     monkeypatch.setattr(tempfile, "tempdir", str(long))
@@ -210,7 +210,7 @@ def test_a_folder_with_a_long_path_is_as_good_as_any(monkeypatch, folder):
         assert query(stack, "SELECT 1") == [(1,)]
 
 
-def test_a_pgbouncer_that_does_not_run_is_one_clear_line(monkeypatch, folder):
+def test_a_pgbouncer_that_does_not_run_is_a_one_line_error(monkeypatch, folder):
     program = folder / "pgbouncer"
     program.write_text("#!/bin/sh\necho 'libevent is missing'\nexit 127\n")
     program.chmod(0o755)
@@ -221,7 +221,7 @@ def test_a_pgbouncer_that_does_not_run_is_one_clear_line(monkeypatch, folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
-def test_a_folder_that_the_servers_user_cannot_enter_is_one_clear_line(monkeypatch, folder):
+def test_a_folder_closed_to_the_servers_user_is_a_one_line_error(monkeypatch, folder):
     folder.chmod(0o700)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
 
@@ -230,7 +230,7 @@ def test_a_folder_that_the_servers_user_cannot_enter_is_one_clear_line(monkeypat
     assert list(folder.iterdir()) == []
 
 
-def test_a_port_that_is_taken_is_one_clear_line(stack):
+def test_a_port_in_use_is_a_one_line_error(stack):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

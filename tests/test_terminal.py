@@ -33,7 +33,7 @@ class Clock:
         (Terminal, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
     ],
 )
-def test_colour_is_for_a_terminal_and_for_who_asks_for_it(monkeypatch, stream, environment, wanted):
+def test_colour_is_used_on_a_terminal_or_if_forced(monkeypatch, stream, environment, wanted):
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -42,33 +42,33 @@ def test_colour_is_for_a_terminal_and_for_who_asks_for_it(monkeypatch, stream, e
     assert uses_colour(stream()) is wanted
 
 
-class TestTheEnd:
-    def test_ctrl_c_is_a_status_of_130(self):
+class TestGracefulExit:
+    def test_ctrl_c_exits_with_status_130(self):
         with pytest.raises(SystemExit) as raised, graceful_exit():
             os.kill(os.getpid(), signal.SIGINT)
 
         assert raised.value.code == 130
 
     @pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.EIO, "Broken")])
-    def test_an_error_that_has_to_do_with_no_output_is_raised(self, capfd, error):
+    def test_an_os_error_of_the_code_is_raised(self, capfd, error):
         with pytest.raises(OSError, match="Broken") as raised, graceful_exit():
             raise error
 
         assert raised.value is error
 
     @pytest.mark.parametrize("unbuffered", ["", "1"])
-    def test_a_reader_that_leaves_is_no_traceback(self, unbuffered):
+    def test_a_closed_pipe_exits_with_status_141_without_a_traceback(self, unbuffered):
         done = ends("print('text', flush=True)", unbuffered=unbuffered, unread=True)
 
         assert (done.returncode, done.stderr) == (141, "")
 
-    def test_a_reader_that_leaves_is_no_success_of_what_failed_meanwhile(self):
+    def test_a_closed_pipe_and_a_failure_exit_with_status_141(self):
         done = ends("print('text'); sys.exit(1)", unread=True)
 
         assert (done.returncode, done.stderr) == (141, "")
 
     @pytest.mark.parametrize("unbuffered", ["", "1"])
-    def test_a_full_disk_is_one_line(self, unbuffered):
+    def test_a_full_disk_is_a_one_line_error(self, unbuffered):
         with Path("/dev/full").open("w") as full:
             done = ends("print('text')", unbuffered=unbuffered, stdout=full)
 
@@ -97,7 +97,7 @@ def ends(code, *, unbuffered="", unread=False, stdout=None):
 
 
 class TestProgress:
-    def test_it_shows_share_rate_and_the_time_that_is_left(self):
+    def test_progress_shows_percentage_rate_and_eta(self):
         clock = Clock()
         progress = Progress("tickets.Ticket", 10_000, clock)
         clock.now += 5
@@ -105,10 +105,10 @@ class TestProgress:
 
         assert progress.line(100) == ("tickets.Ticket [#########...........] 4,500/10,000  45% 900 rows/s ETA 0:00:06")
 
-    def test_at_the_start_nothing_is_known_of_the_rate(self):
+    def test_progress_has_no_eta_at_the_start(self):
         assert Progress("a.B", 10, Clock()).line() == "a.B [....................] 0/10   0% 0 rows/s ETA -:--:--"
 
-    def test_rows_that_come_in_meanwhile_do_not_lead_past_its_end(self):
+    def test_progress_never_exceeds_100_percent(self):
         clock = Clock()
         progress = Progress("a.B", 10, clock)
         clock.now += 1
@@ -117,11 +117,11 @@ class TestProgress:
         assert progress.line().endswith("12/12 100% 12 rows/s ETA 0:00:00")
 
     @pytest.mark.parametrize("width", [10, 40, 60, 80])
-    def test_it_never_fills_its_line(self, width):
+    def test_progress_is_shorter_than_the_terminal_is_wide(self, width):
         progress = Progress("communication.Conversation", 123_456, Clock())
         progress.advance(1000)
 
         assert len(progress.line(width)) < width
 
-    def test_nothing_to_do_is_all_done(self):
+    def test_progress_of_zero_rows_is_100_percent(self):
         assert "0/0 100%" in Progress("a.B", 0, Clock()).line()

@@ -111,7 +111,7 @@ def test_a_row_is_deleted_found_again_and_restored(browser, author):
     assert "Deleted; can be restored." in browser.text()
 
 
-def test_what_is_protected_is_said_to_be_and_stays(browser, author):
+def test_a_protected_row_is_reported_and_cannot_be_deleted(browser, author):
     Loan.objects.create(book=author.books.first())
     browser.open(f"/admin/library/author/{author.pk}/delete/")
     browser.keep("protected")
@@ -121,7 +121,7 @@ def test_what_is_protected_is_said_to_be_and_stays(browser, author):
     assert not browser.all(f"input[type=submit][value='{SURE}']")
 
 
-def test_a_row_is_deleted_for_good_once_its_name_is_typed(browser, author):
+def test_a_row_is_hard_deleted_only_after_its_name_is_typed(browser, author):
     author.delete()
     browser.open(f"/admin/library/author/{author.pk}/change/")
     browser.press("Delete permanently")
@@ -141,7 +141,7 @@ def test_a_row_is_deleted_for_good_once_its_name_is_typed(browser, author):
     assert LogEntry.objects.latest("pk").change_message == "Deleted permanently."
 
 
-def test_actions_ask_too(browser, author):
+def test_actions_ask_for_confirmation(browser, author):
     browser.open("/admin/library/book/")
     browser.act("Delete selected books")
     browser.keep("delete-selected")
@@ -182,7 +182,7 @@ def test_a_row_whose_parent_is_deleted_says_what_to_restore_first(browser, autho
     assert "Restored book" in browser.text("ul.messagelist")
 
 
-def test_search_finds_deleted_rows_where_they_are_shown(browser, author):
+def test_search_finds_deleted_rows_only_if_the_filter_shows_them(browser, author):
     author.delete()
     browser.open("/admin/library/author/?deleted=yes&q=guin")
 
@@ -201,7 +201,7 @@ def test_choices_offer_active_rows(browser, author):
     browser.eventually(".select2-results__option", ["Ursula K. Le Guin"])
 
 
-def test_the_keyboard_is_enough(browser, author):
+def test_a_hard_delete_needs_no_mouse(browser, author):
     author.delete()
     browser.open(f"/admin/library/author/{author.pk}/hard-delete/")
     field = browser.one("#typed")

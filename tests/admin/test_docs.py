@@ -26,7 +26,7 @@ print([path.name for path in shown.urls][:2], shown.has_hard_delete_permission._
 """
 
 
-def test_the_page_is_a_service_that_checks_find_no_fault_in(tmp_path):
+def test_the_admin_of_the_docs_page_passes_the_system_checks(tmp_path):
     app = tmp_path / "apps" / "tickets"
     app.mkdir(parents=True)
     (app / "models.py").write_text(f"from django.db import models\nfrom shared_core.models import BaseModel\n{MODEL}")

@@ -6,7 +6,7 @@ from tests.admin import browser
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
-def test_the_tests_of_pages_say_what_to_install(ci, outcome, tmp_path, monkeypatch):
+def test_browser_tests_say_what_to_install_if_there_is_no_browser(ci, outcome, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CI", ci)
 

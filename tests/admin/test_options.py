@@ -54,7 +54,7 @@ def hard_delete_permission(*models):
 
 
 @pytest.mark.parametrize("view", ["delete", "restore", "hard_delete"])
-def test_who_may_not_is_refused(admin_of, author, view):
+def test_a_view_is_403_without_its_permission(admin_of, author, view):
     client = admin_of("view_author", "change_author")
     if view != "delete":
         author.delete()
@@ -73,7 +73,7 @@ def test_a_page_offers_what_the_user_may_do(admin_of, author):
     assert "hard-delete/" not in page
 
 
-def test_an_action_is_offered_where_its_rows_are_and_to_who_may(admin_of, author):
+def test_an_action_is_offered_only_with_its_rows_and_its_permission(admin_of, author):
     client = admin_of("view_author", "change_author", "delete_author")
     author.delete()
 
@@ -86,7 +86,7 @@ def test_an_action_is_offered_where_its_rows_are_and_to_who_may(admin_of, author
     assert offered("?deleted=yes&_popup=1") == []
 
 
-def test_who_may_not_delete_what_goes_along_is_told_and_refused(admin_of, author):
+def test_a_cascade_without_permission_for_its_rows_is_refused(admin_of, author):
     client = admin_of("view_author", "delete_author")
     asked = client.get(url("delete", author))
 
@@ -101,7 +101,7 @@ def test_who_may_not_delete_what_goes_along_is_told_and_refused(admin_of, author
     assert not Author.objects.exists()
 
 
-def test_a_named_permission_is_enough_to_delete_for_good(admin_of, author):
+def test_the_hard_delete_permission_is_enough_for_a_hard_delete(admin_of, author):
     hard_delete_permission(Author, Book)
     named = ["hard_delete_author", "hard_delete_book"]
     client = admin_of("view_author", "delete_author", "delete_book", *named)
@@ -111,14 +111,14 @@ def test_a_named_permission_is_enough_to_delete_for_good(admin_of, author):
     assert not Author.all_objects.exists()
 
 
-def test_an_active_row_is_not_deleted_for_good(root, author):
+def test_an_active_row_cannot_be_hard_deleted(root, author):
     response = root.post(url("hard_delete", author), {"post": "yes", "typed": "Ann"}, follow=True)
 
     assert told(response) == "None of these is deleted."
     assert Author.objects.filter(pk=author.pk).exists()
 
 
-def test_a_row_that_another_holds_is_not_deleted_for_good(root, author):
+def test_a_protected_row_cannot_be_hard_deleted(root, author):
     Loan.objects.create(book=author.books.get())
     author.soft_delete(cascade=False)
     response = root.post(url("hard_delete", author), {"post": "yes", "typed": "Ann"})
@@ -160,7 +160,7 @@ def test_both_deletions_and_the_restore_are_in_the_history(root, author):
     assert list(entries) == [(*one, str(author.pk), root.user.pk) for one in done]
 
 
-def test_a_restore_that_is_refused_leaves_no_trace(root):
+def test_a_refused_restore_changes_nothing_and_is_not_in_the_history(root):
     gone = Account.objects.create(email="ann@example.org")
     gone.delete()
     holder = Account.objects.create(email="ann@example.org")
@@ -201,7 +201,7 @@ def test_a_restore_while_another_transaction_takes_its_value_says_so(root):
     assert Account.all_objects.get(pk=account.pk).is_deleted
 
 
-def test_a_deletion_forbidden_meanwhile_changes_nothing(root, author, monkeypatch):
+def test_a_deletion_protected_after_the_confirmation_changes_nothing(root, author, monkeypatch):
     asked = SoftDeleteAdmin.get_deleted_objects
 
     def lend(self, objs, request):
@@ -223,7 +223,7 @@ def test_a_deletion_forbidden_meanwhile_changes_nothing(root, author, monkeypatc
     assert not LogEntry.objects.exists()
 
 
-def test_what_is_deleted_already_is_said_to_be(root, author):
+def test_deleting_a_deleted_row_or_restoring_an_active_one_says_so(root, author):
     author.delete()
 
     assert told(root.post(url("delete", author), {"post": "yes"}, follow=True)) == "It is deleted already."
@@ -243,7 +243,7 @@ def test_rows_are_not_edited_in_a_list_of_deleted_ones(root, author):
     assert b"form-0-pages" not in root.get(url("changelist", model="book") + "?deleted=yes").content
 
 
-def test_the_columns_of_soft_delete_are_in_no_form(root, author):
+def test_forms_leave_out_the_soft_delete_columns(root, author):
     page = root.get(url("change", author)).content
 
     assert b'name="name"' in page
@@ -267,7 +267,7 @@ def test_a_link_to_a_deleted_row_survives_saving(root, author):
     assert (book.title, book.translator_id) == ("Odes", translator.pk)
 
 
-def test_no_other_deleted_row_can_be_chosen(root, author):
+def test_a_form_refuses_a_newly_chosen_deleted_row(root, author):
     gone = Author.objects.create(name="Gone")
     gone.delete()
     book = author.books.get()
@@ -307,7 +307,7 @@ def test_an_inline_says_what_forbids_a_deletion(root, author):
     assert Book.objects.filter(pk=book.pk).exists()
 
 
-def test_all_rows_of_a_long_list_are_one_field_of_the_form(root, settings):
+def test_select_across_sends_one_field_for_all_rows(root, settings):
     Author.objects.bulk_create(Author(name=f"author {number:04}") for number in range(1200))
     first = Author.objects.first()
     page = run(root, "delete_selected", [first], query="", select_across="1")
@@ -327,7 +327,7 @@ def test_all_rows_of_a_long_list_are_one_field_of_the_form(root, settings):
 
 
 @pytest.mark.parametrize(("view", "rows"), [("delete", 100_000), ("restore", 10_000), ("hard_delete", 10_000)])
-def test_a_hundred_thousand_rows_are_asked_about_by_as_many_queries_as_ten(root, author, view, rows):
+def test_confirming_a_hundred_thousand_rows_takes_as_many_queries_as_ten(root, author, view, rows):
     book = author.books.get()
 
     def queries(number):
@@ -357,7 +357,7 @@ def test_a_hundred_thousand_rows_are_asked_about_by_as_many_queries_as_ten(root,
     assert many <= 26
 
 
-def test_numbers_are_shown_beside_the_choices_of_the_filter(root, author):
+def test_the_deletion_filter_shows_facet_counts(root, author):
     Author.objects.create(name="Gone").delete()
     choices = root.get(url("changelist") + "?_facets=True").context["cl"].filter_specs[0]
     page = root.get(url("changelist") + "?_facets=True&q=gone").content.decode()
@@ -366,7 +366,7 @@ def test_numbers_are_shown_beside_the_choices_of_the_filter(root, author):
     assert [text in page for text in ("Active (0)", "Deleted (1)", "All (1)")] == [True] * 3
 
 
-def test_what_a_user_typed_is_text_on_every_page(root):
+def test_every_page_escapes_names_from_users(root):
     author = Author.objects.create(name="<script>alert(1)</script>")
     Book.objects.create(author=author, title="<b>bold</b>")
     pages = [root.get(url("delete", author)), root.post(url("delete", author), {"post": "yes"}, follow=True)]
@@ -377,7 +377,7 @@ def test_what_a_user_typed_is_text_on_every_page(root):
         assert "<b>bold" not in page.content.decode()
 
 
-def test_a_models_own_columns_are_kept_where_when_deleted_is_among_them(rf, admin_of):
+def test_a_list_display_that_has_deleted_at_is_kept(rf, admin_of):
     class Own(SoftDeleteAdmin):
         list_display = ["name", "deleted_at"]
 
@@ -392,5 +392,5 @@ def test_a_model_that_is_not_soft_deletable_is_refused_by_name():
         SoftDeleteAdmin(Stamp, admin.site)
 
 
-def test_nothing_is_wrong_with_it_by_djangos_own_checks():
+def test_soft_delete_admin_passes_djangos_checks():
     assert SoftDeleteAdmin(Author, admin.site).check() == []

@@ -53,7 +53,7 @@ def ask(service, token, **options):
 
 
 @pytest.mark.parametrize("token", ["ticket-token-0123456789", ServiceToken("ticket", "user", KEY)])
-def test_it_is_known(service, token):
+def test_a_call_with_a_token_or_jwt_of_the_service_is_accepted(service, token):
     assert ask(service, token)["service"] == "ticket"
 
 
@@ -67,12 +67,12 @@ def test_it_is_known(service, token):
         (ServiceToken("file", "user", OTHER_KEY), Forbidden),  # known, and not asked for
     ],
 )
-def test_others_are_not(service, token, error):
+def test_a_call_with_a_wrong_or_foreign_token_is_401_or_403(service, token, error):
     with pytest.raises(error):
         ask(service, token)
 
 
-def test_a_token_that_was_seen_is_worth_nothing_once_it_is_over(service):
+def test_a_jwt_that_was_accepted_before_is_refused_once_it_expires(service):
     seen = ServiceToken("ticket", "user", KEY, lifetime=2).mint().token
     with override_settings(SERVICE_JWT_LEEWAY=0):
         assert ask(service, seen)["service"] == "ticket"
@@ -81,7 +81,7 @@ def test_a_token_that_was_seen_is_worth_nothing_once_it_is_over(service):
             ask(service, seen)
 
 
-def test_a_gateway_sends_its_own_token_beside_the_persons(service):
+def test_a_gateway_sends_its_own_token_and_the_users(service):
     headers = {"X-Service-Authorization": "Bearer ticket-token-0123456789"}
 
     assert ask(service, "a-persons-token", headers=headers) == {

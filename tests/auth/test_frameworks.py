@@ -54,18 +54,18 @@ def get(at, token=None):
 
 
 @pytest.mark.parametrize("at", ["/ninja/users", "/rest/users"])
-class TestEach:
-    def test_a_service_that_may_is_let_in_and_known(self, at):
+class TestEachFramework:
+    def test_an_accepted_service_gets_200_and_is_request_service(self, at):
         response = get(at, TICKET)
 
         assert (response.status_code, response.json()) == (200, {"service": "ticket", "auth": "ticket"})
 
-    def test_a_stranger_is_401(self, at):
+    def test_a_call_without_an_accepted_token_is_401(self, at):
         assert get(at).status_code == get(at, TICKET[:-1] + "8").status_code == 401
 
-    def test_another_service_is_403(self, at):
+    def test_a_token_of_another_service_is_403(self, at):
         assert get(at, FILE).status_code == 403
 
 
-def test_rest_framework_says_how_to_come_in():
+def test_rest_framework_answers_401_with_www_authenticate():
     assert get("/rest/users").headers["WWW-Authenticate"] == 'Bearer realm="services"'

@@ -35,14 +35,14 @@ async def users_async(request):
     return HttpResponse(f"{request.service} {context.current()['caller']}")
 
 
-def test_the_service_that_is_named_gets_in_and_its_name_is_known():
+def test_a_named_service_is_accepted_and_is_request_service():
     response = users(request(authorization=f"Bearer {TICKET}"))
 
     assert (response.status_code, response.content) == (200, b"ticket ticket")
     assert context.current() == {}
 
 
-def test_another_service_is_forbidden(capture_logs):
+def test_a_token_of_another_service_is_forbidden(capture_logs):
     response = users(request(authorization=f"Bearer {FILE}"))
 
     assert (response.status_code, response.content) == (403, b'{"error": "This service may not call this."}')
@@ -67,7 +67,7 @@ def test_another_service_is_forbidden(capture_logs):
         ("Bearer a.b.c", 'Bearer realm="services", error="invalid_token"'),
     ],
 )
-def test_nobody_else_gets_in_nor_learns_why(header, challenge, capture_logs):
+def test_a_missing_or_wrong_token_is_401_without_a_reason(header, challenge, capture_logs):
     response = users(request() if header is None else request(authorization=header))
 
     assert response.status_code == 401
@@ -76,25 +76,25 @@ def test_nobody_else_gets_in_nor_learns_why(header, challenge, capture_logs):
     assert TICKET[:-1] not in str(capture_logs)
 
 
-def test_nobody_is_let_in_by_default(settings):
+def test_without_accepted_tokens_every_caller_is_401(settings):
     del settings.SERVICE_ACCEPTED_TOKENS
 
     assert users(request(authorization=f"Bearer {TICKET}")).status_code == 401
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
-def test_the_scheme_is_of_any_case(scheme):
+def test_the_bearer_scheme_is_case_insensitive(scheme):
     assert users(request(authorization=f"{scheme} {TICKET}")).status_code == 200
 
 
-def test_the_services_own_header_counts_before_the_users():
+def test_x_service_authorization_takes_precedence_over_authorization():
     user = f"Bearer {FILE}"
 
     assert users(request(authorization=user, x_service_authorization=f"Bearer {TICKET}")).status_code == 200
     assert users(request(authorization=f"Bearer {TICKET}", x_service_authorization="Bearer nobodys")).status_code == 401
 
 
-def test_a_jwt_of_our_client_is_accepted_beside_the_tokens(settings):
+def test_jwts_and_static_tokens_are_accepted_at_the_same_time(settings):
     settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = KEY, ["HS256"]
     settings.SERVICE_JWT_AUDIENCE, settings.SERVICE_JWT_ISSUER = "user", ["ticket", "file"]
     token = ServiceToken("ticket", "user", KEY).mint().token
@@ -105,14 +105,14 @@ def test_a_jwt_of_our_client_is_accepted_beside_the_tokens(settings):
     assert users(request(authorization=f"Bearer {token}")).status_code == 401
 
 
-def test_settings_that_are_wrong_are_no_open_door(settings):
+def test_invalid_settings_raise_instead_of_accepting_callers(settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"ticket": "not a list"}
 
     with pytest.raises(ImproperlyConfigured):
         users(request(authorization="Bearer not"))
 
 
-def test_views_may_be_asynchronous():
+def test_an_async_view_gets_its_caller_and_refuses_others():
     async def ask(token):
         return await users_async(request(authorization=f"Bearer {token}"))
 
@@ -120,7 +120,7 @@ def test_views_may_be_asynchronous():
     assert asyncio.run(ask("nobodys")).status_code == 401
 
 
-def test_an_asynchronous_view_is_for_those_who_are_named_too():
+def test_an_async_view_refuses_a_service_that_it_does_not_name():
     @service_auth_required("ticket")
     async def view(request):
         return HttpResponse()
@@ -130,14 +130,14 @@ def test_an_asynchronous_view_is_for_those_who_are_named_too():
     assert statuses == [200, 403]
 
 
-def test_a_header_that_is_too_long_is_not_looked_at(capture_logs):
+def test_a_header_that_is_too_long_is_no_bearer_token(capture_logs):
     users(request(authorization="Bearer " + "x" * 8186))
 
     assert [record["fields"]["reason"] for record in capture_logs] == ["no bearer token"]
 
 
 @pytest.mark.parametrize("wrong", [service_auth_required, lambda _: service_auth_required(7)])
-def test_a_decorator_that_is_written_wrong_says_so(wrong):
+def test_a_decorator_without_service_names_is_a_type_error(wrong):
     with pytest.raises(TypeError, match="@service_auth_required"):
         wrong(users)
 
@@ -148,18 +148,18 @@ class TestMiddleware:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, "shared_core.auth.ServiceAuthMiddleware"]
         return client
 
-    def test_only_services_that_are_known_get_in(self, guarded):
+    def test_every_path_without_an_accepted_token_is_401(self, guarded):
         assert guarded.get("/ids/").status_code == 401
         assert guarded.get("/nowhere/").status_code == 401
         assert guarded.get("/ids/", headers={"Authorization": f"Bearer {TICKET}"}).status_code == 200
         assert guarded.get("/nowhere/", headers={"Authorization": f"Bearer {TICKET}"}).status_code == 404
 
-    def test_probes_are_open_and_what_looks_like_one_is_not(self, guarded):
+    def test_probes_need_no_token_and_similar_paths_do(self, guarded):
         assert guarded.get("/health/").status_code == 200
         for path in ("/health/x", "//health/", "/ids/health/", "/health/../ids/", "/ids/?/health/"):
             assert guarded.get(path).status_code == 401
 
-    def test_paths_may_be_open(self, guarded, settings):
+    def test_exempt_paths_need_no_token(self, guarded, settings):
         settings.SERVICE_AUTH_EXEMPT_PATHS = ["/items/", "/ids"]
 
         assert guarded.get("/items/7/").status_code == 200
@@ -175,7 +175,7 @@ class TestMiddleware:
         lines = [record["fields"] for record in capture_logs if record["logger"] == "shared_core.access"]
         assert [line.get("caller") for line in lines] == ["ticket", None]
 
-    def test_under_asgi_it_does_the_same(self, guarded):
+    def test_asgi_requests_are_guarded_like_wsgi_requests(self, guarded):
         async def ask():
             client = AsyncClient()
             statuses = [(await client.get("/ids/", headers={"Authorization": f"Bearer {TICKET}"})).status_code]
@@ -196,7 +196,7 @@ class TestMiddleware:
         assert [response.content for response in responses] == [b"ticket", b"ticket"]
         assert context.current() == {}
 
-    def test_open_paths_are_those_of_the_service_wherever_it_is_mounted(self, settings):
+    def test_exempt_paths_are_relative_to_the_script_name(self, settings):
         settings.SERVICE_AUTH_EXEMPT_PATHS = ["/public/"]
         middleware = ServiceAuthMiddleware(lambda request: HttpResponse())
 
@@ -205,7 +205,7 @@ class TestMiddleware:
 
         assert [ask("/public/"), ask("/public/x"), ask("/other/")] == [200, 200, 401]
 
-    def test_a_view_that_asks_for_more_asks_in_a_guarded_service(self):
+    def test_a_views_own_guard_holds_behind_the_middleware(self):
         middleware = ServiceAuthMiddleware(users)
 
         assert middleware(request(authorization=f"Bearer {TICKET}")).status_code == 200
@@ -213,7 +213,7 @@ class TestMiddleware:
 
 
 class TestApiFrameworks:
-    def test_django_ninja_calls_it(self):
+    def test_service_auth_is_an_auth_callable_for_django_ninja(self):
         auth = ServiceAuth("ticket")
 
         asked = request(authorization=f"Bearer {TICKET}")
@@ -222,7 +222,7 @@ class TestApiFrameworks:
         with pytest.raises(PermissionDenied):
             auth(request(authorization=f"Bearer {FILE}"))
 
-    def test_rest_framework_authenticates_by_it(self):
+    def test_service_auth_is_an_authentication_class_for_rest_framework(self):
         auth = ServiceAuth()
         asked = SimpleNamespace(_request=request(authorization=f"Bearer {TICKET}"))
 

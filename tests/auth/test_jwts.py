@@ -55,7 +55,7 @@ def jwks(*pairs):
     [(SECRET, SECRET, "HS256"), (RSA.private, RSA.public, "RS256"), (EC.private, EC.public, "ES256")],
     ids=["HS256", "RS256", "ES256"],
 )
-def test_what_our_client_signs_names_the_calling_service(signing, verifying, algorithm):
+def test_a_token_signed_by_service_token_names_the_caller(signing, verifying, algorithm):
     token = ServiceToken("ticket", "user", signing, algorithm=algorithm).mint().token
 
     assert verifier(verifying, [algorithm]).service_of(token) == "ticket"
@@ -84,7 +84,7 @@ def test_what_our_client_signs_names_the_calling_service(signing, verifying, alg
         ({"iat": float("-inf")}, "malformed"),
     ],
 )
-def test_what_does_not_hold_is_refused_with_its_reason(changes, reason):
+def test_an_invalid_claim_is_refused_with_its_reason(changes, reason):
     # Seconds from now, and not from when the tests were collected.
     changes = {name: int(time.time()) + value if type(value) is int else value for name, value in changes.items()}
 
@@ -102,7 +102,7 @@ def test_several_issuers_may_share_a_key():
         checked.service_of(signed(iss="communication"))
 
 
-def test_clocks_may_differ_by_the_leeway():
+def test_an_expired_token_is_accepted_within_the_leeway():
     token = signed(exp=int(time.time()) - 5)
 
     assert verifier(leeway=10).service_of(token) == "ticket"
@@ -119,14 +119,14 @@ CLAIMS = {"iss": "ticket", "sub": "ticket", "aud": "user", "exp": 4_000_000_000}
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
 @pytest.mark.parametrize("key", [SECRET, RSA.public], ids=["secret", "public"])
-def test_a_token_that_nobody_signed_is_refused(algorithm, key):
+def test_an_unsigned_token_is_refused(algorithm, key):
     token = f"{encoded({'alg': algorithm, 'typ': 'JWT'})}.{encoded(CLAIMS)}."
 
     with pytest.raises(InvalidTokenError):
         verifier(key, ["HS256"] if key == SECRET else ["RS256"]).service_of(token)
 
 
-def test_a_public_key_is_never_taken_for_a_secret():
+def test_a_public_key_is_refused_as_an_hmac_secret():
     import hashlib
     import hmac
 
@@ -142,7 +142,7 @@ def test_a_public_key_is_never_taken_for_a_secret():
         verifier(RSA.public, ["HS256"])
 
 
-def test_a_public_key_without_its_first_and_last_lines_is_no_secret():
+def test_a_public_key_without_its_pem_header_is_refused_as_a_secret():
     for one in (RSA, EC, pair(ed25519.Ed25519PrivateKey.generate())):
         body = one.public.strip().splitlines()[1:-1]
         for text in ("\n".join(body), "".join(body), "".join(body).rstrip("="), f" {' '.join(body)}\n"):
@@ -152,7 +152,7 @@ def test_a_public_key_without_its_first_and_last_lines_is_no_secret():
 
 @pytest.mark.parametrize("around", ["{}", "\ufeff{}", "[{}]", ' {{"keys": [{}]}}'])
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
-def test_a_jwk_as_a_text_is_told_to_stand_in_a_file(around, algorithm):
+def test_a_jwk_given_as_text_is_refused_in_favour_of_a_file(around, algorithm):
     public = json.dumps(json.loads(jwks(RSA))["keys"][0])
 
     with pytest.raises(ImproperlyConfigured, match=re.escape('is a JWK: write {"keys": [it]} into a file')):
@@ -182,19 +182,19 @@ NO_TOKENS = ["", "a", "a.b.c", "....", "eyJ.eyJ.x", "e30.e30.x", "é.é.é", "٣
 
 @pytest.mark.parametrize("token", NO_TOKENS)
 @pytest.mark.parametrize("key", [SECRET, {"ticket": SECRET}], ids=["one", "each"])
-def test_what_is_no_token_is_refused(token, key):
+def test_a_malformed_token_is_refused(token, key):
     issuer = None if isinstance(key, dict) else "ticket"
 
     with pytest.raises(InvalidTokenError):
         verifier(key, issuer=issuer).service_of(token)
 
 
-class TestAKeyForEachIssuer:
+class TestKeyPerIssuer:
     """So that no service can speak for another."""
 
     KEYS = {"ticket": RSA.public, "file": OTHER_RSA.public}
 
-    def test_a_service_speaks_for_itself(self):
+    def test_a_token_signed_with_the_issuers_own_key_is_accepted(self):
         checked = verifier(self.KEYS, ["RS256"], issuer=None)
 
         assert checked.service_of(signed(RSA.private, "RS256")) == "ticket"
@@ -209,13 +209,13 @@ class TestAKeyForEachIssuer:
             ({"iss": None, "sub": "ticket"}, "issuer is not accepted"),
         ],
     )
-    def test_and_not_for_another(self, changes, reason):
+    def test_a_token_signed_with_another_issuers_key_is_refused(self, changes, reason):
         with pytest.raises(InvalidTokenError, match=reason):
             verifier(self.KEYS, ["RS256"], issuer=None).service_of(signed(OTHER_RSA.private, "RS256", **changes))
 
 
-class TestAFile:
-    def test_a_jwks_has_keys_by_their_ids_and_is_read_again(self, tmp_path):
+class TestKeyFile:
+    def test_a_jwks_key_is_found_by_kid_and_the_file_is_reread(self, tmp_path):
         path = tmp_path / "jwks.json"
         path.write_text(jwks(RSA, EC))
         checked = verifier(path, ["RS256", "ES256"])
@@ -234,7 +234,7 @@ class TestAFile:
         with pytest.raises(InvalidTokenError, match="signed by somebody else"):
             checked.service_of(by_first)
 
-    def test_a_jwks_may_begin_with_a_byte_order_mark(self, tmp_path):
+    def test_a_jwks_with_a_byte_order_mark_is_read(self, tmp_path):
         path = tmp_path / "jwks.json"
         path.write_text(jwks(RSA), "utf-8-sig")
 
@@ -244,14 +244,14 @@ class TestAFile:
 
     @pytest.mark.parametrize("around", ["{}", "[{}]", '[{{"keys": [{}]}}]', '{{"keys": {}}}'])
     @pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
-    def test_keys_that_do_not_stand_in_a_jwks_are_told_how(self, tmp_path, around, algorithm):
+    def test_keys_outside_of_a_jwks_are_an_error_that_shows_the_form(self, tmp_path, around, algorithm):
         path = tmp_path / "jwks.json"
         path.write_text(around.format(json.dumps(json.loads(jwks(RSA))["keys"][0])))
 
         with pytest.raises(ImproperlyConfigured, match=re.escape('write {"keys": […]} around its keys')):
             verifier(path, [algorithm])
 
-    def test_a_pem_or_a_secret_may_stand_in_a_file(self, tmp_path):
+    def test_a_pem_or_a_secret_is_read_from_a_file(self, tmp_path):
         path = tmp_path / "key"
         path.write_text(RSA.public)
         assert verifier(path, ["RS256"]).service_of(signed(RSA.private, "RS256")) == "ticket"
@@ -259,7 +259,7 @@ class TestAFile:
         path.write_text(SECRET + "\n")
         assert verifier(path).service_of(signed()) == "ticket"
 
-    def test_a_secret_in_a_jwks_is_as_long_as_any(self, tmp_path):
+    def test_a_short_secret_in_a_jwks_is_refused(self, tmp_path):
         path = tmp_path / "jwks.json"
         path.write_text(json.dumps({"keys": [{"kty": "oct", "k": "YWJj", "kid": "1"}]}))
 
@@ -280,7 +280,7 @@ class TestAFile:
         # Not the key: it is made each time.
         ids=["missing", "empty", "broken", "deep", "without its k", "of another kind", "nonsense"],
     )
-    def test_one_that_is_wrong_is_an_error_that_says_so(self, tmp_path, text, message):
+    def test_an_unreadable_or_wrong_key_file_is_an_error(self, tmp_path, text, message):
         path = tmp_path / "key"
         if text is not None:
             path.write_text(text)
@@ -309,7 +309,7 @@ class TestAFile:
         ({"key": EC.private, "algorithms": ["RS256", "ES256"]}, "is a private key: it belongs to who signs"),
     ],
 )
-def test_settings_that_are_wrong_are_named(settings, message):
+def test_an_invalid_jwt_setting_is_named_without_its_secret(settings, message):
     with pytest.raises(ImproperlyConfigured, match=message) as raised:
         verifier(**settings)
 

@@ -9,18 +9,18 @@ from shared_core.auth.tokens import AcceptedTokens
 OLD, NEW, OTHER = "old-token-0123456789", "new-token-0123456789", "other-token-0123456789"
 
 
-def test_each_service_has_its_tokens_several_while_one_is_replaced():
+def test_a_service_may_have_several_tokens():
     accepted = AcceptedTokens({"ticket": [OLD, NEW], "file": (OTHER,)})
 
     assert [accepted.service_of(token) for token in (OLD, NEW, OTHER)] == ["ticket", "ticket", "file"]
 
 
 @pytest.mark.parametrize("token", ["", OLD[:-1], OLD + "x", OLD[:-1] + "8", OLD.upper(), f" {OLD}"])
-def test_what_is_nearly_a_token_is_none(token):
+def test_a_token_that_differs_in_one_character_is_refused(token):
     assert AcceptedTokens({"ticket": [OLD]}).service_of(token) is None
 
 
-def test_nobody_is_known_by_default():
+def test_without_tokens_no_caller_is_accepted():
     assert AcceptedTokens({}).service_of("") is None
 
 
@@ -42,7 +42,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
     assert accepted.service_of(OTHER) == "file"
 
 
-def test_a_file_that_is_not_there_holds_no_token():
+def test_a_missing_token_file_leaves_other_services_accepted():
     accepted = AcceptedTokens({"ticket": [Path("/nowhere/token")], "file": [OTHER]})
 
     assert accepted.service_of(OTHER) == "file"
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_holds_no_token():
         ({"ticket": [OLD], "file": [OLD]}, "gives 'file' a token that another service has too"),
     ],
 )
-def test_what_is_wrong_is_an_error_that_says_what_to_write_and_shows_no_token(setting, message):
+def test_an_invalid_setting_is_an_error_without_its_tokens(setting, message):
     with pytest.raises(ImproperlyConfigured, match=message) as raised:
         AcceptedTokens(setting).service_of("x")
 

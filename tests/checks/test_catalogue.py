@@ -24,7 +24,7 @@ def test_numbers_are_unique_whatever_the_level():
     assert sorted(set(numbers)) == numbers
 
 
-def test_a_finding_says_what_and_where_and_what_to_write():
+def test_a_message_has_its_text_its_object_and_a_hint():
     mistake = Mistake("shared_core.W999", checks.Warning, "The hat is on", 'hat["{head}"] = None  # or {{}}')
 
     assert mistake.found("two heads", obj=list, head="left") == checks.Warning(
@@ -42,7 +42,7 @@ def registry(monkeypatch):
     return registry
 
 
-def test_they_are_registered_once_however_often(registry):
+def test_registering_twice_registers_each_check_once(registry):
     register()
     before = registry.get_checks()
     register()
@@ -51,7 +51,7 @@ def test_they_are_registered_once_however_often(registry):
     assert sorted(check.tags for check in before) == [("database",)] + [("shared_core",)] * 10
 
 
-def test_without_a_database_named_none_is_asked(registry, monkeypatch):
+def test_live_checks_connect_only_to_named_databases(registry, monkeypatch):
     register()
     asked = []
     monkeypatch.setattr(live, "_check_database", lambda connection, _: asked.append(connection.alias) or [])
@@ -63,7 +63,7 @@ def test_without_a_database_named_none_is_asked(registry, monkeypatch):
     assert asked == ["archive"]
 
 
-def test_a_process_that_only_serves_imports_none_of_them():
+def test_registering_checks_does_not_import_them():
     code = "import sys; from shared_core import checks; checks.register(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

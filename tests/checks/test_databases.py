@@ -49,7 +49,7 @@ def messages(monkeypatch, **changes):
     return list(check_databases())
 
 
-def test_what_the_package_writes_itself_is_right(found, monkeypatch):
+def test_get_database_config_passes_the_checks(found, monkeypatch):
     for name, value in {"HOST": "h", "NAME": "n", "USER": "u", "PASSWORD": "p"}.items():
         monkeypatch.setenv(f"DB_{name}", value)
     for mode in ("transaction", "none"):
@@ -64,7 +64,7 @@ ALL_WRONG = {
 }
 
 
-def test_what_a_pooler_spoils_is_right_where_there_is_none(found, monkeypatch):
+def test_pooler_mistakes_are_not_reported_with_pool_mode_none(found, monkeypatch):
     assert found(**ALL_WRONG) == ["E001", "E002", "E003", "E004", "W006"]
 
     monkeypatch.setenv("DB_POOL_MODE", "none")
@@ -81,7 +81,7 @@ def test_what_a_pooler_spoils_is_right_where_there_is_none(found, monkeypatch):
         ("django.db.backends.sqlite3", False),
     ],
 )
-def test_every_backend_of_postgresql_is_looked_at_and_no_other(found, engine, is_looked_at):
+def test_only_postgresql_backends_are_checked(found, engine, is_looked_at):
     assert found(ENGINE=engine, CONN_HEALTH_CHECKS=False, **ALL_WRONG) == (
         ["W007", "E001", "E002", "E003", "E004", "W006"] if is_looked_at else []
     )
@@ -93,7 +93,7 @@ class TestPreparedStatements:
     @pytest.mark.parametrize(
         ("version", "ids"), [("1.20.1", ["E003"]), ("1.21", []), ("1.24.0", []), ("new", ["E003"])]
     )
-    def test_are_right_from_the_pgbouncer_on_that_keeps_them_apart(self, found, monkeypatch, version, ids):
+    def test_prepared_statements_are_accepted_from_pgbouncer_1_21(self, found, monkeypatch, version, ids):
         monkeypatch.setenv("PGBOUNCER_VERSION", version)
 
         assert found(OPTIONS=self.PREPARES) == ids
@@ -102,7 +102,7 @@ class TestPreparedStatements:
         ("options", "is_prepared"),
         [(PREPARES, True), ({"prepare_threshold": 0}, False), ({"server_side_binding": True}, False)],
     )
-    def test_are_made_where_the_check_says_so_and_nowhere_else(self, found, stack, alias, options, is_prepared):
+    def test_the_check_agrees_with_what_psycopg_prepares(self, found, stack, alias, options, is_prepared):
         environment = stack.environment
         direct = {"HOST": environment["DB_DIRECT_HOST"], "PORT": environment["DB_DIRECT_PORT"]}
         assert found(OPTIONS=options) == (["E003"] if is_prepared else [])
@@ -117,18 +117,18 @@ class TestPreparedStatements:
 class TestPersistentConnections:
     @pytest.mark.parametrize("age", [600, None])
     @pytest.mark.parametrize("mode", ["transaction", "none"])
-    def test_need_health_checks_with_a_pooler_and_without(self, found, monkeypatch, mode, age):
+    def test_persistent_connections_without_health_checks_are_reported(self, found, monkeypatch, mode, age):
         monkeypatch.setenv("DB_POOL_MODE", mode)
 
         assert found(CONN_MAX_AGE=age, CONN_HEALTH_CHECKS=False) == ["W007"]
 
-    def test_that_are_none_need_none(self, found):
+    def test_closing_connections_need_no_health_checks(self, found):
         assert found(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False) == []
 
     @pytest.mark.parametrize("age", [600, None])
     @pytest.mark.parametrize("pool", [True, {"min_size": 2}])
     @pytest.mark.parametrize("mode", ["transaction", "none"])
-    def test_go_with_no_pool(self, found, monkeypatch, mode, pool, age):
+    def test_persistent_connections_with_a_psycopg_pool_are_reported(self, found, monkeypatch, mode, pool, age):
         monkeypatch.setenv("DB_POOL_MODE", mode)
 
         assert found(CONN_MAX_AGE=age, OPTIONS={"pool": pool}) == ["E005"]
@@ -140,18 +140,18 @@ class TestTestRunner:
         "runner",
         ["shared_core.testing.databases.PoolerTestRunner", f"{__name__}.OurRunner"],
     )
-    def test_may_be_derived_from_ours(self, found, settings, runner):
+    def test_a_runner_derived_from_ours_is_accepted(self, found, settings, runner):
         settings.TEST_RUNNER = runner
 
         assert found() == []
 
     @pytest.mark.parametrize("runner", [f"{__name__}.OtherRunner", f"{__name__}.CORRECT", "nowhere.Runner"])
-    def test_of_another_kind_is_a_mistake(self, found, settings, runner):
+    def test_another_runner_is_reported(self, found, settings, runner):
         settings.TEST_RUNNER = runner
 
         assert found() == ["W008"]
 
-    def test_is_djangos_where_nothing_is_pooled(self, found, settings, monkeypatch):
+    def test_djangos_runner_is_accepted_with_pool_mode_none(self, found, settings, monkeypatch):
         settings.TEST_RUNNER = "django.test.runner.DiscoverRunner"
         monkeypatch.setenv("DB_POOL_MODE", "none")
 
@@ -172,14 +172,14 @@ def first_line_of(hint):
         {"CONN_HEALTH_CHECKS": False},
     ],
 )
-def test_what_the_hint_says_mends_it(monkeypatch, change):
+def test_a_database_hint_fixes_its_mistake(monkeypatch, change):
     (message,) = messages(monkeypatch, **change)
     exec(first_line_of(message.hint), {"DATABASES": connections.settings})
 
     assert list(check_databases()) == []
 
 
-def test_what_the_hint_says_of_the_test_runner_mends_it(monkeypatch, settings):
+def test_the_test_runner_hint_fixes_its_mistake(monkeypatch, settings):
     settings.TEST_RUNNER = "django.test.runner.DiscoverRunner"
     (message,) = messages(monkeypatch)
     written = {}
@@ -189,13 +189,13 @@ def test_what_the_hint_says_of_the_test_runner_mends_it(monkeypatch, settings):
     assert list(check_databases()) == []
 
 
-def test_values_of_options_are_not_told(monkeypatch):
+def test_messages_do_not_show_values_of_options(monkeypatch):
     (message,) = messages(monkeypatch, OPTIONS={"options": "-c app.secret=sesame", "password": "sesame"})
 
     assert "sesame" not in str(message)
 
 
-def test_the_alias_is_told(monkeypatch):
+def test_messages_and_hints_name_the_database_alias(monkeypatch):
     for message in messages(monkeypatch, CONN_HEALTH_CHECKS=False, **ALL_WRONG):
         assert "checked" in message.msg
         assert "checked" in message.hint

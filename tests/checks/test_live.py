@@ -47,11 +47,11 @@ def direct(stack):
     return {"HOST": stack.environment["DB_DIRECT_HOST"], "PORT": stack.environment["DB_DIRECT_PORT"]}
 
 
-def test_a_pooler_in_transaction_mode_is_right(found):
+def test_a_pooler_in_transaction_mode_is_accepted(found):
     assert found() == []
 
 
-class TestSettings:
+class TestLeakedSettings:
     """That somebody SET on a server connection, and left there."""
 
     @pytest.fixture
@@ -70,7 +70,7 @@ class TestSettings:
             ("SET ROLE pg_monitor", "role = pg_monitor"),
         ],
     )
-    def test_are_told(self, alias, somebody, statement, told):
+    def test_a_setting_left_on_a_server_connection_is_reported(self, alias, somebody, statement, told):
         somebody.execute(statement)
         (message,) = messages(alias)
 
@@ -78,14 +78,14 @@ class TestSettings:
         assert told in message.msg
         assert f"local_settings({told.partition(' ')[0]}=…)" in message.hint
 
-    def test_are_gone_once_the_pooler_has_reconnected_as_the_hint_says(self, stack, found, somebody):
+    def test_the_hints_reconnect_clears_a_leaked_setting(self, stack, found, somebody):
         somebody.execute("SET statement_timeout = '7s'")
         assert found() == ["W302"]
         reconnect(stack)
 
         assert found() == []
 
-    def test_are_found_on_the_second_server_connection_too(self, stack, alias, somebody):
+    def test_a_setting_left_on_a_second_server_connection_is_reported(self, stack, alias, somebody):
         with open_client(stack) as other, other.transaction():
             other.execute("SELECT 1")
             somebody.execute("SET statement_timeout = '7s'")
@@ -108,12 +108,12 @@ class TestSettings:
         "statement",
         ["SET TimeZone = 'Asia/Tokyo'", "SET application_name = 'x'", "SET work_mem = '8MB'", "SET lock_timeout = 0"],
     )
-    def test_that_the_pooler_keeps_apart_or_that_change_nothing_are_right(self, found, somebody, statement):
+    def test_tracked_or_harmless_settings_are_accepted(self, found, somebody, statement):
         somebody.execute(statement)
 
         assert found() == []
 
-    def test_of_the_role_itself_are_right(self, stack, found):
+    def test_settings_of_the_role_are_accepted(self, stack, found):
         with open_client(stack, direct(stack)["PORT"]) as admin:
             admin.execute("DROP ROLE IF EXISTS tenant")
             admin.execute("CREATE ROLE tenant LOGIN PASSWORD 'sesame'")
@@ -128,7 +128,7 @@ class TestSettings:
 
         assert found(**ours) == ["W303"]  # and not W302; there is no pooler
 
-    def test_that_the_service_itself_asks_for_are_not_told_as_leaked(self, found):
+    def test_settings_from_the_services_options_are_not_reported(self, found):
         # Another mistake, and told as such: the check's own connections must not make it look like one more.
         assert found(OPTIONS={"assume_role": "pg_monitor", "isolation_level": 4, "pool": True}) == []
 
@@ -143,21 +143,21 @@ def connections_of(stack, changes):
 
 
 class TestPoolMode:
-    def test_session_is_told(self, stack, alias):
+    def test_session_mode_is_reported(self, stack, alias):
         with session_mode(stack) as port:
             (message,) = messages(alias, PORT=str(port))
 
         assert message.id == "shared_core.W303"
         assert re.search(r"each client of checked_\d+ keeps a server connection", message.msg)
 
-    def test_none_is_told_unless_the_environment_says_so(self, stack, found, monkeypatch):
+    def test_a_missing_pooler_is_reported_unless_pool_mode_is_none(self, stack, found, monkeypatch):
         assert found(**direct(stack)) == ["W303"]
 
         monkeypatch.setenv("DB_POOL_MODE", "none")
 
         assert found(**direct(stack)) == []
 
-    def test_transaction_is_known_where_server_connections_are_given_out_in_turn(self, stack, found):
+    def test_transaction_mode_is_detected_with_round_robin(self, stack, found):
         with another_pgbouncer(stack, server_round_robin=1) as port:
             with open_client(stack, port) as first, open_client(stack, port) as second:
                 for client in (first, second):  # two server connections
@@ -168,21 +168,21 @@ class TestPoolMode:
 
             assert found(PORT=str(port)) == []
 
-    def test_transaction_is_known_behind_a_balancer_of_several_poolers(self, stack, found):
+    def test_transaction_mode_is_detected_behind_a_load_balancer(self, stack, found):
         with another_pgbouncer(stack) as one, another_pgbouncer(stack) as two, balanced([one, two]) as port:
             assert found(PORT=str(port)) == []
 
-    def test_transaction_is_known_with_a_single_server_connection(self, stack, found):
+    def test_transaction_mode_is_detected_with_one_server_connection(self, stack, found):
         with another_pgbouncer(stack, pool_size=1) as port:
             assert found(PORT=str(port)) == []
 
-    def test_session_is_not_told_where_no_server_connection_is_free(self, stack, found):
+    def test_session_mode_is_not_reported_if_the_pool_is_exhausted(self, stack, found):
         with another_pgbouncer(stack, pool_size=2, pool_mode="session") as port:
             started = time.monotonic()
             assert found(PORT=str(port)) == []
             assert time.monotonic() - started < 5
 
-    def test_transaction_is_not_doubted_while_others_work(self, stack, found):
+    def test_transaction_mode_is_detected_under_load(self, stack, found):
         with another_pgbouncer(stack, pool_size=3) as port:
             stop = threading.Event()
 
@@ -233,7 +233,7 @@ def balanced(ports):
 
 
 class TestUnreachable:
-    def test_is_one_message_without_the_password(self, alias):
+    def test_a_failed_login_is_one_message_without_the_password(self, alias):
         (message,) = messages(alias, PASSWORD="not the sesame")
 
         assert message.id == "shared_core.E301"
@@ -241,17 +241,17 @@ class TestUnreachable:
         assert "sesame" not in str(message)
 
     @pytest.mark.parametrize("changes", [{"PORT": "1"}, {"NAME": "nowhere"}, {"HOST": "/nowhere"}])
-    def test_is_known_however_it_comes(self, found, changes):
+    def test_a_wrong_host_port_or_database_is_reported_as_unreachable(self, found, changes):
         assert found(**changes) == ["E301"]
 
-    def test_is_what_accepts_and_says_nothing(self, found, monkeypatch):
+    def test_a_server_that_accepts_and_never_answers_is_reported(self, found, monkeypatch):
         monkeypatch.setattr(live, "_CONNECT_TIMEOUT", 2)
         started = time.monotonic()
         with socket.create_server(("127.0.0.1", 0)) as silent:
             assert found(PORT=str(silent.getsockname()[1]), OPTIONS={}) == ["E301"]
         assert time.monotonic() - started < 4
 
-    def test_is_a_pooler_that_lets_in_and_keeps_waiting(self, stack, found, monkeypatch):
+    def test_a_pooler_without_a_free_server_connection_is_reported(self, stack, found, monkeypatch):
         monkeypatch.setattr(live, "_ANSWER_TIMEOUT", 1.0)
         with (
             another_pgbouncer(stack, pool_size=1) as port,
@@ -266,14 +266,14 @@ class TestUnreachable:
 
 
 class TestVersion:
-    def test_that_django_takes_and_we_do_not_is_told(self, alias, monkeypatch):
+    def test_a_version_supported_only_by_django_is_reported(self, alias, monkeypatch):
         monkeypatch.setattr(live, "_OLDEST_VERSION", (99, 0))
         (message,) = messages(alias)
 
         assert message.id == "shared_core.W304"
         assert re.search(r"checked_\d+ is PostgreSQL \d+\.\d+\.$", message.msg)
 
-    def test_that_django_refuses_is_told(self, alias, monkeypatch):
+    def test_a_version_that_django_refuses_is_reported(self, alias, monkeypatch):
         monkeypatch.setattr(DatabaseWrapper, "get_database_version", lambda _: (11, 2))
         (message,) = messages(alias)
 
@@ -281,7 +281,7 @@ class TestVersion:
         assert "or later is required (found 11.2)" in message.msg
 
 
-def test_only_postgresql_is_asked_and_only_what_is_named(alias):
+def test_only_named_postgresql_databases_are_checked(alias):
     using = alias("other", ENGINE="django.db.backends.sqlite3", NAME="/nowhere/at/all")
 
     assert list(check_live(databases=[using])) == []

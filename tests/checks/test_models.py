@@ -59,7 +59,7 @@ def label(obj):
 
 
 class TestUniqueValues:
-    def test_of_fields_stay_taken(self, found):
+    def test_a_unique_field_is_reported(self, found):
         class Member(BaseModel):
             email = models.EmailField(unique=True)
             card = models.OneToOneField("self", models.CASCADE)
@@ -70,7 +70,7 @@ class TestUniqueValues:
 
         assert found() == [("W101", "Member.email"), ("W101", "Member.card")]
 
-    def test_of_meta_stay_taken(self, messages):
+    def test_a_unique_constraint_of_meta_is_reported(self, messages):
         class Member(BaseModel):
             a = models.CharField(max_length=9)
             b = models.IntegerField()
@@ -88,7 +88,7 @@ class TestUniqueValues:
         assert "in place of unique_together: " in messages()[0].hint
         assert 'UniqueActiveConstraint(fields=["b"], name="of_b")' in messages()[1].hint
 
-    def test_of_models_that_delete_for_good_do_not(self, found):
+    def test_a_unique_field_without_soft_delete_is_accepted(self, found):
         class Member(models.Model):
             email = models.EmailField(unique=True)
 
@@ -97,7 +97,7 @@ class TestUniqueValues:
 
         assert found() == []
 
-    def test_that_are_unique_among_some_rows_or_tell_deletions_apart_do_not(self, found):
+    def test_a_conditional_constraint_or_one_with_deleted_at_is_accepted(self, found):
         class Member(BaseModel):
             a = models.IntegerField()
 
@@ -111,7 +111,7 @@ class TestUniqueValues:
 
         assert found() == []
 
-    def test_beside_is_deleted_are_taken_by_the_first_row_that_was_deleted(self, messages):
+    def test_a_constraint_that_includes_is_deleted_is_reported(self, messages):
         class Member(BaseModel):
             a = models.IntegerField()
 
@@ -124,7 +124,7 @@ class TestUniqueValues:
         assert 'UniqueActiveConstraint(fields=["a"], name="of_a")' in message.hint
 
     @pytest.mark.parametrize("by", ["field", "constraint"])
-    def test_that_foreign_keys_hold_have_to(self, found, by):
+    def test_a_unique_field_that_a_foreign_key_targets_is_accepted(self, found, by):
         class Country(BaseModel):
             code = models.CharField(max_length=2, unique=by == "field")
 
@@ -140,7 +140,7 @@ class TestUniqueValues:
 
         assert found() == []
 
-    def test_are_not_told_of_twice(self, found):
+    def test_an_inherited_unique_field_is_reported_once(self, found):
         class Base(BaseModel):
             code = models.CharField(max_length=2, unique=True)
 
@@ -163,7 +163,7 @@ class TestUniqueValues:
 
         assert found() == [("W101", "Member.code")]
 
-    def test_of_a_multi_table_child_have_to_move_first(self, messages):
+    def test_a_unique_field_of_a_multi_table_child_is_reported_with_a_move(self, messages):
         class Member(BaseModel):
             class Meta:
                 app_label = "library"
@@ -179,7 +179,7 @@ class TestUniqueValues:
             "rank. It cannot be among active rows only here, as library.Member has is_deleted: move it" in message.msg
         )
 
-    def test_that_a_login_goes_by_are_asked_for_by_django_too(self, own, messages):
+    def test_a_unique_username_field_is_reported_with_djangos_check_ids(self, own, messages):
         class Member(AbstractBaseUser, BaseModel):
             email = models.EmailField(unique=True)
 
@@ -192,7 +192,7 @@ class TestUniqueValues:
         (message,) = messages()
         assert 'SILENCED_SYSTEM_CHECKS = ["auth.E003", "auth.W004"]' in message.msg
 
-    def test_are_free_again_with_what_the_hint_says(self, messages):
+    def test_the_hint_of_a_unique_field_fixes_it(self, messages):
         class Member(BaseModel):
             email = models.EmailField(unique=True)
 
@@ -212,9 +212,9 @@ class TestUniqueValues:
         assert messages() == [message]
 
 
-class TestMeta:
+class TestSoftDeleteMeta:
     @pytest.mark.parametrize("kept", ["constraints", "indexes"])
-    def test_that_replaces_a_list_has_lost_ours(self, messages, kept):
+    def test_replacing_a_list_of_soft_delete_meta_is_reported(self, messages, kept):
         lost = {"constraints": "indexes", "indexes": "constraints"}[kept]
 
         class Member(BaseModel):
@@ -226,7 +226,7 @@ class TestMeta:
         assert (message.id, message.obj) == ("shared_core.W102", Member)
         assert f"`{lost} = [*SoftDeleteMeta.{lost}, …]`" in message.hint
 
-    def test_that_replaces_both_lists_is_known_by_its_source(self, found):
+    def test_replacing_both_lists_of_soft_delete_meta_is_reported(self, found):
         class Member(BaseModel):
             class Meta(SoftDeleteMeta):
                 app_label = "library"
@@ -241,14 +241,14 @@ class TestMeta:
 
         assert found() == [("W102", "Member"), ("W102", "Member")]
 
-    def test_that_replaces_a_list_is_known_without_a_source_too(self, found):
+    def test_replacing_a_list_is_reported_without_source_code(self, found):
         names = {"BaseModel": BaseModel, "SoftDeleteMeta": SoftDeleteMeta, "__name__": __name__}
         meta = "class Meta(SoftDeleteMeta):\n  app_label = 'library'\n  indexes = []"
         exec(f"class Member(BaseModel):\n {meta}", names)
 
         assert found() == [("W102", "Member")]
 
-    def test_of_a_child_or_proxy_has_nothing_to_lose(self, found):
+    def test_a_child_or_proxy_without_soft_delete_meta_is_accepted(self, found):
         class Base(BaseModel):
             class Meta(SoftDeleteMeta):
                 abstract = True
@@ -268,7 +268,7 @@ class TestMeta:
 
         assert found() == []
 
-    def test_that_does_not_derive_from_the_abstract_bases_has_lost_both(self, found):
+    def test_a_meta_not_derived_from_the_abstract_base_is_reported(self, found):
         class Base(BaseModel):
             class Meta(SoftDeleteMeta):
                 abstract = True
@@ -279,7 +279,7 @@ class TestMeta:
 
         assert found() == [("W102", "Member"), ("W102", "Member")]
 
-    def test_that_repeats_ours_has_lost_nothing(self, found):
+    def test_a_meta_that_extends_the_lists_is_accepted(self, found):
         class Base(BaseModel):
             class Meta(SoftDeleteMeta):
                 abstract = True
@@ -296,7 +296,7 @@ class TestMeta:
 
         assert found() == []
 
-    def test_of_tables_that_are_not_ours_to_make_is_left_alone(self, found):
+    def test_unmanaged_models_are_not_checked(self, found):
         class Member(BaseModel):
             class Meta(SoftDeleteMeta):
                 app_label = "library"
@@ -307,7 +307,7 @@ class TestMeta:
 
 
 class TestDefaultManager:
-    def test_of_a_plain_base_that_comes_first_hides_nothing(self, found):
+    def test_a_default_manager_of_a_plain_first_base_is_reported(self, found):
         class Item(models.Model):
             objects = models.Manager()
 
@@ -325,7 +325,7 @@ class TestDefaultManager:
         assert found() == [("E103", "Vase")]
 
     @pytest.mark.parametrize("manager", [models.Manager, AllObjectsManager])
-    def test_is_the_first_that_a_model_declares(self, messages, manager):
+    def test_a_first_manager_that_shows_deleted_rows_is_reported(self, messages, manager):
         class Member(BaseModel):
             everyone = manager()
 
@@ -337,7 +337,7 @@ class TestDefaultManager:
         assert f"everyone is a {manager.__name__}" in message.msg
         assert 'default_manager_name = "everyone"' in message.hint
 
-    def test_is_as_the_hint_says(self, found):
+    def test_the_hint_of_a_default_manager_fixes_it(self, found):
         class Member(BaseModel):
             objects = SoftDeleteManager()
             everyone = AllObjectsManager()
@@ -358,7 +358,7 @@ class TestDefaultManager:
 
         assert found() == []
 
-    def test_may_be_made_of_ours(self, found):
+    def test_a_manager_derived_from_soft_delete_manager_is_accepted(self, found):
         class MemberQuerySet(SoftDeleteQuerySet):
             pass
 
@@ -387,7 +387,7 @@ def cascades():
 class TestCascade:
     @pytest.mark.parametrize("on_delete", cascades())
     @pytest.mark.parametrize("link", [models.ForeignKey, models.OneToOneField])
-    def test_from_a_soft_deletable_row_leaves_a_plain_one(self, messages, link, on_delete):
+    def test_a_cascade_to_a_model_without_soft_delete_is_reported(self, messages, link, on_delete):
         class Member(BaseModel):
             class Meta:
                 app_label = "library"
@@ -404,7 +404,7 @@ class TestCascade:
         assert "`class Badge(BaseModel):`, so that they go along and come back; or member with" in message.hint
 
     @pytest.mark.parametrize("on_delete", cascades())
-    def test_from_a_plain_row_deletes_a_soft_deletable_one(self, messages, on_delete):
+    def test_a_cascade_from_a_model_without_soft_delete_is_reported(self, messages, on_delete):
         class Team(models.Model):
             class Meta:
                 app_label = "library"
@@ -419,7 +419,7 @@ class TestCascade:
         assert message.id == "shared_core.W105"
         assert "team with `on_delete=models.PROTECT`; or `class Team(BaseModel):`" in message.hint
 
-    def test_is_a_generic_relation_too(self, found):
+    def test_a_cascade_by_a_generic_relation_is_reported(self, found):
         class Tag(models.Model):
             content_type = models.ForeignKey(ContentType, models.CASCADE)
             object_id = models.IntegerField()
@@ -452,7 +452,7 @@ class TestCascade:
 
         assert found() == [("W104", "Member.tags"), ("W105", "Team.notes")]
 
-    def test_between_models_of_one_kind_is_right_and_so_is_anything_else(self, found):
+    def test_other_on_delete_and_cascades_between_like_models_are_accepted(self, found):
         class Team(models.Model):
             class Meta:
                 app_label = "library"
@@ -484,7 +484,7 @@ class TestCascade:
 
         assert found() == []
 
-    def test_of_a_through_model_without_soft_delete_leaves_its_rows(self, found):
+    def test_a_cascade_to_a_plain_through_model_is_reported(self, found):
         class Member(BaseModel):
             class Meta:
                 app_label = "library"
@@ -503,7 +503,7 @@ class TestCascade:
 
         assert found() == [("W104", "Membership.member")]
 
-    def test_of_models_that_the_service_cannot_change_is_left_alone(self, found):
+    def test_cascades_to_models_of_other_packages_are_not_checked(self, found):
         class Member(BaseModel):
             class Meta:
                 app_label = "library"
@@ -591,7 +591,7 @@ class TestSave:
             (calls_an_older_super, "does not pass it to super().save()"),
         ],
     )
-    def test_that_loses_update_fields_is_told(self, messages, base, method, fault):
+    def test_a_save_that_drops_update_fields_is_reported(self, messages, base, method, fault):
         class Member(base):
             save = method
 
@@ -605,7 +605,7 @@ class TestSave:
     @pytest.mark.parametrize(
         "method", [passes_all, passes_by_name, passes_by_position, saves_in_another_way, saves_something_else]
     )
-    def test_that_passes_it_on_is_right(self, found, method):
+    def test_a_save_that_passes_update_fields_on_is_accepted(self, found, method):
         class Member(BaseModel):
             save = method
 
@@ -614,7 +614,7 @@ class TestSave:
 
         assert found() == []
 
-    def test_of_a_base_or_mixin_is_told_once(self, found):
+    def test_a_save_of_a_base_or_mixin_is_reported_once(self, found):
         class Mixin:
             def save(self):
                 super().save()
@@ -637,7 +637,7 @@ class TestSave:
 
         assert found() == [("W106", "Member"), ("W106", "Base")]
 
-    def test_without_a_source_is_judged_by_its_signature(self, found):
+    def test_a_save_without_source_code_is_checked_by_its_signature(self, found):
         names = {}
         exec("def without(self): super().save()\ndef wide(self, **k): super().save()", names)
 
@@ -655,7 +655,7 @@ class TestSave:
 
         assert found() == [("W106", "Member")]
 
-    def test_that_is_no_function_is_left_alone(self, found):
+    def test_a_save_that_is_not_a_function_is_not_checked(self, found):
         class Member(BaseModel):
             save = property(passes_all)
 
@@ -664,7 +664,7 @@ class TestSave:
 
         assert found() == []
 
-    def test_of_a_package_is_left_alone(self, found):
+    def test_a_save_of_another_package_is_not_checked(self, found):
         class Member(models.Model):
             __module__ = "pytest"
             save = drops_all
@@ -675,7 +675,7 @@ class TestSave:
         assert found() == []
 
 
-def test_only_the_apps_asked_for_are_looked_at(own):
+def test_app_configs_limits_which_models_are_checked(own):
     class Member(BaseModel):
         email = models.EmailField(unique=True)
         save = drops_all
@@ -690,13 +690,13 @@ def test_only_the_apps_asked_for_are_looked_at(own):
         assert list(check(app_configs=list(own.get_app_configs())))
 
 
-def test_the_suites_own_models_are_read_whatever_they_are():
+def test_the_models_of_the_suite_are_checked_without_an_exception():
     ids = {message.id for check in (check_models, check_relations, check_saving) for message in check()}
 
     assert ids == {"shared_core.W104", "shared_core.W105"}  # stamps, and tags of content types; see tests/library
 
 
-def test_an_admin_of_ours_shows_deleted_rows_and_djangos_own_is_found():
+def test_a_plain_model_admin_of_a_soft_deletable_model_is_reported():
     site = admin.AdminSite()
     site.register(Author, SoftDeleteAdmin)
 
@@ -740,7 +740,7 @@ class ExportingMemberAdmin(Exports, UserAdmin):
         (UserAdmin, {}, "BookAdmin(SoftDeleteAdmin, UserAdmin)"),  # it is Django's, and not to be changed
     ],
 )
-def test_an_admins_other_bases_are_in_what_there_is_to_write(shown, options, written):
+def test_the_hint_keeps_an_admins_other_bases(shown, options, written):
     site = admin.AdminSite()
     site.register(Book, shown, **options)
     try:
@@ -777,7 +777,7 @@ class BooksInline(admin.TabularInline):
     ],
 )
 @pytest.mark.parametrize("inlined", [BooksInline, NoteInline])
-def test_an_inline_of_djangos_own_admin_that_deletes_by_hand_is_found(inlined, options, is_found):
+def test_an_inline_that_can_edit_is_deleted_is_reported(inlined, options, is_found):
     made = type("Inline", (inlined,), options)
     site = admin.AdminSite()
     site.register(Stamp, type("StampAdmin", (admin.ModelAdmin,), {"inlines": [made]}))
@@ -793,7 +793,7 @@ def test_an_inline_of_djangos_own_admin_that_deletes_by_hand_is_found(inlined, o
 
 
 @pytest.mark.parametrize(("model", "is_found"), [(Item, True), (Stamp, False)])
-def test_djangos_own_admin_that_erases_rows_of_a_multi_table_child_is_found(model, is_found):
+def test_a_plain_admin_that_hard_deletes_multi_table_children_is_reported(model, is_found):
     site = admin.AdminSite()
     site.register(model)
     try:

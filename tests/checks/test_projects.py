@@ -23,12 +23,12 @@ def ids(messages):
     return [message[0] for message in messages]
 
 
-def test_settings_without_a_mistake_have_none(found):
+def test_correct_settings_have_no_message(found):
     assert found["correct"] == []
 
 
 @pytest.mark.parametrize("project", STATIC)
-def test_settings_with_a_mistake_have_just_that(found, project):
+def test_settings_with_one_mistake_have_only_its_message(found, project):
     assert ids(found[project]) == [f"shared_core.{project.upper()}"]
 
 
@@ -37,24 +37,24 @@ def test_each_mistake_has_settings_that_make_it():
 
 
 class TestLive:
-    def test_settings_without_a_mistake_have_none(self, check, stack):
+    def test_correct_settings_have_no_message(self, check, stack):
         assert check("correct", database="default", **stack.environment) == {"correct": []}
 
     @pytest.mark.parametrize("project", [name for name in LIVE if name != "w303"])
-    def test_settings_with_a_mistake_have_just_that(self, check, stack, project):
+    def test_settings_with_one_mistake_have_only_its_message(self, check, stack, project):
         messages = check(project, database="default", **stack.environment)[project]
         reconnect(stack)  # what one has leaked is not the next one's mistake
 
         assert ids(messages) == [f"shared_core.{project.upper()}"]
 
-    def test_a_pooler_in_session_mode_is_just_that(self, check, stack):
+    def test_a_pooler_in_session_mode_has_only_its_message(self, check, stack):
         with session_mode(stack) as port:
             messages = check("w303", database="default", **stack.environment, SESSION_MODE_PORT=str(port))["w303"]
 
         assert ids(messages) == ["shared_core.W303"]
 
     @pytest.mark.parametrize("project", ["w302", "w303"])
-    def test_what_is_wrong_with_a_pooler_is_nothing_where_there_is_none(self, check, stack, project):
+    def test_pooler_mistakes_are_not_reported_with_pool_mode_none(self, check, stack, project):
         direct = stack.environment["DB_DIRECT_PORT"]
         environment = stack.environment | {"DB_PORT": direct, "SESSION_MODE_PORT": direct, "DB_POOL_MODE": "none"}
 

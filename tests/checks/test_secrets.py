@@ -44,7 +44,7 @@ WEAK_TOKENS = [
 
 
 @pytest.mark.parametrize("key", WEAK_KEYS)
-def test_a_weak_key_is_told_without_it(settings, key):
+def test_a_weak_secret_key_is_reported_without_its_value(settings, key):
     settings.SECRET_KEY = key
     (message,) = check_secrets()
 
@@ -52,7 +52,7 @@ def test_a_weak_key_is_told_without_it(settings, key):
     assert not key or str(key) not in str(message)
 
 
-def test_what_older_keys_have_signed_is_believed_too(settings):
+def test_a_weak_fallback_key_is_reported(settings):
     settings.SECRET_KEY_FALLBACKS = [STRONG, "changeme"]
     (message,) = check_secrets()
 
@@ -60,7 +60,7 @@ def test_what_older_keys_have_signed_is_believed_too(settings):
     assert "SECRET_KEY_FALLBACKS[1] has fewer than 32 characters" in message.msg
 
 
-def test_a_key_that_is_no_text_is_told(settings):
+def test_a_secret_key_that_is_not_a_string_is_reported(settings):
     settings.SECRET_KEY = 7 * 10**40
 
     assert [message.msg for message in check_secrets()] == ["SECRET_KEY is weak outside of DEBUG: it is no text."]
@@ -68,7 +68,7 @@ def test_a_key_that_is_no_text_is_told(settings):
 
 @pytest.mark.parametrize("setting", ["SERVICE_AUTH_TOKEN", "AUTH_TOKEN"])
 @pytest.mark.parametrize("token", WEAK_TOKENS[1:])
-def test_a_weak_token_is_told_without_it(settings, setting, token):
+def test_a_weak_token_is_reported_without_its_value(settings, setting, token):
     setattr(settings, setting, token)
     (message,) = check_secrets()
 
@@ -81,13 +81,13 @@ def test_a_weak_token_is_told_without_it(settings, setting, token):
 @pytest.mark.parametrize(
     "token", [None, "", lambda: "of a provider", STRONG[:16], "service-Jb5nHs8Pc", "correct-horse-battery"]
 )
-def test_a_token_that_is_none_or_strong_is_right(settings, token):
+def test_a_missing_or_strong_token_is_accepted(settings, token):
     settings.SERVICE_AUTH_TOKEN = token
 
     assert ids() == []
 
 
-def test_what_is_made_as_the_hints_say_is_strong(settings):
+def test_keys_and_tokens_made_as_in_the_hints_are_strong(settings):
     settings.SECRET_KEY = "short"
     settings.AUTH_TOKEN = "short"
     lines = [re.search(r"`python -c \"([^`]+)\"`", message.hint)[1] for message in check_secrets()]
@@ -102,7 +102,7 @@ def test_what_is_made_as_the_hints_say_is_strong(settings):
         assert ids() == []
 
 
-def test_hosts_may_not_be_all(settings):
+def test_allowed_hosts_with_a_wildcard_is_reported(settings):
     settings.ALLOWED_HOSTS = ["user.example.com", "*"]
     assert ids() == ["W203"]
 
@@ -118,32 +118,32 @@ def weak(settings):
 
 
 @pytest.mark.parametrize("environment", ["production", "staging", "", "of a kind that nobody knows"])
-def test_where_strangers_come_they_are_told(weak, monkeypatch, environment):
+def test_weak_secrets_are_reported_in_production_and_staging(weak, monkeypatch, environment):
     monkeypatch.setenv("ENVIRONMENT", environment)
 
     assert ids() == ["E201", "E202", "W203"]
 
 
 @pytest.mark.parametrize("environment", ["dev", "development", "test"])
-def test_where_the_environment_says_that_none_come_they_are_right(weak, monkeypatch, environment):
+def test_weak_secrets_are_accepted_in_development_and_tests(weak, monkeypatch, environment):
     monkeypatch.setenv("ENVIRONMENT", environment)
 
     assert ids() == []
 
 
-def test_with_debug_they_are_right(weak, settings):
+def test_weak_secrets_are_accepted_with_debug(weak, settings):
     settings.DEBUG = True
 
     assert ids() == []
 
 
-def test_in_tests_which_turn_debug_off_they_are_right(weak, monkeypatch):
+def test_weak_secrets_are_accepted_in_a_test_run(weak, monkeypatch):
     monkeypatch.setattr(conf, "_is_test_run", True)
 
     assert ids() == []
 
 
-def test_a_mailbox_of_production_does_not_make_it_a_suite(weak, monkeypatch):
+def test_a_mail_outbox_does_not_count_as_a_test_run(weak, monkeypatch):
     monkeypatch.setattr(mail, "outbox", [], raising=False)  # as the locmem backend makes it
 
     assert ids() == ["E201", "E202", "W203"]

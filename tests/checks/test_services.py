@@ -45,7 +45,7 @@ def nothing_set(settings):
             delattr(settings, name)
 
 
-class TestURLs:
+class TestServiceUrls:
     @pytest.mark.parametrize(
         "url",
         [
@@ -75,7 +75,7 @@ class TestURLs:
             "http://user\\x",
         ],
     )
-    def test_are_judged_as_the_client_judges_them(self, url):
+    def test_a_url_is_accepted_if_and_only_if_the_client_accepts_it(self, url):
         try:
             is_base = url is not None and HTTPClient(url)._base() == url
         except (TypeError, UnsafeURL):
@@ -84,7 +84,7 @@ class TestURLs:
         assert (fault_of_base(url) == "") is is_base
 
     @pytest.mark.parametrize("url", ["http://me:sesame@user", "sesame", ""])
-    def test_that_are_wrong_are_told_without_them(self, settings, url):
+    def test_an_invalid_url_is_reported_without_its_value(self, settings, url):
         settings.USER_API_SERVICE_URL = url
         (message,) = [one for one in check_urls() if one.id == "shared_core.E204"]
 
@@ -92,7 +92,7 @@ class TestURLs:
         assert "sesame" not in str(message)
         assert message.hint == '`USER_API_SERVICE_URL = "http://user-api:8000"`'
 
-    def test_of_clients_are_missed(self, settings):
+    def test_a_client_without_its_url_setting_is_reported(self, settings):
         missed = {message.msg.partition(": ")[2]: message.hint for message in check_urls()}
 
         line = f"{__name__}.FarPlanetClient needs FAR_PLANET_OF_THIS_TEST_SERVICE_URL."
@@ -101,13 +101,13 @@ class TestURLs:
         assert not any("NoClient" in line for line in missed)
 
     @pytest.mark.parametrize("url", ["http://planet:8000", None])
-    def test_that_are_set_are_not_missed_whatever_they_are(self, settings, url):
+    def test_a_url_that_is_set_is_not_reported_as_missing(self, settings, url):
         settings.PLANET_OF_THIS_TEST_SERVICE_URL = url
 
         found = [message.id for message in check_urls() if " PLANET_OF" in message.msg]
         assert found == ([] if url else ["shared_core.E204"])
 
-    def test_are_asked_for_by_what_the_views_import(self, settings, monkeypatch):
+    def test_clients_imported_by_the_views_are_checked(self, settings, monkeypatch):
         code = "from shared_core.clients import ServiceClient\nclass Lazy(ServiceClient): service = 'lazy-of-this-test'"
         module = types.ModuleType("urls_of_this_test")
 
@@ -123,7 +123,7 @@ class TestURLs:
         assert any("LAZY_OF_THIS_TEST_SERVICE_URL" in message.msg for message in check_urls())
 
     @pytest.mark.parametrize("urls", ["nowhere.urls", None, ""])
-    def test_are_looked_at_where_views_cannot_be_imported(self, settings, urls):
+    def test_urls_are_checked_even_if_the_urlconf_cannot_be_imported(self, settings, urls):
         settings.ROOT_URLCONF = urls
         settings.PLANET_OF_THIS_TEST_SERVICE_URL = "planet"
 
@@ -150,7 +150,7 @@ class TestMiddleware:
             ([SECURITY, AUTH, CONTEXT], ["W208", "W209"]),
         ],
     )
-    def test_has_its_order(self, settings, middleware, expected):
+    def test_middleware_in_the_wrong_order_is_reported(self, settings, middleware, expected):
         settings.MIDDLEWARE = middleware
 
         assert ids(check_middleware()) == expected
@@ -162,7 +162,7 @@ class TestCallers:
         settings.MIDDLEWARE = [CONTEXT, AUTH]
 
     @pytest.mark.parametrize("tokens", [None, {}, {"ticket": []}])
-    def test_that_are_none_are_told_where_the_service_is_guarded(self, settings, tokens):
+    def test_a_guarded_service_without_callers_is_reported(self, settings, tokens):
         settings.SERVICE_ACCEPTED_TOKENS = tokens
         assert ids(check_callers()) == ["W206"]
 
@@ -170,14 +170,14 @@ class TestCallers:
 
         assert ids(check_callers()) == []
 
-    def test_with_tokens_are_right(self, settings, tmp_path):
+    def test_callers_with_tokens_are_accepted(self, settings, tmp_path):
         file = tmp_path / "token"
         file.write_text(f"{TOKEN}2\n")
         settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN], "file": [file], "user": []}
 
         assert ids(check_callers()) == []
 
-    def test_with_a_key_are_right(self, settings):
+    def test_callers_with_a_jwt_key_are_accepted(self, settings):
         settings.SERVICE_JWT_KEY = "k" * 32
         settings.SERVICE_JWT_ALGORITHMS = ["HS256"]
         settings.SERVICE_JWT_AUDIENCE = "user"
@@ -204,7 +204,7 @@ class TestCallers:
             ("SERVICE_JWT_KEY", "", "SERVICE_JWT_ALGORITHMS=None must be a list"),
         ],
     )
-    def test_that_cannot_be_known_are_told_without_a_token(self, settings, setting, value, text):
+    def test_invalid_caller_settings_are_reported_without_a_token(self, settings, setting, value, text):
         setattr(settings, setting, value)
         (message,) = check_callers()
 
@@ -216,7 +216,7 @@ class TestCallers:
 
 class TestUserId:
     @pytest.mark.parametrize("setting", ["SIMPLE_JWT", "NINJA_JWT"])
-    def test_is_a_field_that_users_have(self, settings, setting):
+    def test_a_user_id_field_that_users_lack_is_reported(self, settings, setting):
         for right in ({}, {"USER_ID_FIELD": "pk"}, {"USER_ID_FIELD": "username", "USER_ID_CLAIM": "user_id"}):
             setattr(settings, setting, right)
             assert ids(check_user_id()) == []
@@ -229,13 +229,13 @@ class TestUserId:
         assert message.hint == f'`{setting} = {{"USER_ID_FIELD": "id", …}}`'
 
     @pytest.mark.parametrize("field", ["book", "book_id"])
-    def test_may_be_a_foreign_key_or_its_column(self, settings, field):
+    def test_a_user_id_field_may_be_a_foreign_key_or_its_column(self, settings, field):
         settings.SIMPLE_JWT = {"USER_ID_FIELD": field}
         settings.AUTH_USER_MODEL = "library.Loan"
 
         assert ids(check_user_id()) == []
 
-    def test_is_id_where_nothing_else_is_said(self, settings, monkeypatch):
+    def test_the_default_user_id_field_id_is_checked(self, settings, monkeypatch):
         settings.NINJA_JWT = {"ALGORITHM": "HS256"}
         monkeypatch.setattr(User._meta.get_field("id"), "name", "uuid")
         monkeypatch.setattr(User._meta.get_field("id"), "attname", "uuid")
@@ -246,14 +246,14 @@ class TestUserId:
         assert message.hint == '`NINJA_JWT = {"USER_ID_FIELD": "uuid", …}`'
 
     @pytest.mark.parametrize("model", ["nowhere.User", "User"])
-    def test_is_nothing_where_there_are_no_users(self, settings, model):
+    def test_the_user_id_field_is_not_checked_without_a_user_model(self, settings, model):
         settings.SIMPLE_JWT = {"USER_ID_FIELD": "nothing"}
         settings.AUTH_USER_MODEL = model
 
         assert ids(check_user_id()) == []
 
     @pytest.mark.parametrize("written", [None, "text", {"USER_ID_FIELD": "pk"}])
-    def test_is_asked_for_in_dicts_only(self, settings, written):
+    def test_jwt_settings_that_are_not_a_dict_are_ignored(self, settings, written):
         settings.SIMPLE_JWT = written
 
         assert ids(check_user_id()) == []

@@ -8,7 +8,7 @@ from tests.checks import table
 PAGE = "above\n<!-- checks -->\nof long ago\n<!-- /checks -->\nbelow\n"
 
 
-def test_the_readme_has_the_table():
+def test_the_readme_has_the_table_of_checks():
     text = table.README.read_text()
 
     assert text == table.with_table(text), "run: python -m tests.checks.table"
@@ -33,7 +33,7 @@ def test_the_table_is_written_between_the_markers(tmp_path):
     ["", "<!-- checks -->", "<!-- /checks -->\n<!-- checks -->", PAGE + PAGE],
     ids=["none", "one", "the wrong way round", "two pairs"],
 )
-def test_a_page_without_a_pair_of_markers_is_left_alone(tmp_path, page):
+def test_a_page_without_both_markers_is_not_written(tmp_path, page):
     path = tmp_path / "page.md"
     path.write_text(page)
 

@@ -38,7 +38,7 @@ def test_a_circuit_opens_after_so_many_failures_in_a_row_and_says_for_how_long()
 
 
 @pytest.mark.parametrize("verdict", [ServiceHealth.UP])
-def test_an_answer_in_between_starts_the_row_anew(verdict):
+def test_a_response_in_between_resets_the_count_of_failures(verdict):
     circuit = Circuit(RULE)
     for seen in [ServiceHealth.DOWN, verdict, ServiceHealth.DOWN]:
         circuit.release(circuit.acquire(0), seen, 0)
@@ -46,7 +46,7 @@ def test_an_answer_in_between_starts_the_row_anew(verdict):
     assert circuit.state(0) == ("closed", 1, 0.0)
 
 
-def test_what_says_nothing_of_the_service_counts_neither_way():
+def test_an_outcome_of_unknown_health_is_not_counted():
     circuit = Circuit(RULE)
     for seen in [ServiceHealth.DOWN, ServiceHealth.UNKNOWN, ServiceHealth.DOWN]:
         circuit.release(circuit.acquire(0), seen, 0)
@@ -54,7 +54,7 @@ def test_what_says_nothing_of_the_service_counts_neither_way():
     assert circuit.state(0)[0] == "open"
 
 
-def test_exactly_one_probe_is_let_through_after_the_rest():
+def test_after_the_rest_exactly_one_call_becomes_the_probe():
     circuit = opened()
     answers = []
     barrier = threading.Barrier(50)
@@ -78,7 +78,7 @@ def test_exactly_one_probe_is_let_through_after_the_rest():
     ("verdict", "state"),
     [(ServiceHealth.UP, "closed"), (ServiceHealth.DOWN, "open"), (ServiceHealth.UNKNOWN, "half-open")],
 )
-def test_the_probe_decides_and_its_place_is_free_again_whatever_became_of_it(verdict, state):
+def test_the_probes_outcome_decides_and_releases_its_permit(verdict, state):
     circuit = opened()
     circuit.release(circuit.acquire(10.0), verdict, 10.0)
 
@@ -86,7 +86,7 @@ def test_the_probe_decides_and_its_place_is_free_again_whatever_became_of_it(ver
     assert isinstance(circuit.acquire(20.0), Permit)
 
 
-def test_a_call_from_before_the_circuit_opened_says_nothing_of_it_now():
+def test_a_call_from_before_the_circuit_opened_does_not_close_it():
     circuit = Circuit(RULE)
     slow = circuit.acquire(0)
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_a_call_from_before_the_circuit_opened_says_nothing_of_it_now():
     assert circuit.state(5) == ("open", 2, 5.0)
 
 
-def test_a_budget_pays_for_its_reserve_and_a_fifth_of_the_calls():
+def test_a_budget_allows_its_reserve_and_a_fifth_of_the_calls():
     purse = RetryBudgetState(RetryBudget(ratio=0.2, reserve=10))
     paid = 0
     for _ in range(1000):
@@ -115,7 +115,7 @@ def test_a_budget_saves_no_more_than_its_reserve():
     assert [purse.spend() for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_ledger_keeps_what_it_knows_bounded():
+def test_the_registry_keeps_a_bounded_number_of_origins():
     registry = OriginRegistry()
     for port in range(1, 3000):
         registry.circuit(origin_of(f"http://host:{port}"), RULE, 0)
@@ -135,13 +135,13 @@ def test_a_ledger_keeps_what_it_knows_bounded():
         (RetryBudget, {"reserve": None}, TypeError),
     ],
 )
-def test_a_rule_refuses_what_makes_no_sense_and_names_it(kind, arguments, error):
+def test_an_invalid_breaker_or_budget_argument_is_named(kind, arguments, error):
     with pytest.raises(error, match=next(iter(arguments))):
         kind(**arguments)
 
 
 @pytest.mark.parametrize("argument", ["breaker", "budget"])
-def test_a_client_takes_rules_and_nothing_like_them(argument):
+def test_a_breaker_or_budget_of_another_type_is_a_type_error(argument):
     with pytest.raises(TypeError, match=argument):
         HTTPClient("http://user", **{argument: 5})
 
@@ -205,7 +205,7 @@ def test_4xx_is_an_answer_of_a_service_that_is_up(client, server):
     assert client.stats()[server.url].failures == 4
 
 
-def test_a_call_that_succeeds_at_last_is_no_failure(client, server):
+def test_a_call_that_succeeds_after_retries_is_no_failure(client, server):
     server.script(*[answer(503), answer(200)] * 6)
     for _ in range(6):
         client.get("/x")
@@ -213,7 +213,7 @@ def test_a_call_that_succeeds_at_last_is_no_failure(client, server):
     assert client.stats()[server.url].failures == 0
 
 
-def test_the_probe_is_one_request_and_closes_the_circuit_where_it_is_answered(client, server, time):
+def test_the_probe_is_one_request_and_closes_the_circuit_if_answered(client, server, time):
     server.script(answer(503))
     fails(client, 5)
     time.value += 10
@@ -231,7 +231,7 @@ def test_the_probe_is_one_request_and_closes_the_circuit_where_it_is_answered(cl
     assert len(server.received) == 7
 
 
-def test_a_probe_that_is_interrupted_gives_its_place_back(make, server, time):
+def test_an_interrupted_probe_releases_its_permit(make, server, time):
     server.script(answer(503))
     client = make(server.url, token=False)
     fails(client, 5)
@@ -247,7 +247,7 @@ def test_a_probe_that_is_interrupted_gives_its_place_back(make, server, time):
     assert client.get("/x").status_code == 200
 
 
-def test_clients_of_one_origin_share_what_they_meet(make, server, other):
+def test_clients_of_one_origin_share_its_circuit(make, server, other):
     server.script(answer(503))
     fails(make(server.url, token=False), 5)
 
@@ -257,7 +257,7 @@ def test_clients_of_one_origin_share_what_they_meet(make, server, other):
     assert make(server.url, token=False, breaker=None).stats()[server.url].circuit == "open"
 
 
-def test_an_own_deadline_that_is_too_short_opens_no_circuit(make, server):
+def test_a_deadline_that_is_too_short_opens_no_circuit(make, server):
     server.script(silent(5))
     client = make(server.url, token=False)
     fails(client, 6, DeadlineExceeded, deadline=0.05)
@@ -265,7 +265,7 @@ def test_an_own_deadline_that_is_too_short_opens_no_circuit(make, server):
     assert client.stats()[server.url].circuit == "closed"
 
 
-def test_a_timeout_that_the_deadline_followed_counts_as_one(make, server, time):
+def test_a_full_timeout_counts_although_the_deadline_followed(make, server, time):
     # Each attempt had its whole timeout; that the call's deadline then ended is no excuse.
     server.script(silent(5))
     client = make(server.url, token=False, timeout=0.1, deadline=0.15, breaker=CircuitBreaker(failures=1))
@@ -286,7 +286,7 @@ def test_a_breaker_can_be_turned_off(make, server, settings, how):
 
 
 @pytest.mark.parametrize("name", ["SHARED_CORE_CIRCUIT_BREAKER", "SHARED_CORE_RETRY_BUDGET"])
-def test_a_switch_is_on_or_off(client, settings, name):
+def test_breaker_and_budget_settings_must_be_booleans(client, settings, name):
     setattr(settings, name, "no")
 
     with pytest.raises(Exception, match=f"{name} must be True or False"):
@@ -299,14 +299,14 @@ def outage(client, calls):
             client.get("/x")
 
 
-def test_under_an_outage_the_service_sees_little_more_than_one_request_a_call(make, server):
+def test_in_an_outage_a_call_sends_hardly_more_than_one_request(make, server):
     server.script(answer(503))
     outage(make(server.url, token=False, breaker=None), 200)
 
     assert len(server.received) <= 200 * 1.2 + 10
 
 
-def test_a_retry_that_cannot_be_paid_for_leaves_the_last_real_error(make, server):
+def test_a_retry_beyond_the_budget_raises_the_last_error(make, server):
     server.script(answer(503))
     client = make(server.url, token=False, breaker=None, budget=RetryBudget(ratio=0, reserve=1))
     attempts = []
@@ -328,7 +328,7 @@ def test_a_budget_can_be_turned_off(make, server, settings, how):
     assert len(server.received) == 80
 
 
-def test_no_lock_is_held_while_the_service_is_waited_for(make, server):
+def test_no_lock_is_held_while_waiting_for_a_response(make, server):
     release = threading.Event()
 
     def wait(connection, request):
@@ -350,7 +350,7 @@ def test_no_lock_is_held_while_the_service_is_waited_for(make, server):
     assert status == 200
 
 
-def test_stats_tell_of_the_clients_own_origin_or_of_all(make, server, other):
+def test_stats_cover_the_clients_origin_or_all_origins(make, server, other):
     one, both = make(server.url, token=False), make(token=False)
     server.script(answer(503))
     fails(one, 2, ServerError)
@@ -362,7 +362,7 @@ def test_stats_tell_of_the_clients_own_origin_or_of_all(make, server, other):
     assert (stats.circuit, stats.failures, stats.retry_after, stats.retries_left) == ("closed", 2, 0.0, 10.0)
 
 
-def test_where_rules_differ_stats_show_the_circuit_that_refuses(make, server):
+def test_if_breakers_differ_stats_show_the_open_circuit(make, server):
     server.script(answer(503))
     strict = make(server.url, token=False, breaker=CircuitBreaker(failures=1))
     patient = make(server.url, token=False)

@@ -57,7 +57,7 @@ def test_each_verb_sends_its_method_and_returns_a_response(client, server, verb)
     assert (server.received[0].method, server.received[0].path) == (verb.upper(), "/x?a=1")
 
 
-def test_data_and_json_stand_where_requests_has_them(client, server):
+def test_data_and_json_are_arguments_as_in_requests(client, server):
     client.post("/form", {"a": "1"})
     client.put("/json", None, {"a": 1})
     client.patch_json("/patch", {"a": 1})
@@ -79,13 +79,13 @@ def test_json_helpers_ask_for_json_and_return_it(client, server, verb):
 
 
 @pytest.mark.parametrize("reply", [answer(204), answer(200)])
-def test_an_answer_without_a_body_is_none(client, server, reply):
+def test_the_json_of_an_empty_response_is_none(client, server, reply):
     server.script(reply)
 
     assert client.post_json("/x", {}) is None
 
 
-def test_a_missing_thing_is_none_only_where_that_is_allowed(client, server):
+def test_a_404_is_none_only_with_missing_ok(client, server):
     server.script(answer_json({"detail": "no such user"}, 404))
     with pytest.raises(NotFound):
         client.get_json("/users/42")
@@ -94,7 +94,7 @@ def test_a_missing_thing_is_none_only_where_that_is_allowed(client, server):
 
 
 @pytest.mark.parametrize("status", [200, 204])
-def test_missing_ok_does_not_take_an_answer_without_a_body_for_a_404(client, server, status):
+def test_an_empty_response_with_missing_ok_is_an_invalid_response(client, server, status):
     server.script(answer(status))
 
     with pytest.raises(InvalidResponse, match="without a body, where JSON was asked for"):
@@ -102,7 +102,7 @@ def test_missing_ok_does_not_take_an_answer_without_a_body_for_a_404(client, ser
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 500, 503])
-def test_missing_ok_is_about_404_and_nothing_else(client, server, status):
+def test_missing_ok_still_raises_for_other_errors_than_404(client, server, status):
     server.script(answer(status))
     with pytest.raises(ServiceHTTPError):
         client.get_json("/users/42", missing_ok=True)
@@ -121,7 +121,7 @@ def test_an_answer_that_is_not_json_is_an_error_of_its_own(client, server, body)
 # What is sent
 
 
-def test_a_call_carries_the_request_id_the_trace_and_who_calls(client, server):
+def test_a_call_sends_the_request_id_the_trace_and_a_user_agent(client, server):
     with context.bind(request_id="0f8fad5b", **trace_fields()):
         client.get("/x")
     headers = server.received[0].headers
@@ -131,7 +131,7 @@ def test_a_call_carries_the_request_id_the_trace_and_who_calls(client, server):
     assert headers["User-Agent"] == f"shared-core/{__version__}"
 
 
-def test_headers_of_the_call_win_over_the_clients_and_none_takes_one_away(make, server):
+def test_headers_of_a_call_override_the_clients_and_none_removes_one(make, server):
     client = make(server.url, token=False, headers={"X-One": "client", "X-Two": "client", "Accept": "text/plain"})
     client.get("/x", headers={"x-one": "call", "X-Two": None})
     headers = server.received[0].headers
@@ -139,7 +139,7 @@ def test_headers_of_the_call_win_over_the_clients_and_none_takes_one_away(make, 
     assert (headers["X-One"], headers["X-Two"], headers["Accept"]) == ("call", None, "text/plain")
 
 
-def test_a_client_that_says_what_it_accepts_asks_for_that_json(make, server):
+def test_a_clients_own_accept_header_is_sent_for_json(make, server):
     server.script(answer_json({}))
     make(server.url, token=False, headers={"accept": "application/vnd.hdms+json"}).get_json("/x")
 
@@ -147,7 +147,7 @@ def test_a_client_that_says_what_it_accepts_asks_for_that_json(make, server):
 
 
 @pytest.mark.parametrize(("verb", "length"), [("post", "0"), ("put", "0"), ("delete", "0"), ("get", None)])
-def test_a_request_without_a_body_says_so_where_it_could_have_one(client, server, verb, length):
+def test_a_bodyless_post_put_or_delete_sends_content_length_0(client, server, verb, length):
     getattr(client, verb)("/x")
 
     assert server.received[0].headers["Content-Length"] == length
@@ -175,7 +175,7 @@ def test_a_header_may_hold_a_tab_and_bytes_of_utf_8(make, recorder):
     assert {name: recorder.requests[0].headers[name] for name in sent} == sent
 
 
-def test_cookies_of_one_call_do_not_go_out_with_the_next(client, server):
+def test_cookies_of_one_call_are_not_sent_with_the_next(client, server):
     server.script(answer(200, Set_Cookie="session=abc"), answer())
     response = client.get("/x", cookies={"mine": "1"})
     client.get("/x")
@@ -207,7 +207,7 @@ def no_bundle(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_certificate_that_nobody_vouches_for_ends_the_call_at_once(make, secure, no_bundle, time):
+def test_an_untrusted_certificate_ends_the_call_without_retries(make, secure, no_bundle, time):
     with pytest.raises(ServiceConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         make(secure.url, token=False).get("/x")
 
@@ -215,18 +215,18 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_call_at_once(make, secur
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_the_environment_may_name_who_vouches_for_certificates(make, secure, no_bundle, monkeypatch, name):
+def test_the_environment_may_name_the_ca_bundle(make, secure, no_bundle, monkeypatch, name):
     monkeypatch.setenv(name, str(CERTIFICATE))
 
     assert make(secure.url, token=False).get("/x").status_code == 200
 
 
-def test_the_caller_may_name_who_vouches_for_certificates(make, secure, no_bundle):
+def test_verify_may_name_the_ca_bundle(make, secure, no_bundle):
     assert make(secure.url, token=False, verify=str(CERTIFICATE)).get("/x").status_code == 200
 
 
 @pytest.mark.parametrize("trusting", [False, str(CERTIFICATE)])
-def test_a_call_that_verifies_does_not_take_the_connection_of_one_that_does_not(make, secure, no_bundle, trusting):
+def test_a_verifying_call_does_not_reuse_an_unverified_connection(make, secure, no_bundle, trusting):
     client = make(secure.url, token=False, retry=RetryPolicy(retries=0))
     client.get("/x", verify=trusting)
 
@@ -242,7 +242,7 @@ def test_the_environment_does_not_turn_verification_on_again(make, recorder, mon
     assert [options["verify"] for options in recorder.options] == [False, "/certs/own.pem"]
 
 
-def test_a_ca_bundle_that_is_not_there_is_not_tried_again(make, server, time):
+def test_a_missing_ca_bundle_ends_the_call_without_retries(make, server, time):
     client = make(server.url.replace("http:", "https:"), token=False, verify="/no/such/bundle.pem")
     with pytest.raises(ServiceConnectionError, match=r"/no/such/bundle\.pem"):
         client.get("/x")
@@ -250,7 +250,7 @@ def test_a_ca_bundle_that_is_not_there_is_not_tried_again(make, server, time):
     assert time.sleeps == []
 
 
-def test_credentials_of_requests_own_kind_work(client, server):
+def test_requests_auth_objects_are_applied(client, server):
     challenge = 'Digest realm="r", nonce="n", qop="auth"'
     server.script(answer(401, "no", WWW_Authenticate=challenge), answer(200, "yes"))
     response = client.get("/x", auth=requests.auth.HTTPDigestAuth("anna", "pw"))
@@ -259,7 +259,7 @@ def test_credentials_of_requests_own_kind_work(client, server):
     assert server.received[1].headers["Authorization"].startswith("Digest ")
 
 
-def test_a_way_to_authenticate_that_leads_elsewhere_is_refused(client, server, other):
+def test_an_auth_object_that_changes_the_origin_is_refused(client, server, other):
     def astray(request):
         request.url = f"{other.url}/x"
         return request
@@ -332,7 +332,7 @@ def test_a_wrong_argument_is_named_and_nothing_is_sent(client, server, arguments
 
 
 @pytest.mark.parametrize("method", ["GET /x HTTP/1.1\r\nX:", "", None])
-def test_a_method_must_be_one(client, server, method):
+def test_an_invalid_method_is_refused_and_nothing_is_sent(client, server, method):
     with pytest.raises((TypeError, ValueError), match="method"):
         client.request(method, "/x")
 
@@ -360,14 +360,14 @@ def test_a_method_must_be_one(client, server, method):
         ({"base_url": "http://anna:s3cret@user"}, ValueError, "userinfo"),
     ],
 )
-def test_a_client_that_cannot_work_is_not_made(arguments, error, name):
+def test_an_invalid_client_argument_raises_when_it_is_built(arguments, error, name):
     with pytest.raises(error, match=name) as raised:
         HTTPClient(**arguments)
 
     assert "s3cret" not in str(raised.value)
 
 
-def test_a_url_that_leaves_the_base_is_refused_with_the_facts(client, server, caplog):
+def test_a_url_outside_of_the_base_is_refused_with_call_details(client, server, caplog):
     with caplog.at_level(logging.INFO, "shared_core.http"), pytest.raises(UnsafeURL) as raised:
         client.get("/users/../admin?token=hidden")
 
@@ -381,7 +381,7 @@ def test_a_url_that_leaves_the_base_is_refused_with_the_facts(client, server, ca
 # Time
 
 
-def test_a_server_that_says_nothing_is_given_up_after_the_timeout(make, server):
+def test_a_silent_server_times_out_on_read(make, server):
     server.script(silent(5))
     with HTTPClient(server.url, token=False) as client, pytest.raises(ServiceTimeout) as raised:
         client.get("/x", timeout=(1, 0.1), retries=0)
@@ -408,13 +408,13 @@ def test_the_deadline_shortens_an_attempt(server):
     assert "the deadline of 0.2 s has passed" in str(raised.value)
 
 
-def test_a_timeout_is_tried_again(client, server):
+def test_a_get_is_retried_after_a_timeout(client, server):
     server.script(silent(5), answer())
 
     assert client.get("/x", timeout=0.1).status_code == 200
 
 
-def test_the_usual_limits_are_those_of_the_contract():
+def test_the_default_limits_are_those_of_the_contract():
     assert HTTPClient.default_timeout == 5
     assert HTTPClient.default_retries == 3
     assert HTTPClient.default_backoff_factor == 0.5
@@ -464,7 +464,7 @@ def test_a_body_that_cannot_be_unpacked_is_an_invalid_response(client, server, c
     assert len(server.received) == 1
 
 
-def test_an_error_stays_that_error_whatever_its_body_is_like(make, server):
+def test_a_404_with_an_unreadable_body_stays_not_found(make, server):
     client = make(server.url, token=False, max_response_bytes=10)
     server.script(
         answer(404, b"x" * 50_000),
@@ -505,7 +505,7 @@ def test_an_upload_is_streamed_from_a_generator(client, server):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_get_follows_redirects_within_its_origin_with_all_it_has(make, server, status):
+def test_a_get_is_redirected_within_its_origin_with_token_and_headers(make, server, status):
     server.script(redirect("/new?page=2", status), answer(200, "here"))
     response = make(server.url, token="t").get("/old", headers={"X-Own": "1"})
 
@@ -517,7 +517,7 @@ def test_a_get_follows_redirects_within_its_origin_with_all_it_has(make, server,
     assert [hop.status_code for hop in response.history] == [status]
 
 
-def test_another_origin_gets_only_what_is_no_secret(make, server, other):
+def test_a_redirect_to_another_origin_sends_no_token_cookie_or_body(make, server, other):
     server.script(redirect(f"{other.url}/there"))
     client = make(server.url, token="t", headers={"X-Api-Key": "mine"})
     with context.bind(request_id="0f8fad5b", **trace_fields()):
@@ -536,7 +536,7 @@ def test_another_origin_gets_only_what_is_no_secret(make, server, other):
     }
 
 
-def test_another_origin_gets_neither_the_clients_certificate_nor_its_hooks(make, recorder):
+def test_a_redirect_to_another_origin_has_no_client_certificate_or_hook(make, recorder):
     seen = []
     recorder.locations = ["/near", "https://far.example.org/"]
     client = make("https://user-service", token=False, transport=recorder)
@@ -546,7 +546,7 @@ def test_another_origin_gets_neither_the_clients_certificate_nor_its_hooks(make,
     assert seen == [302, 302]
 
 
-def test_what_was_taken_off_stays_off_on_the_way_back(make, server, other):
+def test_a_redirect_back_to_the_origin_does_not_get_the_token_again(make, server, other):
     server.script(redirect(f"{other.url}/there"), answer())
     other.script(redirect(f"{server.url}/back"))
     make(server.url, token="t").get("/x")
@@ -563,7 +563,7 @@ def test_a_write_is_redirected_with_its_body_within_the_origin(client, server, s
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_other_redirects_of_writes_are_returned_as_they_are(client, server, status):
+def test_a_301_302_or_303_to_a_write_is_returned(client, server, status):
     server.script(redirect("/new", status))
 
     assert client.post("/old", json={"a": 1}).status_code == status
@@ -583,13 +583,13 @@ def test_a_body_that_cannot_be_sent_again_is_not_redirected(client, server):
     assert client.put("/old", data=iter([b"once"])).status_code == 307
 
 
-def test_redirects_can_be_left_to_the_caller(client, server):
+def test_redirects_can_be_turned_off(client, server):
     server.script(redirect("/new"))
 
     assert client.get("/x", allow_redirects=False).headers["Location"] == "/new"
 
 
-def test_redirects_without_an_end_are_given_up(client, server):
+def test_a_redirect_loop_is_an_error(client, server):
     server.script(redirect("/again"))
     with pytest.raises(TooManyRedirects):
         client.get("/x")
@@ -600,7 +600,7 @@ def test_redirects_without_an_end_are_given_up(client, server):
 @pytest.mark.parametrize(
     "location", ["/a\tb", "ftp://host/x", "file:///etc/passwd", "http://a:b@host/", "\\\\host\\x", "http://ho st/"]
 )
-def test_a_redirect_that_no_client_may_follow_is_refused(client, server, location):
+def test_a_redirect_to_an_unsafe_url_is_refused(client, server, location):
     server.script(redirect(location))
     with pytest.raises(UnsafeURL, match="redirected"):
         client.get("/x")
@@ -618,7 +618,7 @@ def test_connections_are_kept_alive(client, server):
     assert server.connections == 1
 
 
-def test_a_client_that_was_closed_has_no_connection_and_connects_anew(client, server):
+def test_a_closed_client_has_no_connection_and_reconnects(client, server):
     client.get("/x")
     client.close()
 
@@ -639,7 +639,7 @@ def test_threads_share_a_client_and_open_no_more_connections_than_its_pool_holds
 
 
 @pytest.mark.parametrize("fault", [hang_up, broken_off, answer(503), answer(200, b"x" * 10_000), slow_chunks(20, 0.05)])
-def test_a_failed_call_leaves_its_connection_to_the_next(server, fault):
+def test_a_failed_call_returns_its_connection_to_the_pool(server, fault):
     server.script(fault, answer())
     with HTTPClient(server.url, token=False, pool_maxsize=1, max_response_bytes=1000) as client:
         with pytest.raises((ServiceConnectionError, ServerError, ResponseTooLarge, ServiceTimeout)):
@@ -651,7 +651,7 @@ def test_a_failed_call_leaves_its_connection_to_the_next(server, fault):
 # Log
 
 
-def test_a_call_writes_one_line(client, server, caplog):
+def test_a_call_writes_one_log_record(client, server, caplog):
     with caplog.at_level(logging.INFO, "shared_core.http"):
         client.get("/users/42?token=hidden")
 
@@ -669,7 +669,7 @@ def test_a_call_writes_one_line(client, server, caplog):
         ([hang_up], (None, 4, "ServiceConnectionError")),
     ],
 )
-def test_a_call_that_failed_or_was_repeated_is_a_warning(client, server, caplog, replies, facts):
+def test_a_failed_or_retried_call_is_logged_as_a_warning(client, server, caplog, replies, facts):
     server.script(*replies)
     with caplog.at_level(logging.INFO, "shared_core.http"):
         try:
@@ -694,7 +694,7 @@ def test_attempts_are_written_at_debug(client, server, caplog):
     ]
 
 
-def test_a_missing_thing_that_was_allowed_to_be_missing_is_no_warning(client, server, caplog):
+def test_a_404_with_missing_ok_is_not_logged_as_a_warning(client, server, caplog):
     server.script(answer(404))
     with caplog.at_level(logging.INFO, "shared_core.http"):
         client.get_json("/x", missing_ok=True)

@@ -155,14 +155,14 @@ class Script:
         ),
     ],
 )
-def test_attempts_and_waits(method, outcomes, story, end):
+def test_outcomes_lead_to_these_attempts_and_waits(method, outcomes, story, end):
     script = Script(a_call(method), *outcomes)
 
     assert script.story == story
     assert script.result == end if isinstance(end, int) else type(script.error) is end
 
 
-def test_an_idempotency_key_lets_a_post_be_repeated():
+def test_a_post_with_an_idempotency_key_is_retried():
     assert Script(a_call("POST", is_repeatable=True), answered(503), answered(201)).result == 201
 
 
@@ -170,7 +170,7 @@ def test_a_body_that_cannot_be_rewound_is_sent_once():
     assert Script(a_call(rewind=None), REFUSED).story == ["send"]
 
 
-def test_the_error_tells_each_attempt():
+def test_the_error_has_each_attempt_in_its_history():
     error = Script(a_call(), (answered(503), 0.25), (SLOW, 5.0), answered(404)).error
 
     facts = [(one.number, one.status, one.error, one.elapsed, one.wait) for one in error.history]
@@ -182,7 +182,7 @@ def test_the_error_tells_each_attempt():
     assert (error.service, error.method, error.url, error.elapsed) == ("user", "GET", URL, 6.75)
 
 
-def test_each_attempt_says_how_long_the_caller_waits():
+def test_each_attempt_sends_the_seconds_left_as_its_deadline():
     script = Script(a_call(seconds=8.0), (SLOW, 5.0), answered(200))
 
     assert [request.headers["X-Request-Deadline"] for request in script.sent] == ["8.000", "2.500"]
@@ -195,29 +195,29 @@ def test_each_attempt_says_how_long_the_caller_waits():
 @pytest.mark.parametrize(
     ("is_imposed", "reason"), [(False, "the deadline of 15 s"), (True, "the caller of this service")]
 )
-def test_a_deadline_says_whose_it_is(is_imposed, reason):
+def test_a_deadline_error_names_whose_deadline_it_was(is_imposed, reason):
     assert reason in str(Script(a_call(is_imposed=is_imposed), LATE).error)
 
 
-def test_with_too_little_time_nothing_is_sent():
+def test_no_attempt_is_made_with_too_little_time_left():
     script = Script(a_call(seconds=0.004))
 
     assert (script.story, type(script.error), script.error.attempts) == ([], DeadlineExceeded, 0)
 
 
 class TestTokens:
-    def test_a_text_is_sent_as_it_is(self):
+    def test_a_token_given_as_text_is_sent(self):
         (request,) = Script(a_call(token="abc"), answered(200)).sent
 
         assert request.headers["Authorization"] == "Bearer abc"
 
-    def test_a_provider_is_asked_first(self):
+    def test_a_token_provider_is_called_before_the_request(self):
         script = Script(a_call(token=lambda: "abc"), "abc", answered(200))
 
         assert script.story == ["token", "send"]
         assert script.sent[0].headers["Authorization"] == "Bearer abc"
 
-    def test_a_refused_one_is_renewed_once(self):
+    def test_a_refused_token_of_a_provider_is_renewed_once(self):
         script = Script(a_call(token=lambda: "x"), "old", answered(401), "new", answered(401))
 
         assert script.story == ["token", "send", "token", "send"]
@@ -225,10 +225,10 @@ class TestTokens:
         assert script.sent[1].headers["Authorization"] == "Bearer new"
         assert type(script.error) is Unauthorized
 
-    def test_a_text_that_is_refused_is_not_renewed(self):
+    def test_a_refused_token_given_as_text_is_not_renewed(self):
         assert Script(a_call(token="abc"), answered(401)).story == ["send"]
 
-    def test_nor_one_for_a_body_that_cannot_be_rewound(self):
+    def test_a_refused_token_is_not_renewed_if_the_body_cannot_be_rewound(self):
         assert Script(a_call(token=lambda: "x", rewind=None), "old", answered(401)).story == ["token", "send"]
 
     def test_a_provider_that_fails_ends_the_call(self):
@@ -238,14 +238,14 @@ class TestTokens:
 
 
 class TestRedirects:
-    def test_within_the_origin_all_goes_along(self):
+    def test_a_redirect_within_the_origin_keeps_the_token(self):
         script = Script(a_call(token="abc"), (answered(302, Location="/api/users/43"), 1.0), answered(200))
 
         assert [request.url for request in script.sent] == [URL, "http://user:8000/api/users/43"]
         assert script.sent[1].headers["Authorization"] == "Bearer abc"
         assert script.actions[1].timeout.total == 4.0  # one attempt
 
-    def test_to_another_origin_neither_token_nor_certificate_goes(self):
+    def test_a_redirect_to_another_origin_drops_token_and_certificate(self):
         script = Script(a_call(token="abc"), answered(302, Location="http://evil/x"), answered(200))
 
         assert "Authorization" not in script.sent[1].headers
@@ -267,12 +267,12 @@ class TestRedirects:
             "/\u2028",
         ],
     )
-    def test_to_an_unsafe_url_none_is_followed(self, location):
+    def test_a_redirect_to_an_unsafe_url_is_an_error(self, location):
         script = Script(a_call(), answered(302, Location=location))
 
         assert (script.story, type(script.error)) == (["send"], UnsafeURL)
 
-    def test_a_circle_ends(self):
+    def test_a_redirect_loop_ends_in_too_many_redirects(self):
         script = Script(a_call(), *[answered(302, Location=URL)] * (MAX_REDIRECTS + 1))
 
         assert type(script.error) is TooManyRedirects
@@ -299,12 +299,12 @@ class TestCircuit:
         ],
         ids=["refused", "slow", "late", "503", "500", "404", "200"],
     )
-    def test_opens_for_what_shows_that_the_service_is_down(self, circuit, outcome, is_open):
+    def test_only_outcomes_of_a_service_that_is_down_open_the_circuit(self, circuit, outcome, is_open):
         Script(a_call(circuit=circuit, policy=RetryPolicy(retries=0)), outcome)
 
         assert (circuit.state(START)[0] == "open") is is_open
 
-    def test_open_nothing_is_sent(self, circuit):
+    def test_nothing_is_sent_while_the_circuit_is_open(self, circuit):
         Script(a_call(circuit=circuit, policy=RetryPolicy(retries=0)), REFUSED)
         script = Script(a_call(circuit=circuit))
 
@@ -317,7 +317,7 @@ class TestCircuit:
         assert script.story == ["send"]
         assert circuit.state(START)[0] == "open"
 
-    def test_a_call_that_is_interrupted_gives_its_permit_back(self, circuit):
+    def test_an_interrupted_call_releases_its_permit(self, circuit):
         circuit.release(circuit.acquire(START - 20), ServiceHealth.DOWN, START - 20)
         steps = CallCore(a_call(circuit=circuit), now=START, chance=lambda: 0.0).run(lambda response: response)
         next(steps)
@@ -328,7 +328,7 @@ class TestCircuit:
         assert circuit.acquire(START).is_probe
 
     @pytest.mark.parametrize(("left", "is_open"), [(0.2, True), (0.05, False)])
-    def test_a_503_at_the_end_of_the_time_may_be_passed_on(self, circuit, left, is_open):
+    def test_a_503_opens_the_circuit_unless_it_comes_at_the_deadline(self, circuit, left, is_open):
         call = a_call(circuit=circuit, policy=RetryPolicy(retries=0), seconds=1.0)
         Script(call, (answered(503), 1.0 - left))
 
@@ -356,7 +356,7 @@ def test_a_budget_that_is_spent_ends_the_call_with_its_last_error():
     ],
     ids=["sent", "retried", "renewed", "too late", "no token", "a token too late", "in a transaction"],
 )
-def test_a_call_earns_when_it_is_sent(call, outcomes, earned):
+def test_a_sent_call_adds_to_the_retry_budget(call, outcomes, earned):
     budget = RetryBudgetState(RetryBudget(ratio=0.5, reserve=10))
     for _ in range(5):
         budget.spend()
@@ -392,7 +392,7 @@ def test_inside_a_transaction_nothing_is_sent():
     ],
     ids=["well", "after a retry", "badly"],
 )
-def test_what_happens_is_an_event(outcomes, kinds):
+def test_attempts_retries_and_the_end_are_events(outcomes, kinds):
     events, call = [], a_call()
     Script(replace(call, config=replace(call.config, on_event=events.append)), *outcomes)
 
@@ -403,14 +403,14 @@ def test_a_client_error_is_not_retried_whatever_its_retry_after():
     assert type(Script(a_call(), answered(400, Retry_After="1")).error) is ClientError
 
 
-def test_a_stream_that_breaks_off_tells_of_the_call():
+def test_the_error_of_a_broken_stream_has_the_details_of_the_call():
     core = CallCore(a_call(), now=START, chance=lambda: 0.0)
     error = core.stream_error(BROKEN, START + 3)
 
     assert (type(error), error.elapsed, error.service) == (ServiceConnectionError, 3.0, "user")
 
 
-def test_a_call_without_an_end_of_time_is_no_short_one():
+def test_a_probe_without_a_deadline_has_infinite_seconds():
     circuit = Circuit(CircuitBreaker(failures=1, rest=10))
     circuit.release(circuit.acquire(START - 20), ServiceHealth.DOWN, START - 20)
     steps = CallCore(a_call(circuit=circuit), now=START, chance=lambda: 0.0).run(lambda response: response)

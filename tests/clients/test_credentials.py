@@ -53,14 +53,14 @@ def test_a_signed_token_is_used_until_shortly_before_it_expires(make, server, ti
     assert bearer(server, 0) == bearer(server, 1) != bearer(server, 2)
 
 
-def test_a_setting_may_hold_it(make, server, settings):
+def test_service_token_provider_may_be_a_service_token(make, server, settings):
     settings.SERVICE_TOKEN_PROVIDER = ServiceToken("ticket", "user", KEY)
     make(server.url).get("/x")
 
     assert jwt.decode(bearer(server), KEY, algorithms=["HS256"], audience="user")["sub"] == "ticket"
 
 
-def test_it_does_not_show_its_key():
+def test_the_repr_of_a_service_token_hides_its_key():
     assert KEY not in repr(ServiceToken("ticket", "user", KEY))
 
 
@@ -79,14 +79,14 @@ def test_it_does_not_show_its_key():
         ({"lifetime": "300"}, TypeError, "lifetime"),
     ],
 )
-def test_what_cannot_sign_is_refused_at_once(arguments, error, text):
+def test_an_invalid_service_token_argument_raises_when_it_is_built(arguments, error, text):
     with pytest.raises(error, match=text) as caught:
         ServiceToken(**{"issuer": "ticket", "audience": "user", "key": KEY, **arguments})
 
     assert str(arguments.get("key", KEY)) not in str(caught.value)
 
 
-def test_without_pyjwt_it_says_what_to_install(monkeypatch):
+def test_without_pyjwt_a_service_token_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jwt", None)
 
     with pytest.raises(ImportError, match=r"pip install shared-core\[jwt\]"):
@@ -115,13 +115,13 @@ def call(client, *args, **kwargs):
     return lambda: HttpResponse(client.get(*args, **kwargs).content)
 
 
-def test_the_users_token_goes_on_with_the_services_own_beside_it(make, server, own):
+def test_forward_user_sends_the_users_token_and_the_services_own(make, server, own):
     served(call(make(server.url, token=forward_user()), "/x"), authorization="Bearer user's")
 
     assert headers_of(server.received[0]) == ("Bearer user's", "Bearer own")
 
 
-def test_it_may_be_asked_for_by_call(make, server, own):
+def test_forward_user_may_be_passed_to_one_call(make, server, own):
     served(call(make(server.url), "/x", token=forward_user()), authorization="Basic dXNlcg==")
 
     assert headers_of(server.received[0]) == ("Basic dXNlcg==", "Bearer own")
@@ -136,7 +136,7 @@ def test_without_a_user_only_the_services_token_goes(make, server, own, headers)
     assert [headers_of(request) for request in server.received] == [(None, "Bearer own")] * 2
 
 
-def test_the_next_request_does_not_have_this_ones_user(make, server, own):
+def test_each_request_forwards_its_own_user(make, server, own):
     client = make(server.url, token=forward_user())
     for user in ("a", "b"):
         served(call(client, "/x"), authorization=f"Bearer {user}")
@@ -144,7 +144,7 @@ def test_the_next_request_does_not_have_this_ones_user(make, server, own):
     assert [bearer(server, number) for number in (0, 1)] == ["a", "b"]
 
 
-def test_nothing_of_the_user_outlives_the_request(make, server, own):
+def test_the_users_token_is_not_forwarded_after_the_request(make, server, own):
     client = make(server.url, token=forward_user())
     over = threading.Event()
     with context.ContextExecutor(max_workers=1) as executor:
@@ -161,7 +161,7 @@ def test_nothing_of_the_user_outlives_the_request(make, server, own):
     assert headers_of(server.received[0]) == (None, "Bearer own")
 
 
-def test_a_streaming_answer_has_the_user_until_it_ends(make, server, own):
+def test_a_streaming_response_forwards_the_user_until_it_ends(make, server, own):
     client = make(server.url, token=forward_user())
 
     def chunks():
@@ -173,7 +173,7 @@ def test_a_streaming_answer_has_the_user_until_it_ends(make, server, own):
     assert bearer(server) == "user's"
 
 
-def test_a_stranger_gets_neither_token(make, recorder, own, settings):
+def test_an_untrusted_origin_gets_neither_token(make, recorder, own, settings):
     client = make(token=forward_user(), transport=recorder)
     served(call(client, "https://stranger.example.com/x"), authorization="Bearer user's")
 
@@ -187,7 +187,7 @@ def test_a_redirect_to_another_origin_carries_neither_token(make, server, other,
     assert headers_of(other.received[0]) == (None, None)
 
 
-def test_a_refused_token_of_the_service_is_fetched_anew_and_the_users_stays(make, server, settings):
+def test_a_refused_service_token_is_renewed_and_the_users_is_kept(make, server, settings):
     tokens = iter(["first", "second"])
     settings.SERVICE_TOKEN_PROVIDER = lambda: next(tokens)
     server.script(answer(401), answer(200))
@@ -199,7 +199,7 @@ def test_a_refused_token_of_the_service_is_fetched_anew_and_the_users_stays(make
     ]
 
 
-def test_headers_that_the_caller_set_stay(make, server, own):
+def test_headers_set_by_the_caller_are_not_overwritten(make, server, own):
     client = make(server.url, token=forward_user())
     headers = {"Authorization": "Bearer mine", "X-Service-Authorization": "Bearer mine too"}
     served(call(client, "/x", headers=headers), authorization="Bearer user's")
@@ -207,7 +207,7 @@ def test_headers_that_the_caller_set_stay(make, server, own):
     assert headers_of(server.received[0]) == ("Bearer mine", "Bearer mine too")
 
 
-def test_an_error_tells_nothing_of_the_user(make, server, own):
+def test_an_error_does_not_contain_the_users_token(make, server, own):
     server.script(answer(404))
     client = make(server.url, token=forward_user())
     errors = []
@@ -225,7 +225,7 @@ def test_an_error_tells_nothing_of_the_user(make, server, own):
     assert b"user's" not in pickle.dumps(errors[0])
 
 
-def test_a_strangers_tiny_deadline_costs_nobody_else_the_token(make, server, other):
+def test_one_callers_short_deadline_does_not_abort_a_shared_token_fetch(make, server, other):
     release = threading.Event()
 
     def slowly(connection, request):
@@ -255,7 +255,7 @@ def test_a_strangers_tiny_deadline_costs_nobody_else_the_token(make, server, oth
     assert outcomes == {"hasty": "DeadlineExceeded", "patient": 200}
 
 
-def test_a_thread_that_is_stopped_costs_nobody_else_the_token(make, server):
+def test_a_stopped_thread_does_not_abort_a_shared_token_fetch(make, server):
     asked, release = threading.Event(), threading.Event()
 
     def provide():

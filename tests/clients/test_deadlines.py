@@ -41,7 +41,7 @@ def calls(server):
         yield view
 
 
-def test_what_is_left_is_sent_on(server, calls):
+def test_the_time_left_of_the_inbound_deadline_is_sent(server, calls):
     def view():
         real_time.sleep(0.1)
         return calls()
@@ -51,27 +51,27 @@ def test_what_is_left_is_sent_on(server, calls):
     assert 1.0 < sent(server)[0] <= 2.4
 
 
-def test_the_callers_own_deadline_is_sent_on(server, calls):
+def test_the_deadline_of_a_call_is_sent(server, calls):
     serve(lambda: calls(deadline=3))
 
     assert 2.5 < sent(server)[0] <= 3
 
 
-def test_each_attempt_says_what_is_left_by_then(client, server, time):
+def test_each_attempt_sends_the_seconds_left(client, server, time):
     server.script(answer(503), answer(200))
     client.get("/x", deadline=10)
 
     assert sent(server) == pytest.approx([10, 9.5], abs=0.01)
 
 
-def test_a_longer_deadline_than_the_own_lengthens_nothing(server, calls):
+def test_a_longer_inbound_deadline_does_not_extend_the_calls_own(server, calls):
     serve(lambda: calls(deadline=3), x_request_deadline="600")
 
     assert sent(server)[0] <= 3
 
 
 @pytest.mark.parametrize("deadline", [None, "", "-1", "1e3", "nan", "inf", "2,5", "2.5 s", "0x10", "٣", "1" * 30])
-def test_what_is_no_decimal_number_is_ignored(server, calls, deadline):
+def test_an_inbound_deadline_that_is_no_decimal_number_is_ignored(server, calls, deadline):
     serve(calls, **({} if deadline is None else {"x_request_deadline": deadline}))
 
     assert sent(server)[0] > 14
@@ -85,7 +85,7 @@ def test_with_too_little_left_nothing_is_sent(server, calls):
     assert (calls.errors[0].attempts, calls.errors[0].service) == (0, "user")
 
 
-def test_a_call_ends_when_the_caller_of_this_service_is_gone(server, calls):
+def test_a_call_ends_with_the_inbound_deadline(server, calls):
     server.script(silent(5))
     began = real_time.monotonic()
     serve(calls, x_request_deadline="0.3")
@@ -95,7 +95,7 @@ def test_a_call_ends_when_the_caller_of_this_service_is_gone(server, calls):
     assert "the caller of this service" in str(calls.errors[0])
 
 
-def test_a_strangers_tiny_deadline_costs_only_his_own_request(server, calls):
+def test_short_inbound_deadlines_do_not_open_the_circuit(server, calls):
     server.script(*[silent(5)] * 8, answer(200))
     for _ in range(8):
         serve(calls, x_request_deadline="0.05")
@@ -104,7 +104,7 @@ def test_a_strangers_tiny_deadline_costs_only_his_own_request(server, calls):
     assert calls.errors == []
 
 
-def test_a_deadline_is_that_of_its_request_only(server, calls):
+def test_an_inbound_deadline_does_not_outlive_its_request(server, calls):
     serve(calls, x_request_deadline="0")
     calls()
 
@@ -125,7 +125,7 @@ def test_a_thread_that_outlives_the_request_is_not_bound_by_its_deadline(server,
     assert sent(server)[0] > 14
 
 
-def test_a_streaming_answer_keeps_its_deadline_until_it_ends(server, calls):
+def test_a_streaming_response_keeps_its_deadline_until_it_ends(server, calls):
     def chunks():
         calls()
         yield b"x"
@@ -137,7 +137,7 @@ def test_a_streaming_answer_keeps_its_deadline_until_it_ends(server, calls):
     assert sent(server)[0] <= 2
 
 
-def test_an_exception_ends_the_request_too(server, calls):
+def test_an_exception_ends_the_inbound_deadline_and_user(server, calls):
     seen = []
 
     def view():
@@ -150,13 +150,13 @@ def test_an_exception_ends_the_request_too(server, calls):
     assert (seen[0].seconds_left(), seen[0].authorization) == (None, None)
 
 
-def test_a_header_that_the_caller_set_stays(client, server):
+def test_a_deadline_header_set_by_the_caller_is_not_overwritten(client, server):
     client.get("/x", headers={"X-Request-Deadline": "1.5"})
 
     assert server.received[0].headers.get_all("X-Request-Deadline") == ["1.5"]
 
 
-def test_another_origin_is_not_told(make, server, other):
+def test_another_origin_gets_no_deadline_header(make, server, other):
     server.script(redirect(f"{other.url}/y"))
     make(server.url, token=False).get("/x")
 

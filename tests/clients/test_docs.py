@@ -31,7 +31,7 @@ def test_the_tests_on_the_page_pass(page):
 
 
 @pytest.mark.parametrize(("status", "answered"), [(200, 200), (503, 503), (502, 503), (500, ServerError)])
-def test_an_outage_alone_is_passed_on_as_503(page, status, answered):
+def test_the_profile_view_answers_503_only_for_an_outage(page, status, answered):
     with FakeService("user") as users:
         users.on("GET", "/api/v1/users/42").reply(status, json={"id": "42"})
         if answered is ServerError:
@@ -41,7 +41,7 @@ def test_an_outage_alone_is_passed_on_as_503(page, status, answered):
             assert page["profile"](None, "42").status_code == answered
 
 
-def test_every_page_of_a_list_is_asked_for(page):
+def test_every_user_reads_all_pages_of_a_list(page):
     with FakeService("user") as users:
         users.on("GET", "/api/v1/users?page_size=200").reply(
             json={"results": [1, 2], "next": "http://user-service.invalid/api/v1/users?page=2"}
@@ -60,14 +60,14 @@ class TestFiles:
 
         return FileClient()
 
-    def test_a_download_is_whole(self, page, files, tmp_path):
+    def test_the_download_writes_the_whole_file(self, page, files, tmp_path):
         with FakeService("file") as fake:
             fake.on("GET", "/api/v1/files/1").reply(body=b"x" * 3_000_000)
             page["download"](files, "1", str(tmp_path / "file"))
 
         assert (tmp_path / "file").read_bytes() == b"x" * 3_000_000
 
-    def test_a_download_that_fails_leaves_nothing(self, page, files, tmp_path):
+    def test_a_failed_download_leaves_no_file(self, page, files, tmp_path):
         with FakeService("file") as fake:
             fake.on("GET", "/api/v1/files/1").reply(404)
             with pytest.raises(page["NotFound"]):
@@ -75,7 +75,7 @@ class TestFiles:
 
         assert list(tmp_path.iterdir()) == []
 
-    def test_an_upload_is_sent_again_whole(self, page, files, tmp_path):
+    def test_a_retried_upload_sends_the_whole_file_again(self, page, files, tmp_path):
         (tmp_path / "file").write_bytes(b"content")
         with FakeService("file") as fake:
             fake.on("PUT", "/api/v1/files/1").reply(503, times=1).reply(204)
@@ -84,7 +84,7 @@ class TestFiles:
         assert [call.body for call in fake.calls] == [b"content", b"content"]
 
 
-def test_calls_are_counted(page):
+def test_the_counting_observer_counts_calls_by_status(page):
     with FakeService("user") as fake:
         fake.on("GET", "/api/v1/users/1").reply(json={})
         page["counted"].find("1")

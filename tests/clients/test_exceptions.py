@@ -68,7 +68,7 @@ def test_each_error_is_what_a_caller_of_requests_would_catch(error, parents):
         (999, ServerError),
     ],
 )
-def test_a_status_has_one_error(status, error):
+def test_each_status_maps_to_its_exception_class(status, error):
     assert error_for_status(status) is error
 
 
@@ -165,7 +165,7 @@ def answered(status):
     ],
     ids=repr,
 )
-def test_an_outage_is_told_from_an_answer(error, is_outage):
+def test_is_outage_tells_an_outage_from_an_error_response(error, is_outage):
     assert error.is_outage is is_outage
     assert pickle.loads(pickle.dumps(error)).is_outage is is_outage
 
@@ -181,5 +181,5 @@ def test_no_secret_is_in_a_traceback(make, refusing):
     assert not [secret for secret in ("s3cret", "v3ry", "h1dden") if secret in text]
 
 
-def test_an_unsafe_url_hides_what_may_be_a_password():
+def test_the_url_of_unsafe_url_hides_a_possible_password():
     assert UnsafeURL("no", url="http:\\\\anna:s3cret@host").url == "***"

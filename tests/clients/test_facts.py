@@ -89,7 +89,7 @@ def test_four_dead_addresses_take_one_timeout(call, deaf, monkeypatch):
     assert real_time.monotonic() - began < 1.8  # four take 2
 
 
-def test_the_last_answer_is_on_the_error(call, server):
+def test_the_error_has_the_last_response(call, server):
     server.script(answer(503, "down for maintenance"))
 
     assert failure_of(call, "GET", server.url).response.text == "down for maintenance"
@@ -102,7 +102,7 @@ def test_backoff_is_a_half_one_and_two_seconds(call, server, waits):
     assert waits.sleeps == [0.5, 1.0, 2.0]
 
 
-def test_an_hour_is_not_slept_because_a_server_says_so(call, server, waits):
+def test_a_retry_after_of_an_hour_is_not_waited_for(call, server, waits):
     server.script(answer(503, Retry_After="3600"))
     failure_of(call, "GET", server.url)
 
@@ -116,13 +116,13 @@ def test_a_post_that_the_server_has_read_is_not_sent_again(call, server):
     assert len(server.received) == 1
 
 
-def test_a_body_that_breaks_off_half_way_is_asked_for_again(call, server):
+def test_a_get_whose_body_breaks_off_is_retried(call, server):
     server.script(broken_off, answer(200, "whole"))
 
     assert call("GET", server.url).text == "whole"
 
 
-def test_a_token_that_was_given_is_the_one_that_is_sent(call, server, monkeypatch, tmp_path):
+def test_an_authorization_header_is_not_replaced_by_netrc(call, server, monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -131,14 +131,14 @@ def test_a_token_that_was_given_is_the_one_that_is_sent(call, server, monkeypatc
     assert server.received[0].headers["Authorization"] == "Bearer mine"
 
 
-def test_a_key_in_a_header_does_not_follow_a_redirect_to_a_stranger(call, server, other):
+def test_an_api_key_header_is_not_sent_to_another_origin(call, server, other):
     server.script(redirect(other.url))
     call("GET", server.url, headers={"X-Api-Key": "s3cret"})
 
     assert "X-Api-Key" not in other.received[0].headers
 
 
-def test_cookies_of_one_caller_do_not_go_out_with_the_next(call, server):
+def test_cookies_of_one_call_are_not_sent_with_the_next(call, server):
     server.script(answer(200, "", Set_Cookie="session=of-the-first"), answer(200))
     call("GET", server.url)
     call("GET", server.url)
@@ -146,7 +146,7 @@ def test_cookies_of_one_caller_do_not_go_out_with_the_next(call, server):
     assert "Cookie" not in server.received[1].headers
 
 
-def test_a_body_that_can_be_sent_only_once_is_not_sent_again_empty(call, server):
+def test_a_generator_body_is_not_retried_with_an_empty_body(call, server):
     server.script(answer(503), answer(200))
     failure_of(call, "PUT", server.url, data=(part for part in [b"all", b"of it"]))
 

@@ -75,7 +75,7 @@ def wait_for(condition, process, seconds=30):
 
 
 @pytest.mark.parametrize("scheme", ["server", "secure"])
-def test_children_that_are_forked_in_the_midst_of_calls_call_for_themselves(request, scheme):
+def test_children_forked_during_calls_use_their_own_connections(request, scheme):
     server = request.getfixturevalue(scheme)
     server.script(echo)
     bundle = [str(CERTIFICATE)] if scheme == "secure" else []
@@ -85,7 +85,7 @@ def test_children_that_are_forked_in_the_midst_of_calls_call_for_themselves(requ
     assert_nobody_shared(server, processes=5)
 
 
-def test_a_child_does_not_wait_for_locks_that_its_parents_threads_held(server):
+def test_a_forked_child_does_not_deadlock_on_its_parents_locks(server):
     status = status_of(python(str(PROGRAMS / "locked.py"), server.url))
 
     assert status == 0

@@ -68,7 +68,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_the_next_wait_lasts_this_long(script):
+def test_the_limit_leaves_this_long_for_the_next_wait(script):
     timeout, seconds, events, expected, by_deadline = script
     clock = Clock()
     limit = Limit(Timeout(*timeout), seconds, clock)

@@ -40,7 +40,7 @@ FOLLOWED = {
 
 
 @pytest.mark.parametrize(("case", "expected"), FOLLOWED.items(), ids=["-".join(map(str, case)) for case in FOLLOWED])
-def test_a_redirect_is_followed_or_is_the_answer(case, expected):
+def test_a_redirect_is_followed_or_returned_as_in_the_table(case, expected):
     method, status, is_other = case
     following = follow(method, status, OTHER if is_other else SAME)
     is_followed, keeps_body = expected
@@ -58,7 +58,7 @@ def test_a_body_that_cannot_be_sent_again_is_not_redirected(method):
     assert follow(method, 307, SAME, is_replayable=False) is None
 
 
-def test_the_request_that_was_redirected_stays_as_it_was():
+def test_a_redirect_does_not_modify_the_original_request():
     request = requests.Request("GET", HERE, headers=HEADERS, data=b"order").prepare()
     response = requests.Response()
     response.status_code, response.headers["Location"] = 302, OTHER
@@ -95,7 +95,7 @@ def test_a_location_is_relative_to_the_request(location, url):
         "/x\r\nX-Forged: 1",
     ],
 )
-def test_a_location_that_clients_do_not_call_is_an_error_without_its_secrets(location):
+def test_an_unsafe_location_is_an_error_without_its_secrets(location):
     with pytest.raises(InvalidURLError) as raised:
         follow("GET", 302, location)
 

@@ -44,7 +44,7 @@ def test_a_failed_call_ends_with_one_failure(make, server, events):
     ]
 
 
-def test_a_call_that_is_refused_before_anything_is_sent_is_an_event_too(make, server, events):
+def test_a_call_refused_before_it_is_sent_is_a_failure_event(make, server, events):
     client = make(server.url, service="user", token=False, on_event=events.append)
     with pytest.raises(UnsafeURL):
         client.get("../x")
@@ -62,7 +62,7 @@ def test_a_call_that_is_refused_before_anything_is_sent_is_an_event_too(make, se
     ]
 
 
-def test_what_an_observer_raises_is_logged_and_the_call_goes_on(make, server, caplog):
+def test_an_observers_exception_is_logged_and_the_call_goes_on(make, server, caplog):
     def observe(event):
         raise RuntimeError("metrics are down")
 
@@ -83,6 +83,6 @@ def test_an_event_is_a_frozen_value(make, server, events):
         events[0].status = 500
 
 
-def test_an_observer_is_called():
+def test_on_event_must_be_callable():
     with pytest.raises(TypeError, match="on_event must be callable"):
         HTTPClient("http://user", on_event="metrics")

@@ -66,7 +66,7 @@ def test_retry_after_is_seconds_or_a_date(value, seconds):
         ({"statuses": {"503"}}, TypeError, "statuses"),
     ],
 )
-def test_a_policy_refuses_what_makes_no_sense_and_names_it(arguments, error, name):
+def test_an_invalid_policy_argument_is_named(arguments, error, name):
     with pytest.raises(error, match=name):
         RetryPolicy(**arguments)
 
@@ -93,7 +93,7 @@ def test_a_get_succeeds_once_the_service_is_back(client, server):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
-def test_an_idempotent_method_is_repeated(client, server, method):
+def test_an_idempotent_method_is_retried(client, server, method):
     server.script(hang_up, answer())
 
     assert client.request(method, "/x").status_code == 200
@@ -101,7 +101,7 @@ def test_an_idempotent_method_is_repeated(client, server, method):
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 501])
-def test_a_status_that_will_not_change_is_not_repeated(client, server, status):
+def test_a_permanent_error_status_is_not_retried(client, server, status):
     server.script(answer(status))
     with pytest.raises((ClientError, ServerError)):
         client.get("/x")
@@ -111,7 +111,7 @@ def test_a_status_that_will_not_change_is_not_repeated(client, server, status):
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("fault", [hang_up, broken_off, answer(503), answer(429, Retry_After="0")])
-def test_a_write_that_may_have_happened_is_not_repeated(client, server, method, fault):
+def test_a_post_that_may_have_been_processed_is_not_retried(client, server, method, fault):
     server.script(fault, answer())
     with pytest.raises((ServiceConnectionError, ServerError, RateLimited)):
         client.request(method, "/x", json={})
@@ -119,7 +119,7 @@ def test_a_write_that_may_have_happened_is_not_repeated(client, server, method, 
     assert len(server.received) == 1
 
 
-def test_a_write_of_which_nothing_was_sent_is_repeated(make, refusing, time):
+def test_a_post_is_retried_if_the_connection_was_refused(make, refusing, time):
     with pytest.raises(ServiceConnectionError) as raised:
         make(refusing).post("/x", json={})
 
@@ -127,14 +127,14 @@ def test_a_write_of_which_nothing_was_sent_is_repeated(make, refusing, time):
     assert "Connection refused" in str(raised.value)
 
 
-def test_a_write_to_a_name_that_does_not_resolve_is_repeated(make):
+def test_a_post_is_retried_if_the_name_does_not_resolve(make):
     with pytest.raises(ServiceConnectionError) as raised:
         make("http://no-such-host.invalid").post("/x", json={}, retries=1)
 
     assert raised.value.attempts == 2
 
 
-def test_a_write_with_a_key_is_repeated_with_the_same_key(client, server):
+def test_a_post_with_an_idempotency_key_is_retried_with_the_same_key(client, server):
     server.script(hang_up, answer(503), answer(201))
     client.post("/x", json={"a": 1}, idempotency_key=True)
 
@@ -146,14 +146,14 @@ def test_a_write_with_a_key_is_repeated_with_the_same_key(client, server):
 
 
 @pytest.mark.parametrize("how", [{"idempotency_key": "mine"}, {"headers": {"idempotency-key": "mine"}}])
-def test_a_key_of_the_callers_own_is_sent(client, server, how):
+def test_an_idempotency_key_of_the_caller_is_sent(client, server, how):
     server.script(hang_up, answer(201))
     client.post("/x", **how)
 
     assert [request.headers["Idempotency-Key"] for request in server.received] == ["mine", "mine"]
 
 
-def test_a_file_is_rewound_to_where_it_stood(client, server):
+def test_a_file_is_rewound_to_its_starting_position_for_a_retry(client, server):
     file = io.BytesIO(b"skipped,sent")
     file.seek(8)
     server.script(answer(503), answer(503), answer())
@@ -169,7 +169,7 @@ def test_a_multipart_body_is_sent_again_whole(client, server):
     assert [b"content" in request.body for request in server.received] == [True, True]
 
 
-def test_a_generator_is_never_sent_again(client, server):
+def test_a_generator_body_is_never_retried(client, server):
     server.script(answer(503), answer())
     with pytest.raises(ServerError):
         client.put("/x", data=(part for part in [b"one", b"two"]))
@@ -177,7 +177,7 @@ def test_a_generator_is_never_sent_again(client, server):
     assert [request.body for request in server.received] == [b"onetwo"]
 
 
-def test_what_cannot_be_rewound_is_known_beforehand():
+def test_bodies_that_cannot_be_rewound_have_no_rewinder():
     class Pipe(io.RawIOBase):
         pass
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_rewound_is_known_beforehand():
 
 
 @pytest.mark.parametrize("value", ["3", formatdate(EPOCH + 3, usegmt=True)])
-def test_retry_after_takes_the_place_of_the_wait(client, server, time, value):
+def test_retry_after_replaces_the_backoff(client, server, time, value):
     server.script(answer(503, Retry_After=value), answer())
     client.get("/x")
 
@@ -208,7 +208,7 @@ def test_a_retry_after_above_the_cap_ends_the_call_at_once(client, server, time)
     assert (raised.value.attempts, raised.value.retry_after, time.sleeps) == (1, 11.0, [])
 
 
-def test_a_wait_that_would_pass_the_deadline_is_not_begun(client, server, time):
+def test_no_retry_waits_past_the_deadline(client, server, time):
     server.script(answer(503))
     with pytest.raises(ServerError) as raised:
         client.get("/x", deadline=1.2)
@@ -216,7 +216,7 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun(client, server, time):
     assert (raised.value.attempts, time.sleeps) == (2, [0.5])
 
 
-def test_the_last_real_failure_is_raised_where_waiting_took_too_long(make, server, time):
+def test_the_last_failure_is_raised_if_the_wait_overran_the_deadline(make, server, time):
     client = make(server.url, token=False)
     time.sleep = lambda seconds: setattr(time, "value", time.value + 60)
     client._clock = time.clock()
@@ -244,7 +244,7 @@ def test_the_policy_of_a_client_holds_for_its_calls(make, server, time):
     assert (len(server.received), time.sleeps) == (2, [2.0])
 
 
-def test_a_subclass_changes_what_is_usual(make, server, time):
+def test_a_subclass_may_set_default_retries_and_backoff(make, server, time):
     from shared_core.clients import HTTPClient
 
     class Hasty(HTTPClient):
@@ -266,7 +266,7 @@ def test_an_idle_connection_that_the_service_closed_is_not_written_to(client, se
     assert [(request.path, request.connection) for request in server.received] == [("/warm", 1), ("/x", 2)]
 
 
-def test_an_answer_that_is_no_http_is_a_connection_error(client, server):
+def test_a_response_that_is_not_http_is_a_connection_error(client, server):
     server.script(raw(b"\x16\x03\x01 hello\r\n\r\n"))
     with pytest.raises(ServiceConnectionError) as raised:
         client.get("/x", retries=0)
@@ -274,7 +274,7 @@ def test_an_answer_that_is_no_http_is_a_connection_error(client, server):
     assert str(raised.value).isprintable()
 
 
-def test_a_busy_pool_is_waited_for_within_the_timeout_and_nothing_is_sent(make, server):
+def test_an_exhausted_pool_is_a_connect_timeout_and_nothing_is_sent(make, server):
     client = make(server.url, token=False, pool_maxsize=1)
     server.script(answer(200, b"x" * 100))
     held = client.get("/held", stream=True)

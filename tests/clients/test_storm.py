@@ -12,7 +12,7 @@ CAPACITY = 1.45  # what the servers can do, in calls of good times
 
 
 @pytest.mark.parametrize("is_one_service", [True, False], ids=["one service", "many services"])
-def test_no_storm_follows_an_outage_nor_a_brown_out(is_one_service):
+def test_no_retry_storm_follows_an_outage_or_a_brown_out(is_one_service):
     told = tell(OURS, Shape(**SMALL, is_one_service=is_one_service))
 
     # A second may be busier than the servers are fast: what waited comes then. No three seconds are.
@@ -22,7 +22,7 @@ def test_no_storm_follows_an_outage_nor_a_brown_out(is_one_service):
     assert told.goodput(0, 60) > 0.99
 
 
-def test_the_simulation_shows_storms_where_there_are_some():
+def test_naive_retries_end_in_a_storm_in_the_simulation():
     naive = tell(NAIVE, Shape(**SMALL))
 
     assert naive.recovery(WELL_AGAIN, OUTAGE) is None
@@ -30,7 +30,7 @@ def test_the_simulation_shows_storms_where_there_are_some():
     assert naive.peak(BACK, END) > 2 * CAPACITY
 
 
-def test_what_is_given_up_keeps_servers_down_that_begin_it_all_the_same():
+def test_work_on_abandoned_requests_keeps_the_simulated_servers_down():
     many = Shape(200, 4, is_one_service=False)
 
     assert tell(ALONE, many).recovery(WELL_AGAIN, OUTAGE) is None

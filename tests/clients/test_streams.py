@@ -88,7 +88,7 @@ def mover():
         ("refuse", 200 << 20),
     ],
 )
-def test_memory_is_bounded_whatever_is_moved(mover, how, size):
+def test_memory_is_bounded_for_downloads_and_uploads_of_any_size(mover, how, size):
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         [sys.executable, PROGRAM, mover, how, str(size)],

@@ -38,7 +38,7 @@ def credentials(other):
     return ClientCredentials(f"{other.url}/oauth/token", "ticket", "s3cret/+", "users:read files:read")
 
 
-def test_tokens_are_taken_in_order(make, server, settings):
+def test_the_token_is_taken_from_argument_client_and_settings_in_order(make, server, settings):
     def call(client_token=None, token=None):
         make(server.url, token=client_token).get("/x", token=token)
         return sent(server)[-1]
@@ -57,7 +57,7 @@ def test_tokens_are_taken_in_order(make, server, settings):
     assert call(False, "argument") == "Bearer argument"
 
 
-def test_an_empty_setting_is_no_setting(make, server, settings):
+def test_an_empty_token_setting_is_ignored(make, server, settings):
     settings.SERVICE_AUTH_TOKEN, settings.AUTH_TOKEN = "", "auth"
     make(server.url).get("/x")
 
@@ -75,7 +75,7 @@ def test_a_setting_may_name_its_provider_by_path(make, server, settings):
     ("name", "value"),
     [("SERVICE_TOKEN_PROVIDER", "no.such.module"), ("SERVICE_AUTH_TOKEN", "s3cret\n"), ("AUTH_TOKEN", 42)],
 )
-def test_a_setting_that_holds_no_token_is_named(make, server, settings, name, value):
+def test_an_invalid_token_setting_is_named(make, server, settings, name, value):
     setattr(settings, name, value)
     with pytest.raises(ImproperlyConfigured, match=name) as raised:
         make(server.url).get("/x")
@@ -88,7 +88,7 @@ def test_a_setting_that_holds_no_token_is_named(make, server, settings, name, va
     ("token", "error"),
     [("", ValueError), ("two words", ValueError), ("s3cret\n", ValueError), (True, TypeError), (42, TypeError)],
 )
-def test_what_is_no_token_is_refused_at_the_call(client, server, token, error):
+def test_an_invalid_token_argument_is_refused_before_sending(client, server, token, error):
     with pytest.raises(error, match="token") as raised:
         client.get("/x", token=token)
 
@@ -96,7 +96,7 @@ def test_what_is_no_token_is_refused_at_the_call(client, server, token, error):
     assert server.received == []
 
 
-def test_a_header_that_the_caller_set_stays(make, server):
+def test_an_authorization_header_set_by_the_caller_is_not_overwritten(make, server):
     make(server.url, token="t").get("/x", headers={"authorization": "Custom mine"})
     make(server.url, token="t", headers={"Authorization": "Custom client"}).get("/x")
     make(server.url, token="t").get("/x", auth=("anna", "pw"))
@@ -104,7 +104,7 @@ def test_a_header_that_the_caller_set_stays(make, server):
     assert sent(server) == ["Custom mine", "Custom client", "Basic " + base64.b64encode(b"anna:pw").decode()]
 
 
-def test_a_callable_is_asked_again_shortly_before_its_token_expires(make, server, time):
+def test_a_provider_is_called_again_shortly_before_its_token_expires(make, server, time):
     provider, client = Counting(seconds=100), make(server.url)
     for now in (0, 89, 91):
         time.value = 1000.0 + now
@@ -122,7 +122,7 @@ def test_a_token_without_a_lifetime_is_kept_for_five_minutes(make, server, time)
     assert provider.calls == 2
 
 
-def test_clients_share_what_a_provider_gave(make, server):
+def test_clients_share_the_token_of_a_provider(make, server):
     provider = Counting()
     make(server.url, token=provider).get("/x")
     make(server.url, token=provider).get("/x")
@@ -130,7 +130,7 @@ def test_clients_share_what_a_provider_gave(make, server):
     assert provider.calls == 1
 
 
-def test_a_bound_method_is_one_provider_each_time_it_is_looked_up(make, server):
+def test_a_bound_method_counts_as_one_provider(make, server):
     class Vault:
         calls = 0
 
@@ -145,7 +145,7 @@ def test_a_bound_method_is_one_provider_each_time_it_is_looked_up(make, server):
     assert vault.calls == 1
 
 
-def test_a_token_is_fetched_once_whatever_the_number_of_threads(make, server):
+def test_concurrent_threads_fetch_a_token_once(make, server):
     calls, go = [], threading.Event()
 
     def slow():
@@ -210,7 +210,7 @@ def test_waiting_for_another_threads_token_ends_with_the_deadline(make, server):
 
 
 @pytest.mark.parametrize("given", [None, 42, "", "two words", ("t", 0), ("t", "60"), ("t",), ("t", 60, 1)])
-def test_a_callable_that_gives_no_token_is_named(client, server, given):
+def test_a_provider_that_returns_no_token_is_named(client, server, given):
     def broken_provider():
         return given
 
@@ -220,7 +220,7 @@ def test_a_callable_that_gives_no_token_is_named(client, server, given):
     assert server.received == []
 
 
-def test_a_refused_token_is_fetched_anew_once_and_the_request_repeated(make, server):
+def test_a_request_with_a_refused_token_is_retried_once_with_a_new_one(make, server):
     provider = Counting()
     server.script(answer(401), answer(200))
     response = make(server.url, token=provider).post("/x", json={"a": 1})
@@ -239,7 +239,7 @@ def test_a_second_refusal_is_final(make, server, time):
     assert (raised.value.attempts, provider.calls, time.sleeps) == (2, 2, [])
 
 
-def test_a_refused_text_or_a_body_that_cannot_be_sent_again_is_final(make, server):
+def test_a_401_is_final_for_a_static_token_or_a_generator_body(make, server):
     server.script(answer(401))
     for options in ({"token": "text"}, {"token": Counting(), "data": iter([b"once"])}):
         with pytest.raises(Unauthorized) as raised:
@@ -283,7 +283,7 @@ def test_the_token_services_failure_is_not_the_services(make, server, other, cre
     assert server.received == []
 
 
-def test_the_token_service_is_asked_again_where_it_fails(make, server, other, credentials):
+def test_a_failed_token_request_is_retried(make, server, other, credentials):
     other.script(answer(503), hang_up, answer_json({"access_token": "granted"}))
     make(server.url, token=credentials).get("/users")
 
@@ -304,7 +304,7 @@ def test_the_token_service_is_asked_again_where_it_fails(make, server, other, cr
         '{"access_token": "t", "expires_in": "soon"}',
     ],
 )
-def test_an_answer_without_a_token_is_a_token_error(make, server, other, credentials, body):
+def test_a_token_response_without_a_token_is_a_token_error(make, server, other, credentials, body):
     other.script(answer(200, body))
     with pytest.raises(TokenError, match="no bearer token"):
         make(server.url, token=credentials).get("/users")
@@ -330,12 +330,12 @@ def test_a_token_service_that_hangs_costs_the_call_no_more_than_its_deadline(mak
         (("http://auth/", "id", "secret", ["a", "b"]), TypeError),
     ],
 )
-def test_credentials_that_cannot_work_are_refused(arguments, error):
+def test_invalid_client_credentials_raise_when_they_are_built(arguments, error):
     with pytest.raises(error):
         ClientCredentials(*arguments)
 
 
-def test_the_settings_token_goes_to_trusted_origins_only(settings):
+def test_the_settings_token_is_sent_only_to_trusted_origins(settings):
     settings.BILLING_SERVICE_URL = "https://billing.example.org/api"
     settings.OTHER_SERVICE_URL = None
     settings.SERVICE_TRUSTED_ORIGINS = ["https://files.example.org:8443"]
@@ -349,13 +349,15 @@ def test_the_settings_token_goes_to_trusted_origins_only(settings):
 
 
 @pytest.mark.parametrize("value", ["https://api.example.org", ["api.example.org"], [None]])
-def test_trusted_origins_that_are_none_are_named(settings, value):
+def test_an_invalid_trusted_origins_setting_is_named(settings, value):
     settings.SERVICE_TRUSTED_ORIGINS = value
     with pytest.raises(ImproperlyConfigured, match="SERVICE_TRUSTED_ORIGINS"):
         is_trusted(origin_of("https://other.example.org"))
 
 
-def test_without_a_base_the_settings_token_stays_away_from_strangers_and_says_so_once(make, recorder, settings, caplog):
+def test_the_settings_token_is_not_sent_to_an_untrusted_origin_and_one_warning_is_logged(
+    make, recorder, settings, caplog
+):
     settings.SERVICE_AUTH_TOKEN = "settings"
     client = make(transport=recorder)
     with caplog.at_level(logging.WARNING, "shared_core.http"):
@@ -375,7 +377,7 @@ def test_without_a_base_the_settings_token_stays_away_from_strangers_and_says_so
     assert warning.origin == "https://stranger.example.org"
 
 
-def test_a_client_made_for_an_origin_sends_it_the_settings_token(make, recorder, settings):
+def test_a_client_sends_the_settings_token_to_its_own_base_url(make, recorder, settings):
     settings.SERVICE_AUTH_TOKEN = "settings"
     make("https://api.example.org", transport=recorder).get("/x")
 

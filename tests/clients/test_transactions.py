@@ -15,7 +15,7 @@ def warnings(caplog):
 
 
 @pytest.mark.django_db
-def test_a_call_inside_atomic_warns_and_says_what_to_do(client, caplog):
+def test_a_call_inside_atomic_logs_a_warning_with_advice(client, caplog):
     with transaction.atomic():
         client.get("/x")
 
@@ -25,14 +25,14 @@ def test_a_call_inside_atomic_warns_and_says_what_to_do(client, caplog):
 
 
 @pytest.mark.django_db
-def test_a_test_cases_own_transaction_does_not_count(client, caplog):
+def test_the_transaction_of_a_test_case_is_not_warned_about(client, caplog):
     client.get("/x")
 
     assert warnings(caplog) == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_after_the_commit_is_none_inside(client, caplog):
+def test_a_call_in_on_commit_is_not_warned_about(client, caplog):
     with transaction.atomic():
         transaction.on_commit(lambda: client.get("/x"))
 
@@ -40,7 +40,7 @@ def test_a_call_after_the_commit_is_none_inside(client, caplog):
 
 
 @pytest.mark.django_db(databases=["default", "archive"])
-def test_each_database_counts(client, caplog):
+def test_a_transaction_on_another_database_is_warned_about(client, caplog):
     with transaction.atomic(using="archive"):
         client.get("/x")
 
@@ -48,7 +48,7 @@ def test_each_database_counts(client, caplog):
 
 
 @pytest.mark.django_db
-def test_the_setting_may_forbid_it_before_anything_is_sent(client, server, settings, caplog):
+def test_the_setting_raise_refuses_a_call_before_it_is_sent(client, server, settings, caplog):
     settings.SHARED_CORE_HTTP_IN_ATOMIC = "raise"
     with transaction.atomic(), pytest.raises(CallInsideTransaction, match=r"inside transaction\.atomic") as caught:
         client.post("/x")
@@ -58,7 +58,7 @@ def test_the_setting_may_forbid_it_before_anything_is_sent(client, server, setti
 
 
 @pytest.mark.django_db
-def test_the_setting_may_allow_it(client, settings, caplog):
+def test_the_setting_allow_turns_the_warning_off(client, settings, caplog):
     settings.SHARED_CORE_HTTP_IN_ATOMIC = "allow"
     with transaction.atomic():
         client.get("/x")
@@ -67,7 +67,7 @@ def test_the_setting_may_allow_it(client, settings, caplog):
 
 
 @pytest.mark.django_db
-def test_a_setting_that_is_none_of_these_is_named(client, settings):
+def test_an_invalid_setting_is_named_with_the_valid_values(client, settings):
     settings.SHARED_CORE_HTTP_IN_ATOMIC = "maybe"
 
     with transaction.atomic(), pytest.raises(ImproperlyConfigured, match=r'must be "warn", "raise" or "allow"'):
@@ -75,7 +75,7 @@ def test_a_setting_that_is_none_of_these_is_named(client, settings):
 
 
 @pytest.mark.django_db
-def test_asking_for_a_token_on_the_way_warns_no_second_time(make, server, other, caplog):
+def test_a_token_request_of_the_call_logs_no_second_warning(make, server, other, caplog):
     other.script(answer_json({"access_token": "abc", "token_type": "Bearer"}))
     client = make(server.url, token=ClientCredentials(f"{other.url}/token", "ticket", "s3cret"))
     with transaction.atomic():

@@ -85,7 +85,7 @@ def failure(exception, *, seconds=15.0):
 
 
 @pytest.mark.parametrize("case", MEANING.values(), ids=MEANING)
-def test_an_exception_means(case):
+def test_each_transport_exception_maps_to_its_error_and_retriability(case):
     exception, *expected = case
     found = failure(exception)
 
@@ -105,7 +105,7 @@ def test_a_timeout_by_the_deadline_says_nothing_about_the_service(exception):
     assert found.nothing_sent is isinstance(exception, NotConnectedError)
 
 
-def test_a_reason_is_printable_and_short():
+def test_an_error_reason_is_printable_and_at_most_200_characters():
     found = failure(ConnectionResetError("\x1b[31m" + "x" * 500))
 
     assert found.reason == "?[31m" + "x" * 195

@@ -71,7 +71,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
     ],
     ids=["header", "body", "interim answers", "chunks", "silence"],
 )
-def test_a_server_that_drips_is_given_up_after_the_timeout(quick, server, reply):
+def test_a_server_that_drips_ends_in_a_timeout(quick, server, reply):
     server.script(reply)
 
     with ends_soon(), pytest.raises(ServiceTimeout):
@@ -81,7 +81,7 @@ def test_a_server_that_drips_is_given_up_after_the_timeout(quick, server, reply)
 @pytest.mark.parametrize(
     "reply", [dripping(b"", HEAD + b"x" * 40, pause=0.1), dripping(HEAD, b"x" * 40, pause=0.1), silent(4)]
 )
-def test_a_server_that_drips_over_tls_is_given_up_too(quick_tls, secure, reply):
+def test_a_server_that_drips_over_tls_ends_in_a_timeout(quick_tls, secure, reply):
     secure.script(reply)
 
     with ends_soon(), pytest.raises(ServiceTimeout):
@@ -89,21 +89,21 @@ def test_a_server_that_drips_over_tls_is_given_up_too(quick_tls, secure, reply):
 
 
 @pytest.mark.parametrize("body", [b"x" * 50_000_000, io.BytesIO(b"x" * 50_000_000)], ids=["bytes", "file"])
-def test_an_upload_that_is_not_read_is_given_up(quick, server, body):
+def test_an_upload_that_is_not_read_ends_in_a_timeout(quick, server, body):
     server.script_before_body(never_reading(4))
 
     with ends_soon(), pytest.raises(ServiceTimeout):
         quick("PUT", "/x", data=body)
 
 
-def test_an_upload_that_is_not_read_over_tls_is_given_up(quick_tls, secure):
+def test_an_upload_that_is_not_read_over_tls_ends_in_a_timeout(quick_tls, secure):
     secure.script_before_body(never_reading(4))
 
     with ends_soon(), pytest.raises(ServiceTimeout):
         quick_tls("PUT", "/x", data=b"x" * 50_000_000)
 
 
-def test_an_upload_that_is_read_slowly_but_steadily_is_given_up(quick_tls, secure):
+def test_an_upload_that_is_read_slowly_ends_in_a_timeout(quick_tls, secure):
     # Each record gets through in time; all of them do not.
     secure.script_before_body(never_reading(4, sip=1 << 18, pause=0.05))
 
@@ -111,7 +111,7 @@ def test_an_upload_that_is_read_slowly_but_steadily_is_given_up(quick_tls, secur
         quick_tls("PUT", "/x", data=b"x" * 50_000_000)
 
 
-def test_a_tls_handshake_that_drips_is_given_up(server):
+def test_a_tls_handshake_that_drips_ends_in_a_timeout(server):
     # A TLS record that promises 16 kB of handshake, byte by byte.
     server.script_before_head(dripping(b"", b"\x16\x03\x03\x40\x00" + b"\x02" * 40, pause=0.1))
     error = give_up(ServiceConnectTimeout, server.url.replace("http:", "https:"), token=False, timeout=0.4)
@@ -145,7 +145,7 @@ def test_a_dead_address_leaves_time_for_the_next_one(deaf, server, monkeypatch):
     assert response.status_code == 200
 
 
-def test_a_handshake_has_all_the_time_that_connecting_left_over(secure, monkeypatch):
+def test_a_tls_handshake_gets_the_time_that_connecting_left(secure, monkeypatch):
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", secure.port))] * 5
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     secure.handshake_after = 0.6
@@ -162,7 +162,7 @@ def test_a_name_without_addresses_is_a_connection_error(monkeypatch):
     assert "no address" in str(error)
 
 
-def test_looking_up_a_name_is_not_counted_as_the_services_time(server, monkeypatch):
+def test_a_slow_dns_lookup_does_not_use_up_the_read_timeout(server, monkeypatch):
     look_up = socket.getaddrinfo
 
     def slowly(*args, **kwargs):
@@ -176,7 +176,7 @@ def test_looking_up_a_name_is_not_counted_as_the_services_time(server, monkeypat
     assert response.status_code == 200
 
 
-def test_a_pair_is_for_connecting_and_for_all_that_follows(server, deaf):
+def test_a_timeout_pair_is_for_connecting_and_for_the_rest_of_the_attempt(server, deaf):
     server.script(dripping(HEAD, b"x" * 40, pause=0.1))
     slow = give_up(ServiceTimeout, server.url, token=False, timeout=(9, 0.4))
     hosts, port = deaf
@@ -186,7 +186,7 @@ def test_a_pair_is_for_connecting_and_for_all_that_follows(server, deaf):
 
 
 @pytest.mark.parametrize("where", ["dripping", "deaf"])
-def test_an_attempt_has_one_timeout_whatever_it_is_redirected_to(server, deaf, where):
+def test_one_timeout_covers_an_attempt_and_its_redirects(server, deaf, where):
     hosts, port = deaf
     target = f"http://{hosts[0]}:{port}/" if where == "deaf" else "/elsewhere"
     server.script(late(2.0, redirect(target)), dripping(HEAD, b"x" * 40, pause=0.1))
@@ -205,7 +205,7 @@ def test_a_connection_that_is_closed_after_the_answer_is_read_to_its_end(secure)
     assert bodies == [b"x" * 300_000] * 2
 
 
-def test_a_transport_of_the_callers_own_is_bounded_from_piece_to_piece(server):
+def test_a_custom_transport_is_bounded_at_each_read(server):
     server.script(slow_chunks(40, 0.1))
     error = give_up(ServiceTimeout, server.url, token=False, timeout=0.4, transport=HTTPAdapter())
 
@@ -238,7 +238,7 @@ def test_a_stream_that_falls_silent_is_a_timeout_with_the_facts(server, caplog):
     assert caplog.records[-1].getMessage() == "Call to file failed"
 
 
-def test_a_stream_ends_with_the_deadline_however_steadily_it_comes(server):
+def test_a_steady_stream_ends_with_the_deadline(server):
     server.script(slow_chunks(60, 0.05))
     with HTTPClient(server.url, token=False, deadline=0.6) as client:
         response = client.get("/x", stream=True)
@@ -257,7 +257,7 @@ def test_the_readers_own_time_does_not_count_against_a_stream(server):
     assert len(first + rest) == 200_000
 
 
-def test_a_stream_that_breaks_off_is_a_connection_error_and_gives_its_connection_back(server):
+def test_a_broken_stream_is_a_connection_error_and_releases_its_connection(server):
     server.script(broken_off, answer(200, "well"))
     with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
         with pytest.raises(ServiceConnectionError):
@@ -267,7 +267,7 @@ def test_a_stream_that_breaks_off_is_a_connection_error_and_gives_its_connection
     assert text == "well"
 
 
-def test_a_stream_that_cannot_be_unpacked_is_an_error_and_gives_its_connection_back(server):
+def test_a_stream_that_cannot_be_decoded_is_an_error_and_releases_its_connection(server):
     server.script(answer(200, b"no gzip" * 10, Content_Encoding="gzip"), answer(200, "well"))
     with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
         response = client.get("/x", stream=True)
@@ -278,7 +278,7 @@ def test_a_stream_that_cannot_be_unpacked_is_an_error_and_gives_its_connection_b
     assert text == "well"
 
 
-def test_a_connection_that_does_not_come_about_leaves_its_place_in_the_pool(refusing):
+def test_a_failed_connect_releases_its_place_in_the_pool(refusing):
     with (
         HTTPClient(refusing, token=False, pool_maxsize=1, timeout=1) as client,
         pytest.raises(ServiceConnectionError) as caught,
@@ -288,7 +288,7 @@ def test_a_connection_that_does_not_come_about_leaves_its_place_in_the_pool(refu
     assert "refused" in str(caught.value)
 
 
-def test_a_stream_that_is_closed_early_gives_its_connection_back(server):
+def test_a_stream_that_is_closed_early_releases_its_connection(server):
     server.script(answer(200, b"x" * 5_000_000), answer(200, "well"))
     with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
         with client.get("/x", stream=True) as response:
@@ -332,7 +332,7 @@ def after(interim, body):
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["read", "streamed"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
-def test_interim_answers_are_passed_over(server, interim, method, is_streamed):
+def test_interim_responses_are_skipped(server, interim, method, is_streamed):
     server.script(after(interim, "first"), answer(200, "second"))
     with HTTPClient(server.url, token=False, timeout=5) as client:
         response = client.request(method, "/1", retries=0, stream=is_streamed)
@@ -342,7 +342,7 @@ def test_interim_answers_are_passed_over(server, interim, method, is_streamed):
     assert server.connections == 1
 
 
-def test_an_interim_answers_headers_are_not_the_answers(server):
+def test_headers_of_an_interim_response_are_dropped(server):
     server.script(after([EARLY], "first"))
     with HTTPClient(server.url, token=False) as client:
         headers = client.get("/x").headers
@@ -360,7 +360,7 @@ def test_an_interim_answers_headers_are_not_the_answers(server):
     ids=["101", "eleven", "thousands"],
 )
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["read", "streamed"])
-def test_an_answer_that_never_becomes_final_closes_the_connection(server, head, text, is_streamed):
+def test_a_response_that_never_becomes_final_closes_the_connection(server, head, text, is_streamed):
     server.script(after([head], "first"), answer(200, "second"))
     with HTTPClient(server.url, token=False, timeout=5) as client:
         with pytest.raises(InvalidResponse, match=text):
@@ -370,7 +370,7 @@ def test_an_answer_that_never_becomes_final_closes_the_connection(server, head, 
     assert (body, server.paths, server.connections) == ("second", ["/1", "/2"], 2)
 
 
-def test_interim_answers_and_no_final_one_end_as_a_connection_that_breaks(server):
+def test_a_connection_closed_after_interim_responses_is_a_connection_error(server):
     server.script(raw(EARLY))
     error = give_up(ServiceConnectionError, server.url, token=False)
 
@@ -384,14 +384,14 @@ def test_a_generator_is_sent_in_chunks(server):
     assert (server.received[0].body, server.received[0].headers["Transfer-Encoding"]) == (b"abcd", "chunked")
 
 
-def test_a_caller_may_name_the_host(server):
+def test_a_host_header_of_the_caller_is_sent(server):
     with HTTPClient(server.url, token=False) as client:
         client.get("/x", headers={"Host": "tenant.example.org"})
 
     assert server.received[0].headers.get_all("Host") == ["tenant.example.org"]
 
 
-def test_proxied_calls_end_in_time_too(server, other):
+def test_calls_through_a_proxy_end_with_the_timeout(server, other):
     # A proxy that takes the tunnel's CONNECT and drips its answer.
     other.script(dripping(b"", b"HTTP/1.1 200 Connection established\r\n" + b"X: y\r\n" * 9 + b"\r\n", pause=0.1))
     error = give_up(
@@ -410,7 +410,7 @@ def test_a_tunnel_through_a_proxy_carries_tls(secure, tunnel):
     assert text == "through"
 
 
-def test_what_urllib3_and_http_client_keep_private_is_where_it_was():
+def test_private_names_of_urllib3_and_http_client_are_unchanged():
     pool = urllib3.HTTPConnectionPool
     signatures = {
         pool._get_conn: ["self", "timeout"],

@@ -23,7 +23,7 @@ def set_all(monkeypatch, values):
         monkeypatch.setenv(name, value)
 
 
-def test_the_parts_become_a_database_fit_for_transaction_pooling(monkeypatch):
+def test_db_variables_make_a_database_for_transaction_pooling(monkeypatch):
     set_all(monkeypatch, PARTS)
 
     database = get_database_config()["default"]
@@ -37,7 +37,7 @@ def test_the_parts_become_a_database_fit_for_transaction_pooling(monkeypatch):
     assert "DIRECT" not in database
 
 
-def test_a_url_says_the_same_with_its_percent_signs_decoded_and_its_query_as_options(monkeypatch):
+def test_database_url_is_decoded_and_its_query_becomes_options(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://ada:p%40ss@[::1]:6432/tic%2Fkets?sslmode=require")
 
     database = get_database_config()["default"]
@@ -61,7 +61,7 @@ def test_a_url_may_name_a_socket(monkeypatch):
         ("postgresql://u:p@[fe80::1]:6432/n", "u", "p", "fe80::1"),
     ],
 )
-def test_user_password_and_host_are_as_they_were_written(monkeypatch, url, user, password, host):
+def test_user_password_and_host_of_a_url_are_decoded_once(monkeypatch, url, user, password, host):
     monkeypatch.setenv("DATABASE_URL", f"{url}?application_name=a+b")
 
     database = get_database_config()["default"]
@@ -70,7 +70,7 @@ def test_user_password_and_host_are_as_they_were_written(monkeypatch, url, user,
     assert database["OPTIONS"]["application_name"] == "a+b"
 
 
-def test_what_a_query_names_stands_where_django_looks_for_it(monkeypatch):
+def test_connection_parts_in_the_query_of_a_url_become_settings(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://?host=/run/p&port=6432&dbname=n&user=u&password=p%26")
 
     database = get_database_config()["default"]
@@ -88,26 +88,26 @@ def test_what_a_query_names_stands_where_django_looks_for_it(monkeypatch):
         ("postgresql://u:p@h:0/n", "the port of DATABASE_URL='0' is no port"),
     ],
 )
-def test_a_query_that_says_it_twice_or_wrong_is_named(monkeypatch, url, message):
+def test_a_duplicate_or_invalid_part_in_the_query_of_a_url_is_named(monkeypatch, url, message):
     monkeypatch.setenv("DATABASE_URL", url)
 
     with pytest.raises(ImproperlyConfigured, match=message):
         get_database_config()
 
 
-def test_spaces_at_the_ends_of_a_variable_are_not_meant(monkeypatch):
+def test_spaces_around_a_variable_are_stripped(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_HOST": " pooler ", "DB_PORT": "6432 "})
 
     assert [get_database_config()["default"][part] for part in ("HOST", "PORT")] == ["pooler", "6432"]
 
 
-def test_the_way_round_the_pooler_is_kept_beside_it(monkeypatch):
+def test_db_direct_variables_become_the_direct_settings(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_DIRECT_HOST": "postgres", "DB_DIRECT_PORT": "5433"})
 
     assert get_database_config()["default"]["DIRECT"] == {"HOST": "postgres", "PORT": "5433"}
 
 
-def test_a_password_may_be_empty_but_not_forgotten(monkeypatch):
+def test_an_empty_password_is_accepted_and_a_missing_one_is_not(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_PASSWORD": ""})
     assert get_database_config()["default"]["PASSWORD"] == ""
 
@@ -123,12 +123,12 @@ def test_a_socket_needs_no_password(monkeypatch):
     assert get_database_config()["default"]["HOST"] == "/run/postgresql"
 
 
-def test_every_missing_part_is_named(monkeypatch):
+def test_every_missing_db_variable_is_named(monkeypatch):
     with pytest.raises(ImproperlyConfigured, match=r"needs DB_NAME, DB_USER, DB_HOST, DB_PASSWORD \(or DATABASE_URL"):
         get_database_config()
 
 
-def test_both_ways_at_once_are_an_error_that_names_them(monkeypatch):
+def test_database_url_with_db_variables_is_an_error(monkeypatch):
     set_all(monkeypatch, {"DATABASE_URL": "postgresql://h/n", "DB_NAME": "tickets", "DB_PORT": "6432"})
 
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL and DB_NAME, DB_PORT are both set"):
@@ -136,7 +136,7 @@ def test_both_ways_at_once_are_an_error_that_names_them(monkeypatch):
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "6432x", "-1", "٦"])
-def test_a_port_that_is_none_is_named(monkeypatch, port):
+def test_an_invalid_port_is_named(monkeypatch, port):
     set_all(monkeypatch, PARTS | {"DB_PORT": port})
 
     with pytest.raises(ImproperlyConfigured, match=r"DB_PORT=.* is no port"):
@@ -152,7 +152,7 @@ def test_a_port_that_is_none_is_named(monkeypatch, port):
         "postgresql://ada:hunter2@h:x/n",
     ],
 )
-def test_a_url_that_is_wrong_is_an_error_without_its_password(monkeypatch, url):
+def test_an_invalid_url_is_an_error_without_its_password(monkeypatch, url):
     monkeypatch.setenv("DATABASE_URL", url)
 
     with pytest.raises(ImproperlyConfigured, match="postgresql://user:password@host:6432/name") as raised:
@@ -162,7 +162,7 @@ def test_a_url_that_is_wrong_is_an_error_without_its_password(monkeypatch, url):
     assert raised.value.__cause__ is None
 
 
-def test_certificates_come_by_variables_or_in_the_query(monkeypatch):
+def test_tls_options_come_from_variables_or_the_query_of_the_url(monkeypatch):
     ssl = {"DB_SSLMODE": "verify-full", "DB_SSLROOTCERT": "/ca.pem", "DB_SSLCERT": "/c.pem", "DB_SSLKEY": "/c.key"}
     set_all(monkeypatch, PARTS | ssl)
     query = "sslmode=verify-full&sslrootcert=%2Fca.pem&sslcert=/c.pem&sslkey=/c.key"
@@ -175,7 +175,7 @@ def test_certificates_come_by_variables_or_in_the_query(monkeypatch):
     assert databases["reports"]["OPTIONS"] == databases["default"]["OPTIONS"]
 
 
-def test_further_databases_are_named_by_their_variables_also_in_the_env_file(monkeypatch, tmp_path):
+def test_database_url_variables_with_a_suffix_add_databases(monkeypatch, tmp_path):
     set_all(monkeypatch, PARTS | {"DATABASE_URL_REPORTS": "postgresql://ada:x@pooler:6432/reports?connect_timeout=2"})
     (tmp_path / ".env").write_text("DATABASE_URL_REPLICA_EU=postgresql://ada:x@standby:6432/tickets\n")
 
@@ -189,7 +189,7 @@ def test_further_databases_are_named_by_their_variables_also_in_the_env_file(mon
     assert databases["replica_eu"]["TEST"] == {"MIRROR": "default"}
 
 
-def test_without_a_pooler_nothing_is_switched_off(monkeypatch):
+def test_without_a_pooler_cursors_and_prepared_statements_stay_on(monkeypatch):
     set_all(monkeypatch, PARTS | {"DB_POOL_MODE": "none"})
 
     database = get_database_config()["default"]
@@ -202,7 +202,7 @@ def test_without_a_pooler_nothing_is_switched_off(monkeypatch):
 @pytest.mark.parametrize(
     ("version", "prepares"), [("1.18", False), ("1.20.1", False), ("1.21", True), ("1.24.0", True), ("2.0", True)]
 )
-def test_statements_are_prepared_where_the_pooler_keeps_them_apart(monkeypatch, version, prepares):
+def test_statements_are_prepared_from_pgbouncer_1_21(monkeypatch, version, prepares):
     set_all(monkeypatch, PARTS | {"PGBOUNCER_VERSION": version})
 
     options = get_database_config()["default"]["OPTIONS"]
@@ -212,13 +212,13 @@ def test_statements_are_prepared_where_the_pooler_keeps_them_apart(monkeypatch, 
 
 
 @pytest.mark.parametrize(("text", "options"), [("true", {"server_side_binding": True}), ("False", {}), ("", {})])
-def test_binding_is_djangos_own_choice_by_a_variable(monkeypatch, text, options):
+def test_db_server_side_binding_sets_djangos_option(monkeypatch, text, options):
     set_all(monkeypatch, PARTS | {"DB_SERVER_SIDE_BINDING": text})
 
     assert get_database_config()["default"]["OPTIONS"] == {**BOUNDS, "prepare_threshold": None, **options}
 
 
-def test_psycopg2_is_given_no_option_that_it_does_not_know(monkeypatch):
+def test_psycopg2_gets_only_options_that_it_knows(monkeypatch):
     monkeypatch.setattr(configuration, "find_spec", lambda name: name == "psycopg2" or None)
     set_all(monkeypatch, PARTS)
 
@@ -249,7 +249,7 @@ def test_psycopg2_is_given_no_option_that_it_does_not_know(monkeypatch):
         ),
     ],
 )
-def test_what_is_wrong_is_named(monkeypatch, variables, message):
+def test_an_invalid_variable_is_named_without_a_password(monkeypatch, variables, message):
     set_all(monkeypatch, PARTS | variables)
 
     with pytest.raises(ImproperlyConfigured, match=message) as raised:
@@ -258,7 +258,7 @@ def test_what_is_wrong_is_named(monkeypatch, variables, message):
     assert "hunter2" not in str(raised.value)
 
 
-def test_both_ways_of_certificates_at_once_are_an_error(monkeypatch):
+def test_database_url_with_db_sslmode_is_an_error(monkeypatch):
     set_all(monkeypatch, {"DATABASE_URL": "postgresql://h/n", "DB_SSLMODE": "require"})
 
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL and DB_SSLMODE are both set"):

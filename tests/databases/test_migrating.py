@@ -155,14 +155,14 @@ def rows(database):
     return [name for (name,) in migrations], shelves[0]
 
 
-def test_djangos_own_crashes_where_three_migrate_at_once(project, database):
+def test_djangos_migrate_crashes_if_three_processes_run_it_at_once(project, database):
     _, _, statuses = ends([project.start(using="plain") for _ in range(3)])
 
     assert 1 in statuses
 
 
 @pytest.mark.parametrize("way", ["round the pooler", "through the pooler"])
-def test_of_three_one_migrates_and_the_others_agree(project, database, way):
+def test_of_three_processes_one_migrates_and_the_others_wait(project, database, way):
     without = ["DB_DIRECT_HOST", "DB_DIRECT_PORT"] if way == "through the pooler" else []
     said, errors, statuses = ends([project.start(without=without) for _ in range(3)])
 
@@ -176,7 +176,7 @@ def test_of_three_one_migrates_and_the_others_agree(project, database, way):
     assert sum(bool(re.search(waiting, error)) for error in errors) == 2
 
 
-def test_where_the_one_is_killed_another_does_it(project, database):
+def test_a_waiting_process_migrates_if_the_first_is_killed(project, database):
     first = project.wait_for_first()
     second = project.start()
     time.sleep(1)
@@ -188,7 +188,7 @@ def test_where_the_one_is_killed_another_does_it(project, database):
     assert rows(database) == (["0001_first", "0002_second"], 1)
 
 
-def test_who_waits_too_long_says_for_whom_and_does_nothing(project):
+def test_a_lock_timeout_names_the_lock_holder_and_changes_nothing(project):
     project.write("hold", "")
     first = project.wait_for_first()
 
@@ -218,7 +218,7 @@ def test_ctrl_c_ends_the_waiting_and_a_migration_without_a_traceback(project, da
         assert connection.execute("SELECT count(*) FROM django_migrations").fetchone() == (0,)
 
 
-def test_who_may_make_no_table_is_told_in_one_line(project, database):
+def test_a_role_without_create_permission_gets_a_one_line_error(project, database):
     role = f"reader_of_{database}"
     with connect(database) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'of this test alone'")
@@ -247,7 +247,7 @@ def test_a_migration_that_misses_a_table_keeps_its_traceback(project):
     assert 'relation "nowhere" does not exist' in errors[0]
 
 
-def test_what_is_told_while_waiting_is_in_colour_on_a_terminal_only(monkeypatch):
+def test_progress_while_waiting_is_coloured_only_on_a_terminal(monkeypatch):
     for stream, coloured in ((Terminal(), True), (io.StringIO(), False)):
         command = Command(stdout=Terminal(), stderr=stream, force_color=True)
         command._report("waiting")
@@ -256,7 +256,7 @@ def test_what_is_told_while_waiting_is_in_colour_on_a_terminal_only(monkeypatch)
 
 
 @pytest.mark.parametrize("options", [("--plan",), ("--check",)])
-def test_what_changes_nothing_waits_for_nobody(project, options):
+def test_plan_and_check_do_not_wait_for_the_lock(project, options):
     first = project.wait_for_first()
 
     _, errors, _ = ends([project.start(*options)])
@@ -266,14 +266,14 @@ def test_what_changes_nothing_waits_for_nobody(project, options):
 
 
 @pytest.mark.parametrize("seconds", ["-1", "inf", "nan", "soon"])
-def test_a_time_that_is_none_is_refused(project, seconds):
+def test_an_invalid_lock_timeout_is_refused(project, seconds):
     _, errors, statuses = ends([project.start("--lock-timeout", seconds)])
 
     assert statuses[0] in {1, 2}
     assert "--lock-timeout" in errors[0].splitlines()[-1]
 
 
-def test_what_the_database_sets_for_its_sessions_neither_ends_the_lock_nor_keeps_an_index_waiting(project, database):
+def test_settings_of_the_database_do_not_release_the_lock_or_block_an_index(project, database):
     project.write("shelves/migrations/0001_first.py", FIRST.replace("operations", "atomic = False\n    operations", 1))
     with connect(database) as connection:
         connection.execute(f"ALTER DATABASE {database} SET idle_in_transaction_session_timeout = '500ms'")
@@ -285,7 +285,7 @@ def test_what_the_database_sets_for_its_sessions_neither_ends_the_lock_nor_keeps
     assert rows(database) == (["0001_first", "0002_second"], 1)
 
 
-def test_a_lock_that_was_lost_is_told(project, database):
+def test_a_lost_lock_is_reported(project, database):
     first = project.wait_for_first()
     with connect(database) as connection:
         connection.execute(

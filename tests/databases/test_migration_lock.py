@@ -36,7 +36,7 @@ def nobody(line):
     raise AssertionError(line)
 
 
-def test_through_the_pooler_nothing_of_it_stays_behind(alias):
+def test_the_lock_is_released_on_the_server_connection_of_the_pooler(alias):
     pooled, other = alias("pooled", DIRECT={}), alias("other")
     with migration_lock(connections[pooled], 0, nobody):
         assert held(other) == 1
@@ -44,7 +44,7 @@ def test_through_the_pooler_nothing_of_it_stays_behind(alias):
     assert held(other) == 0
 
 
-def test_who_waits_says_so_at_first_and_every_ten_seconds(alias):
+def test_a_waiting_process_reports_at_once_and_every_ten_seconds(alias):
     told, clock = [], Clock()
     with (
         migration_lock(connections[alias("first", DIRECT={})], 0, nobody),
@@ -58,7 +58,7 @@ def test_who_waits_says_so_at_first_and_every_ten_seconds(alias):
     ]
 
 
-def test_it_goes_round_the_pooler_where_that_way_is_named(alias):
+def test_the_lock_is_taken_on_the_direct_connection_if_configured(alias):
     nowhere = alias("nowhere", DIRECT={"HOST": "127.0.0.1", "PORT": "9"})
 
     with (
@@ -70,7 +70,7 @@ def test_it_goes_round_the_pooler_where_that_way_is_named(alias):
     assert isinstance(raised.value.__cause__, OperationalError)
 
 
-def test_a_pooler_with_one_server_connection_is_told_and_not_waited_for(stack, alias, monkeypatch):
+def test_a_pooler_with_one_server_connection_is_an_error_at_once(stack, alias, monkeypatch):
     monkeypatch.setattr(migrating, "_ANSWER_TIMEOUT", 0.5)
     with another_pgbouncer(stack, pool_size=1) as port:
         one = alias("one", PORT=str(port), DIRECT={})
@@ -82,7 +82,7 @@ def test_a_pooler_with_one_server_connection_is_told_and_not_waited_for(stack, a
         connections[one].close()
 
 
-def test_a_pooler_that_ends_idle_transactions_does_not_end_it(stack, alias):
+def test_the_lock_survives_the_poolers_idle_transaction_timeout(stack, alias):
     with another_pgbouncer(stack, idle_transaction_timeout=1) as port:
         impatient, other = alias("impatient", PORT=str(port), DIRECT={}), alias("other")
         with migration_lock(connections[impatient], 0, nobody):
@@ -91,7 +91,7 @@ def test_a_pooler_that_ends_idle_transactions_does_not_end_it(stack, alias):
         connections[impatient].close()
 
 
-def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
+def test_the_lock_connection_uses_no_pool_and_holds_no_snapshot(alias):
     options = {"pool": True, "isolation_level": 3, "connect_timeout": 5}
     connection = connections[alias("pooled", CONN_MAX_AGE=0, OPTIONS=options)]
 
@@ -100,7 +100,7 @@ def test_it_takes_no_connection_from_a_pool_and_keeps_no_snapshot(alias):
 
 
 @pytest.mark.django_db(databases="__all__")
-def test_each_database_has_its_own():
+def test_each_database_has_its_own_lock():
     with migration_lock(connections["archive"], 0, nobody):
         with pytest.raises(CommandError, match="nothing was done here"):
             call_command("migrate", database="archive", lock_timeout=0, verbosity=0)

@@ -69,7 +69,7 @@ def is_apart(version):
     return tuple(map(int, version.split("."))) >= (1, 21)
 
 
-def test_psycopgs_own(alias, login, version):
+def test_psycopgs_prepared_statements_fail_if_the_pooler_does_not_track_them(alias, login, version):
     """Lost where the pooler does not keep them apart."""
     prepared = {"server_side_binding": True, "prepare_threshold": 5}
     using = alias("plain", ours=False, **login, OPTIONS=prepared)
@@ -81,14 +81,14 @@ def test_psycopgs_own(alias, login, version):
         assert any(lost.search(str(ask(using))) for _ in range(20))
 
 
-def test_ours_never_lose_one_and_prepare_where_the_pooler_keeps_them_apart(alias, login, version, options):
+def test_our_options_prepare_statements_only_if_the_pooler_tracks_them(alias, login, version, options):
     using = alias("ours", **login, OPTIONS=options(version))
 
     assert ask(using) == ALL_ANSWERED
     assert has_prepared(using) is is_apart(version)
 
 
-def test_ours_prepare_nothing_where_nobody_says_what_the_pooler_can(alias, login, options):
+def test_our_options_prepare_nothing_without_pgbouncer_version(alias, login, options):
     using = alias("unsaid", **login, OPTIONS=options(""))
 
     assert ask(using) == ALL_ANSWERED

@@ -38,7 +38,7 @@ thread.join()
 """
 
 
-def test_a_service_connects_through_the_pooler_and_has_settings_and_locks():
+def test_settings_and_locks_work_through_the_pooler_with_psycopg2():
     default = settings.DATABASES["default"]
     environment = (
         os.environ

@@ -30,7 +30,7 @@ RESTARTS = pytest.mark.parametrize("restart", [restart_pgbouncer, restart_postgr
 
 
 @RESTARTS
-def test_the_next_request_works(stack, restarted, restart):
+def test_the_request_after_a_restart_works(stack, restarted, restart):
     close_old_connections()  # a request begins
     assert ask(restarted) == (1,)
     kept = restarted.connection
@@ -44,7 +44,7 @@ def test_the_next_request_works(stack, restarted, restart):
 
 
 @RESTARTS
-def test_in_the_midst_of_a_transaction_the_error_is_raised_and_nothing_is_sent_again(stack, restarted, restart):
+def test_a_restart_during_a_transaction_raises_and_nothing_is_retried(stack, restarted, restart):
     with restarted.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS written (number int)")
         cursor.execute("DELETE FROM written")

@@ -20,7 +20,7 @@ def setting(name="statement_timeout"):
         return cursor.fetchone()[0]
 
 
-def test_settings_hold_for_the_block_which_is_a_transaction_of_its_own():
+def test_local_settings_last_for_the_block_which_is_a_transaction():
     with local_settings(statement_timeout=2000, lock_timeout="500ms", enable_seqscan=False):
         seen = setting(), setting("lock_timeout"), setting("enable_seqscan"), connection.in_atomic_block
 
@@ -30,7 +30,7 @@ def test_settings_hold_for_the_block_which_is_a_transaction_of_its_own():
     assert {setting() for _ in range(20)} == {"0"}
 
 
-def test_inside_atomic_they_are_as_they_were_afterwards_also_nested_and_after_errors():
+def test_nested_local_settings_are_reset_after_each_block():
     with transaction.atomic():
         with local_settings(statement_timeout=1000):
             with local_settings(statement_timeout=2000):
@@ -44,7 +44,7 @@ def test_inside_atomic_they_are_as_they_were_afterwards_also_nested_and_after_er
     assert (inner, middle, after_error, outer) == ("2s", "1s", "1s", "0")
 
 
-def test_inside_atomic_a_block_that_is_taken_back_or_only_reads_ends_in_order():
+def test_local_settings_are_reset_after_a_rollback_or_a_read_only_block():
     with transaction.atomic():
         with local_settings(statement_timeout=1000):
             Author.objects.create(name="Ada")
@@ -58,7 +58,7 @@ def test_inside_atomic_a_block_that_is_taken_back_or_only_reads_ends_in_order():
     assert [author.name for author in Author.objects.all()] == ["Grace"]
 
 
-def test_without_autocommit_they_end_with_the_block_too():
+def test_local_settings_are_reset_without_autocommit():
     transaction.set_autocommit(False)
     try:
         with local_settings(statement_timeout=1000):
@@ -71,19 +71,19 @@ def test_without_autocommit_they_end_with_the_block_too():
     assert (inside, after) == ("1s", "0")
 
 
-def test_a_setting_of_ones_own_is_gone_afterwards():
+def test_a_custom_setting_is_reset_after_the_block():
     with transaction.atomic():
         with local_settings(**{"app.tenant": "7"}):
             assert setting("app.tenant") == "7"
         assert setting("app.tenant") == ""
 
 
-def test_they_cost_one_query_beside_the_transaction(django_assert_num_queries):
+def test_local_settings_take_one_query_besides_the_transaction(django_assert_num_queries):
     with django_assert_num_queries(3), local_settings(statement_timeout=1000):  # BEGIN, set, COMMIT
         pass
 
 
-def test_a_statement_that_takes_too_long_is_ended():
+def test_statement_timeout_cancels_a_slow_statement():
     with (
         pytest.raises(OperationalError, match="statement timeout"),
         local_settings(statement_timeout=50),
@@ -102,7 +102,7 @@ def test_a_statement_that_takes_too_long_is_ended():
         ({"statement_timeout": "soon"}, DatabaseError, "invalid value for parameter"),
     ],
 )
-def test_what_is_no_setting_is_an_error_and_the_connection_goes_on(settings, error, message):
+def test_an_invalid_setting_is_an_error_and_the_connection_stays_usable(settings, error, message):
     with pytest.raises(error, match=message), local_settings(**settings):
         pytest.fail("the block runs")
 
@@ -130,7 +130,7 @@ def elsewhere(key, ready=None):
         thread.join(20)
 
 
-def test_one_holds_the_lock_and_others_wait_for_it():
+def test_advisory_lock_waits_until_the_lock_is_released():
     with elsewhere("report") as leave:
         started = time.monotonic()
         threading.Timer(0.3, leave.set).start()
@@ -141,7 +141,7 @@ def test_one_holds_the_lock_and_others_wait_for_it():
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1])
-def test_a_lock_that_is_held_too_long_is_an_error_and_the_transaction_goes_on(timeout):
+def test_a_lock_timeout_is_an_error_and_the_transaction_stays_usable(timeout):
     with elsewhere("report"), transaction.atomic():
         Author.objects.create(name="Ada")
         with (
@@ -156,7 +156,7 @@ def test_a_lock_that_is_held_too_long_is_an_error_and_the_transaction_goes_on(ti
     assert Author.objects.count() == 1
 
 
-def test_a_roles_own_limit_of_statements_does_not_end_the_wait():
+def test_a_roles_statement_timeout_does_not_end_the_wait_for_a_lock():
     with (
         elsewhere("report"),
         local_settings(statement_timeout=100),
@@ -166,12 +166,12 @@ def test_a_roles_own_limit_of_statements_does_not_end_the_wait():
         pytest.fail("the block runs")
 
 
-def test_other_keys_do_not_wait_and_one_transaction_has_a_lock_twice():
+def test_other_keys_and_a_second_lock_in_the_same_transaction_do_not_wait():
     with elsewhere("report"), advisory_lock("other", timeout=0), advisory_lock("other", timeout=0):
         pass
 
 
-def test_a_free_lock_costs_one_query_beside_the_transaction(django_assert_num_queries):
+def test_a_free_lock_takes_one_query_besides_the_transaction(django_assert_num_queries):
     with django_assert_num_queries(3), advisory_lock("report"):
         pass
 
@@ -184,7 +184,7 @@ def test_an_error_in_the_block_frees_the_lock():
         pass
 
 
-def test_keys_are_texts_and_numbers_of_64_bits():
+def test_lock_keys_are_strings_or_64_bit_integers():
     assert advisory_key(-(2**63)) == -(2**63)
     assert advisory_key("report") == advisory_key("report") != advisory_key("reports")
     for bad in ("", True, 2**63, 1.5, None):
@@ -193,7 +193,7 @@ def test_keys_are_texts_and_numbers_of_64_bits():
 
 
 @pytest.mark.parametrize("timeout", [-1, float("inf"), float("nan"), 3e6])
-def test_a_time_that_is_none_is_an_error(timeout):
+def test_an_invalid_lock_timeout_is_an_error(timeout):
     with (
         pytest.raises(ValueError, match="must be seconds, from 0 to 2147483"),
         advisory_lock("report", timeout=timeout),

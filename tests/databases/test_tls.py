@@ -85,11 +85,11 @@ def connect(monkeypatch, tmp_path, stack, alias, secure):
     return connect
 
 
-def test_a_pooler_whose_certificate_is_known_is_talked_to(connect):
+def test_a_trusted_certificate_of_the_pooler_is_accepted(connect):
     assert connect(DB_SSLMODE="verify-full", DB_SSLROOTCERT=CERTIFICATE) == "answered"
 
 
-def test_one_whose_certificate_nobody_vouches_for_is_not(connect, tmp_path):
+def test_an_untrusted_certificate_is_refused(connect, tmp_path):
     other = tmp_path / "other.pem"
     other.write_text(OTHER)
 
@@ -97,11 +97,11 @@ def test_one_whose_certificate_nobody_vouches_for_is_not(connect, tmp_path):
         connect(DB_SSLMODE="verify-full", DB_SSLROOTCERT=other)
 
 
-def test_one_of_another_name_is_not(connect):
+def test_a_certificate_for_another_host_name_is_refused(connect):
     with pytest.raises(OperationalError, match="does not match host name"):
         connect(DB_SSLMODE="verify-full", DB_SSLROOTCERT=CERTIFICATE, DB_HOST="localhost")
 
 
-def test_without_tls_it_lets_nobody_in(connect):
+def test_a_connection_without_tls_is_refused_by_the_pooler(connect):
     with pytest.raises(OperationalError, match=r"SSL required|no SSL"):
         connect(DB_SSLMODE="disable")

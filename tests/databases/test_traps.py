@@ -56,7 +56,7 @@ def in_threads(count, function):
         return list(threads.map(run, range(count)))
 
 
-class TestIterator:
+class TestServerSideCursor:
     """A cursor that outlives its statement lives on one server connection, and is asked for on another."""
 
     @pytest.fixture
@@ -67,7 +67,7 @@ class TestIterator:
 
         return make
 
-    def test_djangos_own(self, alias, count):
+    def test_iterator_with_djangos_settings_loses_its_cursor(self, alias, count):
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # of cursors that cannot be closed
             results = count(alias("plain", ours=False))
             gc.collect()
@@ -75,20 +75,20 @@ class TestIterator:
         lost = [str(result) for result in results if result != 20_000]
         assert re.search('(cursor|portal) ".*" does not exist', "\n".join(lost))
 
-    def test_ours(self, alias, count):
+    def test_iterator_with_our_settings_reads_all_rows(self, alias, count):
         assert count(alias("ours")) == [20_000] * 8
 
 
-class TestOptions:
+class TestStartupParameters:
     """PgBouncer refuses the connection parameter with which settings are given to a session."""
 
-    def test_djangos_own(self, alias):
+    def test_a_setting_in_options_is_refused_by_pgbouncer(self, alias):
         using = alias("plain", ours=False, OPTIONS={"options": "-c statement_timeout=1000"})
 
         with pytest.raises(OperationalError, match="unsupported startup parameter"):
             execute(using, "SELECT 1")
 
-    def test_ours(self, monkeypatch, tmp_path, alias):
+    def test_local_settings_replace_a_setting_in_options(self, monkeypatch, tmp_path, alias):
         monkeypatch.chdir(tmp_path)
         for part in ("HOST", "PORT", "NAME", "USER", "PASSWORD"):
             monkeypatch.delenv(f"DB_{part}", raising=False)
@@ -100,11 +100,11 @@ class TestOptions:
             assert execute("ours", "SHOW statement_timeout") == "1s"
 
 
-class TestSet:
+class TestSessionSettings:
     """What is set for a session is the next client's too."""
 
     @pytest.mark.parametrize(("setting", "value"), [("statement_timeout", "1234ms"), ("search_path", "elsewhere")])
-    def test_djangos_own(self, alias, setting, value):
+    def test_set_leaks_to_the_next_client(self, alias, setting, value):
         first, next_ = alias("first", ours=False), alias("next", ours=False)
         execute(first, f"SET {setting} = '{value}'")
 
@@ -113,7 +113,7 @@ class TestSet:
         execute(next_, f"RESET {setting}")
 
     @pytest.mark.parametrize(("setting", "value"), [("statement_timeout", "1234ms"), ("search_path", "elsewhere")])
-    def test_ours(self, alias, setting, value):
+    def test_local_settings_do_not_leak_to_the_next_client(self, alias, setting, value):
         first, next_ = alias("first"), alias("next")
         with local_settings(using=first, **{setting: value}):
             assert execute(first, f"SHOW {setting}") == value
@@ -124,7 +124,7 @@ class TestSet:
 class TestAssumeRole:
     """Django's ``assume_role`` is a SET ROLE when it connects: the next client has that role too."""
 
-    def test_djangos_own(self, alias):
+    def test_assume_role_leaks_to_the_next_client(self, alias):
         plain = alias("plain", ours=False)
         execute(plain, "DROP ROLE IF EXISTS auditor")
         execute(plain, "CREATE ROLE auditor")
@@ -135,7 +135,7 @@ class TestAssumeRole:
         execute(plain, "RESET ROLE")
         execute(plain, "DROP ROLE auditor")
 
-    def test_ours(self, alias):
+    def test_a_role_in_local_settings_does_not_leak(self, alias):
         with local_settings(using=alias("ours"), role="pg_monitor"):
             assert execute("ours", "SELECT current_user") == "pg_monitor"
 
@@ -145,7 +145,7 @@ class TestAssumeRole:
 class TestAdvisoryLock:
     """A lock of the session is taken on one server connection, and is to be released on another."""
 
-    def test_djangos_own(self, alias):
+    def test_a_session_lock_cannot_be_released_through_the_pooler(self, alias):
         first, other = alias("first", ours=False), alias("other", ours=False)
         execute(first, "SELECT pg_advisory_lock(7)")
 
@@ -156,7 +156,7 @@ class TestAdvisoryLock:
         assert is_released is False
         execute(first, "SELECT pg_advisory_unlock_all()")
 
-    def test_ours(self, alias):
+    def test_advisory_lock_is_released_through_the_pooler(self, alias):
         first, other = alias("first"), alias("other")
         with advisory_lock(7, using=first), transaction.atomic(using=other):
             execute(other, "SELECT 1")
@@ -165,7 +165,7 @@ class TestAdvisoryLock:
             pass
 
 
-class TestCallInsideATransaction:
+class TestCallInsideTransaction:
     """A transaction keeps its server connection while another service is waited for: the pool is soon empty."""
 
     def serve(self, using, *, inside, within):
@@ -184,13 +184,13 @@ class TestCallInsideATransaction:
         (together,) = set(in_threads(8, request))
         return together
 
-    def test_djangos_own(self, alias):
+    def test_a_call_inside_a_transaction_exhausts_the_pool(self, alias):
         using = alias("plain", ours=False)
 
         assert self.serve(using, inside=True, within=0.5) is False  # two have the pool's connections, six wait
         assert self.serve(using, inside=False, within=20) is True
 
-    def test_ours(self, alias, settings):
+    def test_a_call_inside_a_transaction_is_refused(self, alias, settings):
         settings.SHARED_CORE_HTTP_IN_ATOMIC = "raise"
 
         with pytest.raises(CallInsideTransaction), transaction.atomic(using=alias("ours")):

@@ -127,7 +127,7 @@ def users(settings):
     return UserClient()
 
 
-class TestThePages:
+class TestPages:
     def test_each_block_of_python_is_run_by_a_test_here(self):
         tests = Path(__file__).read_text()
         with_code = [heading for heading, text in SECTIONS.items() if "```python" in text]
@@ -135,19 +135,19 @@ class TestThePages:
         assert len(with_code) > 20
         assert [heading for heading in with_code if repr(heading).strip("'") not in tests] == []
 
-    def test_each_question_is_in_the_list_and_the_other_way_round(self):
+    def test_the_list_of_questions_matches_the_headings(self):
         text = PAGES[0].read_text()
         titles = re.findall(r"^### (.+)$", text, re.MULTILINE)
         listed = re.findall(r"\]\(#([^)]+)\)", text)
 
         assert listed == [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
 
-    def test_each_answer_says_where_to_read_on(self):
+    def test_each_answer_ends_with_a_link_to_read_more(self):
         answers = re.split(r"^### ", PAGES[0].read_text(), flags=re.MULTILINE)[1:]
 
         assert [answer.splitlines()[0] for answer in answers if "More:" not in answer] == []
 
-    def test_the_commands_variables_and_checks_that_are_named_exist(self):
+    def test_commands_variables_and_checks_named_on_the_pages_exist(self):
         text = "".join(page.read_text() for page in PAGES)
         readme, settings = ((ROOT / page).read_text() for page in ("README.md", "docs/settings.md"))
         commands = set(re.findall(r"manage\.py ([a-z_]+)", text))
@@ -168,7 +168,7 @@ class TestThePages:
 
 class TestDeleting:
     @isolate_apps("tests.library")
-    def test_a_value_of_a_deleted_row_may_be_used_again_and_a_form_knows(self, db):
+    def test_a_deleted_rows_value_can_be_reused_and_full_clean_reports_a_duplicate(self, db):
         page = run("Why can I not create a row with the value of a deleted one?")
         member = page["Member"]
         made(member)
@@ -178,7 +178,7 @@ class TestDeleting:
         with pytest.raises(ValidationError, match="already exists"):
             member(email="ada@example.org").full_clean()
 
-    def test_an_account_is_found_restored_or_made(self, db):
+    def test_account_of_finds_restores_or_creates_an_account(self, db):
         account_of = run("Why does get_or_create not find a row that was deleted?")["account_of"]
         first = account_of("ada@example.org")
         first.delete()
@@ -190,7 +190,7 @@ class TestDeleting:
         assert account_of("ada@example.org") == twin
         assert Account.objects.get() == twin
 
-    def test_a_serializer_has_to_be_told(self, db):
+    def test_a_serializer_needs_a_unique_validator_over_active_rows(self, db):
         page = run("Why does my serializer let a taken value through?")
         Account.objects.create(email="ada@example.org")
         told = page["AccountSerializer"](data={"email": "ada@example.org"})
@@ -212,7 +212,7 @@ class TestDeleting:
         Account.objects.all().delete()
         assert page["AccountSerializer"](data={"email": "ada@example.org"}).is_valid()
 
-    def test_a_serializer_may_be_told_of_several_fields(self, db):
+    def test_a_serializer_may_check_several_fields_over_active_rows(self, db):
         class Plain(serializers.ModelSerializer):
             class Meta:
                 model = Account
@@ -226,7 +226,7 @@ class TestDeleting:
         account.delete()
         assert Plain(data={"team": "a", "handle": "b"}).is_valid()
 
-    def test_a_count_leaves_out_deleted_rows_where_it_is_told(self, author, book):
+    def test_a_count_with_active_leaves_out_deleted_rows(self, author, book):
         Book.objects.create(author=author, title="The Telling").delete()
         idle = Author.objects.create(name="Nobody")
         Book.objects.create(author=idle, title="Nothing").delete()
@@ -237,7 +237,7 @@ class TestDeleting:
         assert page["written"].get(pk=idle.pk).written == 0
         assert list(page["idle"]) == [idle]
 
-    def test_a_foreign_key_leads_to_deleted_rows_and_the_other_side_hides_them(self, author, book):
+    def test_a_foreign_key_reaches_deleted_rows_and_its_reverse_side_hides_them(self, author, book):
         book.translator = author
         book.save()
         Stamp.objects.create(book=book)
@@ -256,7 +256,7 @@ class TestDeleting:
         assert Book.objects.get().translator == author
 
     @isolate_apps("tests.library")
-    def test_a_foreign_key_hides_a_deleted_row_where_a_one_to_one_shows_it(self, db):
+    def test_the_reverse_of_a_foreign_key_hides_deleted_rows_unlike_a_one_to_one(self, db):
         class Ticket(BaseModel):
             class Meta:
                 app_label = "library"
@@ -282,7 +282,7 @@ class TestDeleting:
         with pytest.raises(IntegrityError), transaction.atomic():
             report.objects.create(ticket=ticket)
 
-    def test_a_form_keeps_the_deleted_row_that_it_shows(self, book):
+    def test_a_form_keeps_its_current_choice_after_that_row_was_deleted(self, book):
         stamp = Stamp.objects.create(book=book)
         other = Book.objects.create(author=book.author, title="The Telling")
         gone = Book.objects.create(author=book.author, title="Gone")
@@ -298,14 +298,14 @@ class TestDeleting:
         with pytest.raises(ImproperlyConfigured, match="not soft-deletable"):
             SoftDeleteAdmin(Stamp, None)
 
-    def test_a_restore_leaves_what_was_deleted_before(self, book):
+    def test_a_restore_leaves_rows_that_were_deleted_earlier(self, book):
         for title in ("Preface", "1", "2"):
             Chapter.objects.create(book=book, title=title)
         run("Does a restore bring back too much, or too little?", book=book)
 
         assert [chapter.title for chapter in book.chapters.order_by("title")] == ["1", "2"]
 
-    def test_a_deleted_child_protects_its_parent_from_a_hard_delete_alone(self, book):
+    def test_a_deleted_child_protects_its_parent_only_from_a_hard_delete(self, book):
         Loan.objects.create(book=book)
         with pytest.raises(ProtectedError):
             book.delete()
@@ -326,7 +326,7 @@ class TestDeleting:
 
         assert not Book.all_objects.exists()
 
-    def test_each_row_that_goes_sends_a_signal_and_queries_do_not_grow_with_them(self, author):
+    def test_deleting_many_rows_sends_a_signal_for_each(self, author):
         for title in ("a", "b", "c"):
             Book.objects.create(author=author, title=title)
         removed, taken = [], []
@@ -343,7 +343,7 @@ class TestDeleting:
             post_soft_delete.disconnect(take, sender=Book)
             post_delete.disconnect(note, sender=Book)
 
-    def test_rows_are_marked_by_one_update_a_relation(self, db, django_assert_num_queries):
+    def test_deleting_many_rows_takes_one_update_per_relation(self, db, django_assert_num_queries):
         account = Account.objects.create(email="ada@example.org")
         Account.objects.bulk_create(Account(email=f"{n}@example.org", invited_by=account) for n in range(50))
         with django_assert_num_queries(5) as queries:
@@ -352,7 +352,7 @@ class TestDeleting:
         assert [query["sql"].split()[0] for query in queries.captured_queries].count("UPDATE") <= 3
         assert not Account.objects.exists()
 
-    def test_a_person_is_forgotten_who_was_deleted_before(self, db):
+    def test_forget_erases_a_person_who_was_soft_deleted_before(self, db):
         forget = run("How do I delete somebody's data for good?")["forget"]
         account = Account.objects.create(email="ada@example.org")
         Account.objects.create(email="guest@example.org", invited_by=account).delete()
@@ -391,7 +391,7 @@ class TestDeleting:
 
 
 class TestCalling:
-    def test_an_attempt_and_a_call_end_by_the_clock(self):
+    def test_timeout_ends_an_attempt_and_deadline_ends_a_call(self):
         server = Server()
         server.script(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x" * 1000, pause=0.05))
         quicker = (
@@ -408,7 +408,7 @@ class TestCalling:
         assert time.monotonic() - began < 10  # all of the answer takes 50
         assert (users.default_timeout, users.default_deadline) == (5, 15)
 
-    def test_a_post_is_repeated_with_a_key(self, users):
+    def test_a_post_is_retried_with_an_idempotency_key(self, users):
         with FakeService("user") as fake:
             fake.on("POST", "/api/v1/users").fail("broken", times=2).reply(201, json={})
             with pytest.raises(clients.ServiceConnectionError):
@@ -419,7 +419,7 @@ class TestCalling:
             assert len(fake.calls) == 3
             assert fake.calls[1].headers["Idempotency-Key"] == fake.calls[2].headers["Idempotency-Key"]
 
-    def test_a_connection_that_the_server_closed_while_idle_is_not_written_to(self):
+    def test_an_idle_connection_that_the_server_closed_is_not_reused(self):
         server = Server()
 
         def once(connection, request):
@@ -435,7 +435,7 @@ class TestCalling:
 
         assert [request.connection for request in server.received] == [1, 2]
 
-    def test_who_is_told_to_wait_for_an_hour_fails_at_once_and_says_so(self, users):
+    def test_a_retry_after_of_an_hour_fails_at_once(self, users):
         synchronise = run("What if a server says Retry-After: 3600?", users=users, ServiceError=clients.ServiceError)[
             "synchronise"
         ]
@@ -458,7 +458,7 @@ class TestCalling:
                 synchronise(task)
         assert (task.countdown, task.exc.attempts) == (60, 4)
 
-    def test_async_code_calls_in_a_thread_which_knows_the_request(self, users):
+    def test_async_code_calls_in_a_thread_with_the_request_id(self, users):
         page = run(
             "Can a client be shared by threads and forked workers, and used in async code?",
             users=users,
@@ -471,7 +471,7 @@ class TestCalling:
             assert fake.calls[0].headers["X-Request-ID"] == "0f8fad5b00"
         assert not [name for name in dir(clients) if name.startswith("Async")]
 
-    def test_a_token_goes_to_its_origin_alone(self, tmp_path, monkeypatch):
+    def test_a_token_is_sent_only_to_its_origin(self, tmp_path, monkeypatch):
         recorder = Recorder()
         recorder.locations = ["http://elsewhere.invalid/"]
         (tmp_path / ".netrc").write_text("default login ada password secret\n")
@@ -520,7 +520,7 @@ logging.getLogger("apps.audit").info("Audited")
 
 
 class TestLogging:
-    def test_a_record_is_written_once_to_where_it_belongs(self, tmp_path):
+    def test_each_record_is_written_once_to_its_destination(self, tmp_path):
         code = blocks("Why is a logger silent, or each of its lines there twice?")[0]
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(code=code), str(tmp_path / "audit.log")],
@@ -557,7 +557,7 @@ class TestLogging:
         assert "\n" not in text
         assert list(parse_line(text)["fields"])[-3:] == ["exc_type", "exc_msg", "trace"]
 
-    def test_what_stands_under_a_key_is_masked_and_a_bare_value_is_not(self, monkeypatch):
+    def test_a_secret_under_a_key_is_masked_and_a_bare_value_is_not(self, monkeypatch):
         monkeypatch.setenv("LOG_FORMAT", "text")
         found = []
 
@@ -584,7 +584,7 @@ def configured(formatter):
 
 class TestDatabase:
     @pytest.mark.parametrize("number", [0, 3, 4, 5])
-    def test_all_rows_are_gone_through_in_pieces(self, db, number, django_assert_num_queries):
+    def test_in_pieces_iterates_over_all_rows(self, db, number, django_assert_num_queries):
         in_pieces = run("How do I go through a million rows behind PgBouncer?")["in_pieces"]
         names = [str(n) for n in range(number)]
         Author.objects.bulk_create(Author(name=name) for name in names)
@@ -594,7 +594,7 @@ class TestDatabase:
         assert found == names
 
     @pytest.mark.django_db(transaction=True)
-    def test_what_is_notified_through_the_pooler_is_heard_beside_it(self, settings):
+    def test_a_notify_through_the_pooler_reaches_a_direct_listener(self, settings):
         if "DIRECT" not in settings.DATABASES["default"]:
             pytest.skip("no way round the pooler is known here")
         notifications = run("Can I LISTEN through PgBouncer?", settings=settings, psycopg=psycopg, sql=sql)[
@@ -677,7 +677,7 @@ def service(tmp_path):
 
 
 class TestUpgrading:
-    def test_a_version_is_taken_and_gone_back_from(self, service):
+    def test_the_commands_upgrade_a_service_and_go_back(self, service):
         changelog = service / "services" / "shared" / "CHANGELOG.md"
         taking = ["bash", "-euo", "pipefail", "-c", blocks("Take it", "sh")[0]]
         said = git(*taking, cwd=service, VERSION="0.2.0", GIT_PAGER="cat")
@@ -690,7 +690,7 @@ class TestUpgrading:
         assert "0.1.0" in changelog.read_text()
         assert git("git", "status", "--porcelain", cwd=service) == ""
 
-    def test_a_new_service_passes_what_is_to_be_asked(self, tmp_path):
+    def test_a_new_service_passes_the_checks_after_an_upgrade(self, tmp_path):
         commands = blocks("Take it", "sh")[1].splitlines()
         with database() as name, other_service() as url:
             generated = Generated.make(tmp_path, "ticket", name, USER_SERVICE_URL=url)
@@ -709,7 +709,7 @@ class TestUpgrading:
         assert importlib.util.find_spec("shared_core.migrations") is None
         assert len(list(apps.get_app_config("shared_core_idempotency").get_models())) == 1
 
-    def test_our_constraint_in_place_of_djangos_needs_no_migration_and_a_trigger_is_named_as_ours(self):
+    def test_unique_active_constraint_replaces_djangos_without_a_migration(self):
         def state(constraint):
             fields = [("id", models.BigAutoField(primary_key=True)), ("email", models.EmailField())]
             fields.append(("is_deleted", models.BooleanField(default=False)))
@@ -724,7 +724,7 @@ class TestUpgrading:
         path = ActiveParentConstraint(fields=["email"], name="x").deconstruct()[0]
         assert path == "shared_core.models.ActiveParentConstraint"
 
-    def test_a_table_that_has_the_columns_is_not_touched_by_the_new_base(self, db):
+    def test_adopting_base_model_does_not_change_a_table_with_its_columns(self, db):
         def ticket(default):
             made = ProjectState()
             key = models.UUIDField(primary_key=True, default=default, editable=False)
@@ -740,7 +740,7 @@ class TestUpgrading:
         assert isinstance(operation, migrations.AlterField)
         assert editor.collected_sql == []
 
-    def test_a_client_tells_an_outage_from_nobody_and_a_copy_hands_on_names(self, users):
+    def test_find_user_tells_an_outage_from_a_404_and_a_copy_reexports_names(self, users):
         page = run("From a copy of your own", users=users)
         with FakeService("user") as fake:
             fake.on("GET", "/api/v1/users/42").reply(404, times=1).reply(500)
@@ -751,7 +751,7 @@ class TestUpgrading:
         assert page["BaseModel"] is BaseModel
         assert page["generate_id"] is uuid7
 
-    def test_old_processes_go_on_inserting_where_the_column_has_a_default_and_bad_rows_are_mended(self, db):
+    def test_old_processes_can_insert_during_the_migration_and_bad_rows_are_fixed(self, db):
         columns, mending = blocks("Models, in three releases")
         names = {"migrations": migrations, "models": models, "F": F}
         exec(columns, names)

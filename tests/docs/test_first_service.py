@@ -28,7 +28,7 @@ def as_shell(language, block):
     return f"mkdir -p {Path(name).parent}\ncat >> {name} <<'END'\n\n{block.partition('\n')[2]}END\n"
 
 
-def test_the_page_leads_from_nothing_to_a_model_and_a_log_line_in_two_minutes(tmp_path):
+def test_the_commands_of_the_page_make_a_running_service_in_two_minutes(tmp_path):
     blocks = re.findall(r"^```(sh|python)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = "\n".join(as_shell(*block) for block in blocks)
     path = f"{Path(sys.executable).parent}:{plain_environment()['PATH']}"

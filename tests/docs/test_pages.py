@@ -56,7 +56,7 @@ def test_a_link_leads_to_a_file_and_a_heading_in_it(page):
 
 
 @each_page
-def test_headings_of_a_page_can_be_told_apart_and_skip_no_level(page):
+def test_headings_of_a_page_are_unique_and_skip_no_level(page):
     levels = [int(token.tag[1]) for token in tokens(page) if token.type == "heading_open"]
 
     assert levels[0] == 1
@@ -107,7 +107,7 @@ def test_every_page_of_internals_is_linked_from_the_page_of_its_part_and_from_co
         assert not part.exists() or f"internals/{page.name}" in links(part)
 
 
-def test_ten_questions_are_answered_where_the_readme_says():
+def test_the_readme_links_ten_questions_to_their_answers():
     asked = re.findall(r"^\| … (.+)\? \| \[.+\]\((.+)\) \|$", README.read_text(), re.MULTILINE)
 
     assert len(asked) >= 10
@@ -115,7 +115,7 @@ def test_ten_questions_are_answered_where_the_readme_says():
 
 
 @each_page
-def test_a_picture_is_there_and_is_told_to_those_who_do_not_see_it(page):
+def test_a_picture_exists_and_has_an_alternative_text(page):
     for token in pictures(page):
         path = page.parent / token.attrs["src"]
         assert path.stat().st_size > 1000, path
@@ -131,7 +131,7 @@ def test_every_picture_is_on_a_page():
     assert {path.resolve() for path in (ROOT / "docs" / "images").iterdir()} == shown
 
 
-def test_every_setting_that_is_read_is_on_its_page():
+def test_every_setting_is_documented_on_its_page():
     source = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     read = set(re.findall(r'"((?:SERVICE|SHARED_CORE)_[A-Z_]+[A-Z])"', source)) - {"SERVICE_NAME"}
     read |= {f"SERVICE_JWT_{name}" for name in ("KEY", "ALGORITHMS", "AUDIENCE", "ISSUER", "LEEWAY")}

@@ -113,7 +113,7 @@ def test_ci_runs_the_commands_of_the_first_screen_as_they_are_written():
     assert set(commands) - set(lines) == {"make demo KEEP=1"}
 
 
-def test_a_services_settings_are_what_it_needs(monkeypatch):
+def test_the_settings_in_the_readme_configure_a_service(monkeypatch):
     for name, value in {
         "ENVIRONMENT": "development",
         "SERVICE_ACCEPTED_TOKENS": f"gateway={TOKEN}",
@@ -134,7 +134,7 @@ def test_a_services_settings_are_what_it_needs(monkeypatch):
 
 @isolate_apps("tests.library")
 @pytest.mark.django_db(transaction=True)
-def test_constraints_and_counts_hold():
+def test_the_readmes_constraint_and_count_work():
     meta, count = re.split(r"\n\n\n(?=Team)", block(README, "class Meta("))
     fields = "team = models.ForeignKey(Team, models.CASCADE, related_name='users')\nemail = models.EmailField()"
     names = {name: getattr(shared_core.models, name) for name in shared_core.models.__all__}
@@ -163,7 +163,7 @@ def test_constraints_and_counts_hold():
 
 
 @isolate_apps("tests.library")
-def test_the_admin_takes_the_model():
+def test_the_readmes_admin_is_registered():
     class Ticket(BaseModel):
         class Meta:
             app_label = "library"
@@ -194,7 +194,7 @@ def test_a_call_ends_in_one_of_three_ways(users, status, taken):
     assert page["user"] == ({"id": "42"} if taken == "user" else taken)
 
 
-def test_a_fake_service_stands_behind_every_client(settings):
+def test_fake_service_answers_clients_made_by_the_code(settings):
     settings.USER_SERVICE_URL = "http://user.invalid"
 
     class UserClient(ServiceClient):
@@ -207,7 +207,7 @@ def test_a_fake_service_stands_behind_every_client(settings):
     assert len(page["users"].calls) == 3
 
 
-def test_who_is_not_named_is_not_let_in(monkeypatch, settings):
+def test_a_caller_that_is_not_accepted_is_refused(monkeypatch, settings):
     monkeypatch.setenv("ENVIRONMENT", "test")  # where tokens may be as plain as these
     monkeypatch.setenv("SERVICE_ACCEPTED_TOKENS", f"ticket={TOKEN},mailer=mailer-token-0123456789")
     code = block(README, "accepted_tokens()").replace(
@@ -227,7 +227,7 @@ def test_who_is_not_named_is_not_let_in(monkeypatch, settings):
 
 
 @pytest.mark.django_db
-def test_what_is_asked_twice_is_done_once(settings):
+def test_a_repeated_request_runs_the_idempotent_view_once(settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
     done = []
     code = block(README, "@idempotent").replace(
@@ -246,7 +246,7 @@ def test_what_is_asked_twice_is_done_once(settings):
     assert done == ["ticket"]
 
 
-def test_a_check_of_ones_own_is_asked():
+def test_a_custom_readiness_check_is_run():
     class Search:
         def ping(self):
             raise OSError("gone")
@@ -280,7 +280,7 @@ def answering(status):
 
 
 @pytest.mark.parametrize(("status", "is_healthy"), [(200, True), (503, False)])
-def test_the_containers_health_check_asks(status, is_healthy):
+def test_the_containers_health_check_reports_the_probe(status, is_healthy):
     program, flag, code = json.loads(
         block(README, "HEALTHCHECK", "dockerfile").replace("\\\n", "").partition("CMD ")[2]
     )
@@ -291,7 +291,7 @@ def test_the_containers_health_check_asks(status, is_healthy):
     assert (done.returncode == 0) is is_healthy
 
 
-def test_an_empty_submodule_ends_the_build_with_what_to_do(tmp_path):
+def test_an_empty_submodule_ends_the_build_with_advice(tmp_path):
     command = re.search(r"^RUN (test .*\n.*)$", block(README, "RUN test", "dockerfile"), re.MULTILINE)[1].replace(
         "\\\n", ""
     )
@@ -303,7 +303,7 @@ def test_an_empty_submodule_ends_the_build_with_what_to_do(tmp_path):
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
 
 
-def test_the_line_is_one_of_the_log():
+def test_the_log_line_in_the_readme_can_be_parsed():
     (line,) = re.findall(r"^    (INFO .*)$", README, re.MULTILINE)
     parsed = parse_line(line)
 
@@ -315,7 +315,7 @@ LOGS = [command for command in COMMANDS if "shared_core.logs" in command]
 
 
 @pytest.mark.parametrize("command", LOGS)
-def test_logs_are_read(command, tmp_path):
+def test_the_log_commands_in_the_readme_print_records(command, tmp_path):
     (tmp_path / "all.log").write_text(LINES.lstrip())
     command = command.partition("  #")[0].replace(" --follow", "").replace("--since 1h", "--since 2025-01-01")
     done = subprocess.run(
@@ -333,7 +333,7 @@ def test_logs_are_read(command, tmp_path):
     assert done.stdout.splitlines()
 
 
-def test_the_commands_are_those_that_there_are():
+def test_the_commands_in_the_readme_exist():
     assert len(LOGS) == 3
     modules = {command.split()[2] for command in COMMANDS if command.startswith("python")}
     assert modules == {"shared_core", "shared_core.logs"}

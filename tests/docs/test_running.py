@@ -30,7 +30,7 @@ def page(tmp_path, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_block_has_its_settings_and_its_lock(page):
+def test_close_the_month_runs_with_its_settings_and_its_lock(page):
     from django.db import connections
 
     assert page["close_the_month"]() == "2min"
@@ -49,7 +49,7 @@ def test_a_block_has_its_settings_and_its_lock(page):
 
 
 @pytest.mark.django_db
-def test_a_caller_is_known_and_told_once(page, settings):
+def test_notify_knows_its_caller_and_runs_once_for_a_key(page, settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
     headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": "a-key"}
     answers = [page["notify"](RequestFactory().post("/", headers=headers)) for _ in range(2)]
@@ -59,7 +59,7 @@ def test_a_caller_is_known_and_told_once(page, settings):
 
 
 @pytest.mark.django_db
-def test_a_caller_of_ones_own_outlives_a_persons_token(page, settings):
+def test_a_custom_idempotency_caller_survives_a_renewed_user_token(page, settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"gateway": [TOKEN]}
 
     def ask(person_id, token):
@@ -75,7 +75,7 @@ def test_a_caller_of_ones_own_outlives_a_persons_token(page, settings):
 
 
 @pytest.mark.django_db
-def test_tenants_of_one_service_are_told_apart_by_host(page, settings):
+def test_tenants_by_host_have_separate_idempotency_keys(page, settings):
     settings.ALLOWED_HOSTS = ["a.example.org", "b.example.org"]
 
     def ask(host):
@@ -87,13 +87,13 @@ def test_tenants_of_one_service_are_told_apart_by_host(page, settings):
     assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, False, True]
 
 
-def test_a_check_is_asked(page, tmp_path):
+def test_the_storage_readiness_check_is_run(page, tmp_path):
     assert registered["storage"].start().wait().failed == {}
     page["STORAGE"] = tmp_path / "gone"
     assert set(registered["storage"].start().wait().failed) == {"storage"}
 
 
-def test_a_token_is_signed(page, settings):
+def test_a_signed_service_token_is_accepted(page, settings):
     settings.SERVICE_JWT_KEY = {"ticket": page["KEY"]}
     settings.SERVICE_JWT_ALGORITHMS = ["HS256"]
     settings.SERVICE_JWT_AUDIENCE = "user"

@@ -46,14 +46,14 @@ def masked(text):
     return re.sub(r"'[0-9a-f…-]+'", "'…'", re.sub(r":\d+ in ", ": in ", text))
 
 
-def test_the_file_passes_and_uses_all_that_the_page_lists(service):
+def test_the_test_file_of_the_page_passes_and_uses_every_listed_helper(service):
     assert "9 passed" in run(service)
     assert set(FILES) == {"src/apps/tickets/factories.py", "src/apps/tickets/test_tickets.py"}
     used = "\n".join(FILES.values())
     assert all(name in used for name in re.findall(r"^\| \[`(\w+)`\]", PAGE, re.MULTILINE)[:5])
 
 
-def test_a_failure_is_shown_as_the_page_shows_it(service, views):
+def test_a_failed_query_count_prints_what_the_page_shows(service, views):
     views(SHOW, f'{SHOW}"others": Ticket.objects.filter(owner_id=row.owner_id).count(), ')
     (shown,) = re.findall(r"^    (AssertionError: .*(?:\n    .+)+)", PAGE, re.MULTILINE)
     said = run(service, "-k", "however_many")
@@ -64,7 +64,7 @@ def test_a_failure_is_shown_as_the_page_shows_it(service, views):
     )
 
 
-def test_what_is_left_on_a_server_connection_is_found_by_the_marker_alone(service):
+def test_only_the_through_pooler_marker_finds_a_leaked_setting(service):
     path = service.folder / "src/apps/tickets/test_left.py"
     path.write_text(
         "import pytest\n"

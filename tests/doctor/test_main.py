@@ -66,15 +66,15 @@ def fails(page, topic, *words):
     return all(word in failed[0] for word in words)
 
 
-class TestAServiceThatIsWell:
-    def test_nothing_fails(self, service):
+class TestHealthyService:
+    def test_a_healthy_service_has_no_failure(self, service):
         status, lines = doctor(service.folder, service.environment)
 
         assert status == 0
         assert of(lines, "ok", "") == lines
         assert lines[-1] == "ok    doctor      nothing fails"
 
-    def test_the_page_says_what_it_stands_on(self, service):
+    def test_the_report_shows_versions_variables_and_services(self, service):
         _, lines = doctor(service.folder, service.environment)
         page = "\n".join(lines)
 
@@ -88,16 +88,16 @@ class TestAServiceThatIsWell:
         assert "user at http://127.0.0.1:" in page
         assert "manage.py check --database default finds nothing" in page
 
-    def test_it_is_found_from_its_source_folder_too(self, service):
+    def test_the_service_is_found_from_its_source_folder(self, service):
         assert doctor(service.folder / "src", service.environment)[0] == 0
 
-    def test_in_production_the_checks_of_a_deployment_are_run_too(self, service):
+    def test_production_settings_run_the_deployment_checks(self, service):
         status, lines = doctor(service.folder, service.production)
 
         assert status == 0
         assert of(lines, "ok", "checks")[0].endswith("manage.py check --deploy --database default finds nothing")
 
-    def test_what_the_env_file_says_is_seen(self, service, tmp_path):
+    def test_the_env_file_is_read_and_named(self, service, tmp_path):
         environment = dict(service.environment)
         name, password = environment.pop("DB_NAME"), environment.pop("DB_PASSWORD")
         file = service.folder / ".env"
@@ -112,7 +112,7 @@ class TestAServiceThatIsWell:
         assert "ok    variables   DB_PASSWORD=*** (.env)" in lines
         assert f"{file} is read" in lines[1]
 
-    def test_a_terminal_that_knows_ascii_only_is_no_reason_to_fail(self, service):
+    def test_an_ascii_terminal_gets_replacement_characters(self, service):
         status, lines = doctor(
             service.folder, service.environment, PYTHONIOENCODING="ascii", SERVICE_NAME="t\u00efcket"
         )
@@ -120,7 +120,7 @@ class TestAServiceThatIsWell:
         assert status == 0
         assert "ok    variables   SERVICE_NAME=t?cket (environment)" in lines
 
-    def test_a_reader_that_leaves_early_is_no_error(self, service):
+    def test_a_closed_pipe_is_no_error(self, service):
         command = f"set -o pipefail; {sys.executable} -m shared_core doctor | head -1"
         done = subprocess.run(
             ["bash", "-c", command],
@@ -134,7 +134,7 @@ class TestAServiceThatIsWell:
 
         assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
 
-    def test_colours_are_for_a_terminal_that_wants_them(self, service):
+    def test_colours_are_written_only_to_a_terminal_without_no_color(self, service):
         assert "\x1b[32mok" in seen(service)
         assert "\x1b" not in seen(service, NO_COLOR="1")
 
@@ -146,35 +146,35 @@ def seen(service, **changes):
     return page
 
 
-class TestWhatFails:
-    def test_a_database_that_is_down(self, service):
+class TestFailures:
+    def test_a_database_that_is_down_fails(self, service):
         page = doctor(service.folder, service.environment, DB_PORT=str(free_port()))
 
         assert fails(page, "database", "Connection refused", "Look at HOST, PORT")
         assert of(page[1], "ok", "services")
         assert of(page[1], "ok", "checks")
 
-    def test_a_pooler_that_never_answers(self, service, silence):
+    def test_a_pooler_that_never_answers_fails(self, service, silence):
         page = doctor(service.folder, service.environment, DB_HOST="127.0.0.1", DB_PORT=silence)
 
         assert fails(page, "database", "Look at HOST, PORT")
         assert of(page[1], "ok", "checks")
 
-    def test_a_database_that_is_not_there_and_a_password_that_is_wrong(self, service):
+    def test_a_missing_database_or_a_wrong_password_fails(self, service):
         for change in ({"DB_NAME": "no_such_database"}, {"DB_PASSWORD": "not-the-password"}):
             assert fails(doctor(service.folder, service.environment, **change), "database", "Look at HOST, PORT")
 
-    def test_migrations_that_are_not_applied(self, service):
+    def test_unapplied_migrations_fail(self, service):
         page = doctor(service.folder, service.environment, DB_NAME=os.environ["DB_NAME"])
 
         assert fails(page, "database", "1 not applied: tickets.0001_initial. Run python manage.py migrate")
 
-    def test_a_pooler_where_none_is_expected(self, service):
+    def test_an_unexpected_pooler_fails(self, service):
         page = doctor(service.folder, service.environment, DB_POOL_MODE="none")
 
         assert fails(page, "database", "clients share server connections. Write DB_POOL_MODE=transaction")
 
-    def test_no_pooler_where_one_is_expected_is_a_warning(self, service):
+    def test_a_missing_pooler_is_a_warning(self, service):
         direct = os.environ["DB_DIRECT_PORT"]
         status, lines = doctor(
             service.folder, service.environment, DB_PORT=direct, DB_HOST=os.environ["DB_DIRECT_HOST"]
@@ -183,32 +183,32 @@ class TestWhatFails:
         assert status == 0
         assert "each client keeps a server connection" in of(lines, "warn", "database")[0]
 
-    def test_a_called_service_that_is_down(self, service):
+    def test_a_called_service_that_is_down_fails(self, service):
         url = f"http://127.0.0.1:{free_port()}"
         page = doctor(service.folder, service.environment, USER_SERVICE_URL=url)
 
         assert fails(page, "services", f"user at {url}: ", "Start it, or mend USER_SERVICE_URL")
 
-    def test_a_called_service_that_never_answers(self, service, silence):
+    def test_a_called_service_that_never_answers_fails(self, service, silence):
         page = doctor(service.folder, service.environment, USER_SERVICE_URL=f"http://127.0.0.1:{silence}")
 
         assert fails(page, "services", "the deadline of 3 s has passed")
 
-    def test_what_is_no_service_is_a_warning_where_it_answers(self, service):
+    def test_a_url_that_answers_but_has_no_probe_is_a_warning(self, service):
         elsewhere = f"{service.environment['USER_SERVICE_URL']}/elsewhere"
         status, lines = doctor(service.folder, service.environment, USER_SERVICE_URL=elsewhere)
 
         assert status == 0
         assert "answers 404 to /health/" in of(lines, "warn", "services")[0]
 
-    def test_a_system_check(self, service):
+    def test_an_error_of_a_system_check_fails(self, service):
         wrong = "from core.settings.dev import *\nDATABASES['default']['DISABLE_SERVER_SIDE_CURSORS'] = False\n"
         (service.folder / "src/core/settings/wrong.py").write_text(wrong)
         page = doctor(service.folder, service.environment, DJANGO_SETTINGS_MODULE="core.settings.wrong")
 
         assert fails(page, "checks", "shared_core.E001", 'DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True')
 
-    def test_the_hint_of_a_check_is_told_whole(self, service):
+    def test_the_hint_of_a_check_is_shown_in_full(self, service):
         status, lines = doctor(service.folder, service.environment, SERVICE_ACCEPTED_TOKENS="")
 
         assert status == 0
@@ -216,8 +216,8 @@ class TestWhatFails:
         assert "`SERVICE_ACCEPTED_TOKENS = accepted_tokens()`" in of(lines, "warn", "checks")[0]
 
 
-class TestSettingsThatCannotBeUsed:
-    def test_a_key_that_is_missing_in_production(self, service):
+class TestUnusableSettings:
+    def test_a_missing_secret_key_in_production_fails(self, service):
         page = doctor(service.folder, service.production, SECRET_KEY="")
 
         assert fails(page, "settings", "SECRET_KEY is not set", "Make one: python -c")
@@ -234,14 +234,14 @@ class TestSettingsThatCannotBeUsed:
             ("from core.settings.dev import *\nINSTALLED_APPS = ['apps.missing']", ["No module named 'apps.missing'"]),
         ],
     )
-    def test_a_module_that_cannot_be_imported(self, service, source, words):
+    def test_a_settings_module_that_cannot_be_imported_fails(self, service, source, words):
         (service.folder / "src/core/settings/broken.py").write_text(source)
         page = doctor(service.folder, service.environment, DJANGO_SETTINGS_MODULE="core.settings.broken")
 
         assert fails(page, "settings", "core.settings.broken cannot be used", *words)
         assert "PostgreSQL 16" in of(page[1], "ok", "database")[0]
 
-    def test_no_database_in_the_environment(self, service):
+    def test_missing_database_variables_fail(self, service):
         environment = {name: value for name, value in service.environment.items() if not name.startswith("DB_")}
         status, lines = doctor(service.folder, environment)
 
@@ -249,15 +249,15 @@ class TestSettingsThatCannotBeUsed:
         assert len(of(lines, "FAIL", "settings")) == len(of(lines, "FAIL", "database")) == 1
         assert "DB_NAME, DB_USER, DB_HOST" in of(lines, "FAIL", "settings")[0]
 
-    def test_a_folder_without_a_service(self, service, tmp_path):
+    def test_a_folder_without_manage_py_fails(self, service, tmp_path):
         assert fails(doctor(tmp_path, service.environment), "settings", "no manage.py here, nor in src")
 
-    def test_a_manage_py_that_names_no_settings(self, service, tmp_path):
+    def test_a_manage_py_without_a_settings_module_fails(self, service, tmp_path):
         (tmp_path / "manage.py").write_text("")
 
         assert fails(doctor(tmp_path, service.environment), "settings", "Set DJANGO_SETTINGS_MODULE=")
 
-    def test_a_folder_that_is_gone(self, service, tmp_path):
+    def test_a_deleted_working_folder_fails(self, service, tmp_path):
         folder = tmp_path / "gone"
         folder.mkdir()
         command = f"cd {folder} && rmdir {folder} && exec {sys.executable} -m shared_core doctor"
@@ -269,7 +269,7 @@ class TestSettingsThatCannotBeUsed:
         assert done.stderr == ""
         assert "this folder cannot be read" in done.stdout.splitlines()[-1]
 
-    def test_an_env_file_that_cannot_be_read(self, service):
+    def test_an_unreadable_env_file_fails(self, service):
         file = service.folder / "src/.env"
         file.write_bytes(b"A=\xff\n")
         try:
@@ -298,7 +298,7 @@ class TestSecrets:
             {"DJANGO_SETTINGS_MODULE": "core.settings.telling", "SECRET_KEY": SECRET},
         ],
     )
-    def test_they_are_never_printed(self, service, changes):
+    def test_secrets_are_never_printed(self, service, changes):
         telling = "import os\nraise RuntimeError('it is ' + os.environ['SECRET_KEY'])\n"
         (service.folder / "src/core/settings/telling.py").write_text(telling)
         _, lines = doctor(service.folder, service.environment, **changes)
@@ -321,10 +321,10 @@ class TestSecrets:
             "postgresql://u%3Ahunter2%40host/db",
         ],
     )
-    def test_a_url_is_shown_without_its_password_however_it_is_written(self, url):
+    def test_a_url_of_any_form_is_shown_without_its_password(self, url):
         assert "ter2" not in display_value("DATABASE_URL", url)
 
-    def test_a_host_that_was_cut_from_a_url_is_not_shown(self):
+    def test_a_host_variable_that_contains_a_password_is_not_shown(self):
         assert "hunter2" not in display_value("DB_HOST", "u:hunter2@host")
         assert display_value("DB_HOST", "pgbouncer") == "pgbouncer"
 
@@ -332,7 +332,7 @@ class TestSecrets:
         assert display_value("USER_SERVICE_URL", "http://user:8000/base") == "http://user:8000/base"
         assert display_value("DATABASE_URL", "postgresql://u:p@host:6432/db") == "postgresql://host:6432/db"
 
-    def test_what_others_say_is_told_without_them(self, monkeypatch):
+    def test_messages_of_other_programs_are_shown_without_secrets(self, monkeypatch):
         secret = secrets.token_urlsafe(20)
         monkeypatch.setenv("SOME_API_KEY", secret)
 
@@ -348,11 +348,11 @@ class TestSecrets:
         assert secret in str(raised.value)
         assert secret not in sanitize(raised.value)
 
-    def test_a_line_is_one_line_that_moves_no_cursor(self):
+    def test_a_line_has_no_line_break_or_control_character(self):
         assert Line("ok", "services", "one\n two\x1b[2J").as_text() == "ok    services    one two?[2J"
 
 
-def test_it_looks_at_every_variable_of_the_page():
+def test_the_doctor_checks_every_variable_of_the_settings_page():
     table = PAGE.read_text().partition("| variable |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([A-Z_]+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])))
 
@@ -360,5 +360,5 @@ def test_it_looks_at_every_variable_of_the_page():
     assert named <= set(VARIABLES)
 
 
-def test_a_mistake_in_the_command_line_is_told_with_status_2(tmp_path):
+def test_a_usage_error_has_status_2(tmp_path):
     assert shared_core("doctor", "--what", cwd=tmp_path).returncode == 2

@@ -66,7 +66,7 @@ def migrations(**settings):
 
 
 @pytest.mark.django_db(databases="__all__")
-def test_all_databases_are_asked_and_the_migrations_of_the_default_one(client, settings, monkeypatch):
+def test_readiness_checks_all_databases_and_their_migrations(client, settings, monkeypatch):
     monkeypatch.setattr(databases, "_probes", {})  # those of other tests know other migrations
     _probes.clear()  # another test may have found that nothing was missing, by the suite's own settings
     settings.MIGRATION_MODULES = migrations()
@@ -81,7 +81,7 @@ def test_all_databases_are_asked_and_the_migrations_of_the_default_one(client, s
     assert answer["checks"]["migrations"]["reason"] == "1 not applied: library.0001_initial"
 
 
-def test_migrations_are_missing_applied_and_taken_back(probed, settings, kept):
+def test_readiness_follows_migrations_being_applied_and_unapplied(probed, settings, kept):
     settings.MIGRATION_MODULES = migrations()
     assert failed(probed) == set()  # a further database, which nobody has migrated
 
@@ -110,14 +110,14 @@ def test_missing_migrations_are_looked_for_once_however_many_ask(probed, setting
     assert len(loaded) == 1
 
 
-def test_a_graph_that_is_broken_is_told_as_migrations(probed, settings):
+def test_a_broken_migration_graph_fails_the_migrations_check(probed, settings):
     settings.MIGRATION_MODULES = migrations(library="tests.health.nowhere")
     MigrationRecorder(connections["probed"]).ensure_schema()
 
     assert ask(probed)[0] == {"migrations:probed": "ModuleNotFoundError: No module named 'tests.health.nowhere'"}
 
 
-def test_it_costs_one_query_and_no_connection(probed, kept):
+def test_a_probe_takes_one_query_and_no_new_connection(probed, kept):
     MigrationRecorder(connections["probed"]).ensure_schema()
     probed.check()
     made = connections["probed"].connection
@@ -129,7 +129,7 @@ def test_it_costs_one_query_and_no_connection(probed, kept):
     assert connections["probed"].connection is made
 
 
-def test_the_requests_own_connection_is_left_alone(probed, kept):
+def test_a_probe_does_not_use_the_requests_connection(probed, kept):
     mine = connections["probed"]
     mine.close()
 
@@ -137,19 +137,19 @@ def test_the_requests_own_connection_is_left_alone(probed, kept):
     assert mine.connection is None
 
 
-def test_in_tests_no_connection_is_kept(probed, connected):
+def test_a_probe_keeps_no_connection_in_tests(probed, connected):
     assert [failed(probed), failed(probed)] == [set(), set()]
     assert connected == ["probed"] * 2
 
 
-def test_a_connection_lives_as_long_as_django_lets_it(probed, kept, connected):
+def test_a_probes_connection_obeys_conn_max_age(probed, kept, connected):
     connections.settings["probed"]["CONN_MAX_AGE"] = 0
 
     assert [failed(probed), failed(probed)] == [set(), set()]
     assert connected == ["probed"] * 2
 
 
-def test_after_a_restart_of_the_pooler_the_next_asking_works(probed, kept, stack, connected):
+def test_the_probe_after_a_pooler_restart_passes(probed, kept, stack, connected):
     assert failed(probed) == set()
 
     stack.start_pgbouncer()
@@ -179,7 +179,7 @@ def frozen(stack, server):
 
 
 @pytest.mark.parametrize("server", ["pgbouncer", "postgres"])
-def test_a_server_that_accepts_and_never_answers_is_told_in_time(probed, kept, stack, server):
+def test_a_frozen_server_is_reported_within_the_time_limit(probed, kept, stack, server):
     assert failed(probed) == set()
 
     with frozen(stack, server):
@@ -230,7 +230,7 @@ class Proxy:
             target.shutdown(socket.SHUT_WR)
 
 
-def test_a_connection_that_will_never_answer_is_given_up_for_a_new_one(alias, stack, kept):
+def test_a_dead_connection_is_replaced(alias, stack, kept):
     proxy = Proxy(int(stack.environment["DB_PORT"]))
     alias("lost", HOST="127.0.0.1", PORT=str(proxy.port))
     probe = DatabaseProbe("lost")
@@ -246,7 +246,7 @@ def test_a_connection_that_will_never_answer_is_given_up_for_a_new_one(alias, st
     proxy.close()
 
 
-def test_a_stranger_on_the_port_who_says_nothing_is_told_in_time(alias):
+def test_a_silent_port_is_reported_within_the_time_limit(alias):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         alias("silent", HOST="127.0.0.1", PORT=str(silent.getsockname()[1]))
         found, took = ask(DatabaseProbe("silent"))
@@ -255,7 +255,7 @@ def test_a_stranger_on_the_port_who_says_nothing_is_told_in_time(alias):
     assert took < WITHIN
 
 
-def test_a_server_that_is_down_is_told_and_the_others_are_asked(client, alias, db, settings):
+def test_a_database_that_is_down_is_reported_next_to_healthy_ones(client, alias, db, settings):
     settings.DEBUG = True
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
@@ -270,7 +270,7 @@ def test_a_server_that_is_down_is_told_and_the_others_are_asked(client, alias, d
     assert "hunter2" not in answer.content.decode()
 
 
-def test_a_connection_that_hangs_is_cut_and_not_the_services_own(probed, kept, stack):
+def test_a_hung_probe_does_not_close_the_services_connection(probed, kept, stack):
     with connections["probed"].cursor() as mine:
         mine.execute("SELECT 1")
         assert failed(probed) == set()
@@ -282,7 +282,7 @@ def test_a_connection_that_hangs_is_cut_and_not_the_services_own(probed, kept, s
 
 
 @pytest.mark.django_db
-def test_a_test_in_a_transaction_is_not_disturbed(client):
+def test_a_probe_does_not_end_the_transaction_of_a_test(client):
     client.get("/ready/")
 
     with connection.cursor() as cursor:

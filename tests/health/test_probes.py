@@ -40,7 +40,7 @@ def failed(name):
 
 
 @pytest.mark.django_db
-def test_a_checks_connections_are_closed_for_it_may_be_long_until_it_is_asked_again(alias):
+def test_connections_of_a_check_are_closed_after_it(alias):
     alias("asked")
     kept = []
 
@@ -55,7 +55,7 @@ def test_a_checks_connections_are_closed_for_it_may_be_long_until_it_is_asked_ag
 
 
 @pytest.mark.parametrize("answer", [None, True])
-def test_a_check_passes(answer):
+def test_a_check_passes_if_it_returns_true_or_none(answer):
     @readiness_check("search")
     def check():
         return answer
@@ -72,14 +72,14 @@ def test_a_check_passes(answer):
         ("", "it returned str, which is neither True nor None"),
     ],
 )
-def test_what_is_no_yes_fails(answer, reason):
+def test_a_check_that_returns_anything_else_fails(answer, reason):
     readiness_check("search")(lambda: answer)
 
     assert failed("search") == {"search": reason}
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
-def test_a_check_that_raises_has_failed_and_is_asked_again(error):
+def test_a_check_that_raises_fails_and_is_run_again(error):
     outcomes = [error("down"), None]
 
     @readiness_check("search")
@@ -91,7 +91,7 @@ def test_a_check_that_raises_has_failed_and_is_asked_again(error):
     assert failed("search") == {}
 
 
-def test_many_who_ask_at_once_have_it_run_once():
+def test_concurrent_probes_run_a_check_once():
     began = threading.Barrier(9)
     runs = []
 
@@ -112,7 +112,7 @@ def test_many_who_ask_at_once_have_it_run_once():
     assert runs == ["probe search"]
 
 
-def test_one_that_hangs_has_failed_in_time_then_at_once_and_passes_when_it_is_over(said):
+def test_a_hanging_check_fails_within_its_timeout_and_passes_once_it_ends(said):
     over, runs = threading.Event(), []
 
     @readiness_check("search", timeout=1)
@@ -142,7 +142,7 @@ def test_one_that_hangs_has_failed_in_time_then_at_once_and_passes_when_it_is_ov
     ]
 
 
-def test_what_stays_the_same_is_said_once(said, caplog):
+def test_only_a_change_of_the_outcome_is_logged(said, caplog):
     outcomes = [OSError("down"), OSError("down"), None, None]
 
     @readiness_check("search")
@@ -161,7 +161,7 @@ def test_what_stays_the_same_is_said_once(said, caplog):
     assert caplog.records[0].exc_info[0] is OSError
 
 
-def test_it_runs_in_the_context_of_who_asks():
+def test_a_check_runs_in_the_context_of_the_probe():
     number = contextvars.ContextVar("number", default=0)
     seen = []
     readiness_check("search")(lambda: seen.append(number.get()))
@@ -174,18 +174,18 @@ def test_it_runs_in_the_context_of_who_asks():
 
 
 @pytest.mark.parametrize("name", ["", "Search", "a" * 64, "a b", "a\n", "database", "migrations:archive", None, 7])
-def test_a_name_that_is_none_is_refused(name):
+def test_an_invalid_check_name_is_refused(name):
     with pytest.raises(ValueError, match=r'no name of a check: write @readiness_check\("search"\)'):
         readiness_check(name)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 4.5, float("nan"), float("inf"), True, "2"])
-def test_a_timeout_that_cannot_be_kept_is_refused(timeout):
+def test_an_invalid_check_timeout_is_refused(timeout):
     with pytest.raises(ValueError, match="must be seconds, above 0 and up to 4"):
         readiness_check("search", timeout=timeout)
 
 
-def test_a_name_is_taken_once_and_a_coroutine_is_none():
+def test_a_duplicate_name_and_a_coroutine_are_refused():
     readiness_check("search")(lambda: None)
 
     async def check():
@@ -221,7 +221,7 @@ print(seen, flush=True)
 """
 
 
-def test_a_forked_process_asks_anew_and_one_that_hangs_holds_up_no_end():
+def test_a_forked_process_runs_checks_again_and_a_hanging_one_does_not_block_exit():
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings_sqlite", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM],

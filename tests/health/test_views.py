@@ -45,7 +45,7 @@ def urls(*patterns):
     return module
 
 
-def test_health_touches_nothing(client, broken):
+def test_health_passes_without_running_a_check_or_query(client, broken):
     response = client.get("/health/")  # pytest-django forbids it the database
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -61,14 +61,14 @@ def test_a_service_whose_database_answers_is_ready(client):
 
 
 @ready_at
-def test_a_stranger_is_told_the_names_only(client, broken):
+def test_an_unauthenticated_probe_gets_only_the_names_of_failed_checks(client, broken):
     response = client.get("/ready/", headers={"Authorization": "Bearer nobodys-token-0123456789"})
 
     assert (response.status_code, response.json()) == (503, {"status": "unavailable", "failed": ["search"]})
 
 
 @ready_at
-def test_checks_that_hang_hang_side_by_side(client):
+def test_hanging_checks_run_concurrently(client):
     over = threading.Event()
     for name in ("one", "two", "three"):
         readiness_check(name, timeout=1.0)(lambda: over.wait(30))
@@ -84,7 +84,7 @@ def test_checks_that_hang_hang_side_by_side(client):
 
 
 @ready_at
-def test_with_debug_the_details_are_told_without_secrets(client, settings, broken):
+def test_with_debug_the_details_are_shown_without_secrets(client, settings, broken):
     settings.DEBUG = True
     circuit = registry.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
     circuit.release(circuit.acquire(time.monotonic()), ServiceHealth.DOWN, time.monotonic())
@@ -100,7 +100,7 @@ def test_with_debug_the_details_are_told_without_secrets(client, settings, broke
 
 
 @ready_at
-def test_another_services_outage_makes_this_one_no_less_ready(client):
+def test_an_open_circuit_does_not_fail_readiness(client):
     circuit = registry.circuit(origin_of("http://user-service:8000"), CircuitBreaker(failures=1), time.monotonic())
     circuit.release(circuit.acquire(time.monotonic()), ServiceHealth.DOWN, time.monotonic())
 
@@ -108,7 +108,7 @@ def test_another_services_outage_makes_this_one_no_less_ready(client):
 
 
 @ready_at
-def test_a_known_service_is_told_the_details(client, settings):
+def test_an_accepted_service_gets_the_details(client, settings):
     settings.SERVICE_ACCEPTED_TOKENS = {"ticket": [TOKEN]}
 
     assert "checks" in client.get("/ready/", headers={"Authorization": f"Bearer {TOKEN}"}).json()
@@ -116,7 +116,7 @@ def test_a_known_service_is_told_the_details(client, settings):
 
 
 @ready_at
-def test_people_may_ask_for_text(client, settings, broken):
+def test_a_probe_that_accepts_text_gets_text(client, settings, broken):
     told = client.get("/ready/", headers={"Accept": "text/plain"})
     settings.DEBUG = True
     details = client.get("/ready/", headers={"Accept": "text/plain"}).content.decode().splitlines()
@@ -134,12 +134,12 @@ def test_people_may_ask_for_text(client, settings, broken):
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/json", "text/plain, application/json", "text/html", "no/;,", ""]
 )
-def test_all_others_get_json(client, accept):
+def test_other_accept_headers_get_json(client, accept):
     assert client.get("/ready/", headers={"Accept": accept}).json() == {"status": "ok"}
 
 
 @ready_at
-def test_a_probe_may_ask_for_the_head_only_and_may_not_write(client, broken):
+def test_a_probe_answers_head_and_refuses_post(client, broken):
     asked, head = client.get("/ready/"), client.head("/ready/")
 
     assert (head.status_code, head.content) == (503, b"")
@@ -149,7 +149,7 @@ def test_a_probe_may_ask_for_the_head_only_and_may_not_write(client, broken):
 
 @ready_at
 @pytest.mark.parametrize("at", ["/health/", "/ready/"])
-def test_allowed_hosts_redirects_and_tokens_do_not_stand_in_its_way(client, settings, at):
+def test_a_probe_bypasses_allowed_hosts_the_https_redirect_and_tokens(client, settings, at):
     settings.ALLOWED_HOSTS = ["service.example.org"]
     settings.SECURE_SSL_REDIRECT = True
     settings.MIDDLEWARE = [
@@ -165,14 +165,14 @@ def test_allowed_hosts_redirects_and_tokens_do_not_stand_in_its_way(client, sett
 
 
 @ready_at
-def test_the_middleware_answers_where_urls_include_nothing(client, settings):
+def test_the_middleware_answers_probes_without_included_urls(client, settings):
     settings.ROOT_URLCONF = urls(path("", lambda request: HttpResponse()))
 
     assert [client.get(at).status_code for at in ("/health/", "/ready/", "/internal/health/")] == [200, 200, 404]
 
 
 @ready_at
-def test_what_is_included_elsewhere_is_answered_there_too(client, settings):
+def test_probes_included_under_another_path_answer_there(client, settings):
     settings.ROOT_URLCONF = urls(path("internal/", include("shared_core.urls")))
     settings.SECURE_SSL_REDIRECT = True
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.security.SecurityMiddleware"]
@@ -181,20 +181,20 @@ def test_what_is_included_elsewhere_is_answered_there_too(client, settings):
 
 
 @ready_at
-def test_without_the_middleware_the_urls_answer(settings):
+def test_included_urls_answer_probes_without_the_middleware(settings):
     settings.MIDDLEWARE = []
 
     assert Client().get("/ready/").json() == Client().get("/health/").json() == {"status": "ok"}
 
 
-def test_a_services_own_view_at_that_path_is_its_own(client, settings):
+def test_a_services_own_health_view_takes_precedence(client, settings):
     settings.ROOT_URLCONF = urls(path("health/", lambda request: HttpResponse("mine")))
 
     assert client.get("/health/").content == b"mine"
 
 
 @ready_at
-def test_under_asgi_it_answers_and_other_requests_go_on_meanwhile():
+def test_a_probe_under_asgi_does_not_block_other_requests():
     @readiness_check("slow", timeout=0.5)
     def slow():
         time.sleep(0.6)

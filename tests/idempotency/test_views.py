@@ -60,7 +60,7 @@ def authors():
     return Author.objects.count()
 
 
-def test_a_repeat_gets_the_first_answer_and_is_done_once(capture_logs):
+def test_a_repeated_request_runs_once_and_gets_the_first_response(capture_logs):
     first, again = create(post()), create(post())
 
     assert authors() == 1
@@ -82,7 +82,7 @@ class ToArchive:
 
 @pytest.mark.django_db(databases=["default", "archive"])
 @pytest.mark.parametrize(("status", "kept"), [(201, 1), (503, 0)])
-def test_the_answer_and_what_the_view_writes_are_in_the_database_that_the_router_names(settings, status, kept):
+def test_the_response_and_the_views_rows_are_in_the_routers_database(settings, status, kept):
     settings.DATABASE_ROUTERS = [f"{__name__}.ToArchive"]
     view = answers(status)
 
@@ -91,7 +91,7 @@ def test_the_answer_and_what_the_view_writes_are_in_the_database_that_the_router
         assert (Author.objects.using(using).count(), StoredResponse.objects.using(using).count()) == (count, count)
 
 
-def test_what_is_kept_can_be_read_by_people():
+def test_a_stored_response_has_a_readable_key_and_name():
     create(post())
 
     (kept,) = StoredResponse.objects.all()
@@ -99,7 +99,7 @@ def test_what_is_kept_can_be_read_by_people():
     assert (kept.status, str(kept)) == (201, f"POST /authors {KEY}")
 
 
-def test_it_costs_three_statements_beside_the_views_own():
+def test_idempotency_takes_three_statements_besides_the_views_own():
     with CaptureQueriesContext(connection) as first:
         create(post())
     with CaptureQueriesContext(connection) as again:
@@ -130,7 +130,7 @@ def test_another_key_path_method_or_caller_is_another_request(other):
     assert authors() == 2
 
 
-def test_a_users_keys_are_his_own():
+def test_users_have_separate_keys():
     for pk in (1, 2, 1):
         request = post(service="")
         request.user = User(pk=pk)
@@ -143,7 +143,7 @@ def test_a_users_keys_are_his_own():
     assert sorted(StoredResponse.objects.values_list("caller", flat=True)) == ["", "/1", "/2"]
 
 
-def test_a_service_may_say_who_asks():
+def test_the_caller_argument_separates_keys():
     view = answers(201, caller=lambda request: request.headers["X-Tenant"])
     for tenant in ("one", "two", "one"):
         request = post()
@@ -165,7 +165,7 @@ def test_a_key_is_refused_for_another_body(other):
     assert authors() == 1
 
 
-def test_a_form_with_files_is_the_same_whatever_its_boundary():
+def test_a_multipart_form_is_compared_without_its_boundary():
     def send(content, boundary):
         request = RequestFactory().post(
             "/authors",
@@ -179,7 +179,7 @@ def test_a_form_with_files_is_the_same_whatever_its_boundary():
     assert [response.status_code for response in sent] == [201, 201, 422]
 
 
-def test_the_view_can_read_the_body_still():
+def test_the_view_can_still_read_the_body():
     @idempotent
     def echo(request):
         return HttpResponse(request.read() + request.body)
@@ -188,7 +188,7 @@ def test_the_view_can_read_the_body_still():
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "a" * 256, "a\tb", "\u0661"])
-def test_a_key_that_is_none_is_refused(key):
+def test_an_invalid_key_is_400(key):
     response = create(post(key=key))
 
     assert response.status_code == 400
@@ -197,7 +197,7 @@ def test_a_key_that_is_none_is_refused(key):
 
 
 @pytest.mark.parametrize("key", ["a", "~" * 255, '"8e03978e"', "a,b"])
-def test_a_key_is_any_word(key):
+def test_a_key_may_be_any_visible_ascii_text(key):
     assert [create(post(key=key)).status_code for _ in range(2)] == [201, 201]
     assert authors() == 1
 
@@ -212,7 +212,7 @@ def test_without_a_key_the_view_runs_unless_it_is_required():
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])
-def test_what_changes_nothing_is_the_views_own(method):
+def test_get_head_and_options_ignore_the_key(method):
     view = answers(200, required=True)
     headers = {"Idempotency-Key": KEY}
     for _ in range(2):
@@ -222,7 +222,7 @@ def test_what_changes_nothing_is_the_views_own(method):
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 303, 400, 404, 410, 422])
-def test_an_answer_is_kept_with_what_was_written(status):
+def test_a_final_response_is_stored_with_the_views_rows(status):
     view = answers(status)
 
     assert [view(post()).status_code for _ in range(2)] == [status] * 2
@@ -230,7 +230,7 @@ def test_an_answer_is_kept_with_what_was_written(status):
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 401, 403, 408, 409, 425, 429])
-def test_what_may_be_answered_otherwise_next_time_is_taken_back(status):
+def test_a_response_worth_a_retry_is_rolled_back_and_not_stored(status):
     statuses = [status, 201]
 
     @idempotent
@@ -246,7 +246,7 @@ def test_what_may_be_answered_otherwise_next_time_is_taken_back(status):
     assert authors() == 1
 
 
-def test_a_view_that_raises_leaves_nothing_and_may_be_run_again():
+def test_a_view_that_raises_is_rolled_back_and_can_be_retried():
     errors = [ValueError("broken")]
 
     @idempotent
@@ -263,7 +263,7 @@ def test_a_view_that_raises_leaves_nothing_and_may_be_run_again():
     assert view(post()).status_code == 201
 
 
-def test_inside_a_transaction_what_others_wrote_is_kept():
+def test_a_rollback_inside_a_transaction_keeps_earlier_rows():
     with transaction.atomic():
         Author.objects.create(name="Eve")
         assert answers(503)(post()).status_code == 503
@@ -272,7 +272,7 @@ def test_inside_a_transaction_what_others_wrote_is_kept():
     assert sorted(Author.objects.values_list("name", flat=True)) == ["Ada", "Eve"]
 
 
-def test_cookies_are_not_given_again():
+def test_a_stored_response_has_no_cookies():
     @idempotent
     def view(request):
         response = HttpResponse(status=201)
@@ -284,7 +284,7 @@ def test_cookies_are_not_given_again():
     assert "hunter2" not in str(StoredResponse.objects.values())
 
 
-def test_a_template_is_rendered_before_it_is_kept():
+def test_a_template_response_is_rendered_before_it_is_stored():
     @idempotent
     def view(request):
         return TemplateResponse(request, ENGINE.from_string("{{ 6 }}7"))
@@ -302,7 +302,7 @@ def test_a_template_is_rendered_before_it_is_kept():
     ],
     ids=["stream", "file", "dict", "none"],
 )
-def test_what_cannot_be_kept_is_said_and_nothing_is_done(make):
+def test_a_response_that_cannot_be_stored_is_an_error_and_rolled_back(make):
     @idempotent
     def view(request):
         Author.objects.create(name="Ada")
@@ -313,7 +313,7 @@ def test_what_cannot_be_kept_is_said_and_nothing_is_done(make):
     assert authors() == 0
 
 
-def test_an_asynchronous_view_is_refused_at_once():
+def test_decorating_an_async_view_is_a_type_error():
     async def view(request):
         pass
 
@@ -322,12 +322,12 @@ def test_an_asynchronous_view_is_refused_at_once():
 
 
 @pytest.mark.parametrize("wait", [-1, 60, float("nan"), True, "1"])
-def test_a_wait_that_is_none_is_refused(wait):
+def test_an_invalid_wait_is_refused(wait):
     with pytest.raises(ValueError, match="must be seconds, from 0 and below 60"):
         idempotent(wait=wait)
 
 
-def test_a_caller_who_is_known_too_late_is_a_mistake():
+def test_decorating_above_service_auth_is_an_error():
     @idempotent
     def view(request):
         request.service = "ticket"  # as @service_auth_required below it would
@@ -339,7 +339,7 @@ def test_a_caller_who_is_known_too_late_is_a_mistake():
     assert authors() == 0
 
 
-def test_without_its_app_it_says_so(settings, monkeypatch):
+def test_without_its_app_the_error_says_what_to_install(settings, monkeypatch):
     def nowhere(*args):
         raise LookupError
 
@@ -349,7 +349,7 @@ def test_without_its_app_it_says_so(settings, monkeypatch):
         create(post())
 
 
-def test_it_keeps_what_is_said_of_the_view_and_fits_classes():
+def test_idempotent_keeps_view_attributes_and_decorates_class_based_views():
     @idempotent
     @csrf_exempt
     def view(request):
@@ -365,7 +365,7 @@ def test_it_keeps_what_is_said_of_the_view_and_fits_classes():
     assert authors() == 1
 
 
-def test_where_there_is_no_lock_the_key_of_the_table_guards_it(monkeypatch):
+def test_without_advisory_locks_the_unique_key_makes_a_concurrent_request_409(monkeypatch):
     monkeypatch.setattr(connection, "vendor", "another")
 
     @idempotent
@@ -383,7 +383,7 @@ def test_where_there_is_no_lock_the_key_of_the_table_guards_it(monkeypatch):
     assert authors() == 1
 
 
-class TestAtOnce:
+class TestConcurrentRequests:
     pytestmark = pytest.mark.django_db(transaction=True)
 
     def send(self, view, count, **options):
@@ -399,7 +399,7 @@ class TestAtOnce:
         with ThreadPoolExecutor(count) as threads:
             return list(threads.map(run, range(count)))
 
-    def test_many_at_once_are_done_once(self):
+    def test_concurrent_requests_run_the_view_once(self):
         @idempotent
         def view(request):
             Author.objects.create(name="Ada")
@@ -412,7 +412,7 @@ class TestAtOnce:
         assert {(response.status_code, response.content) for response in responses} == {(201, b"first")}
         assert sum("Idempotent-Replayed" in response.headers for response in responses) == 7
 
-    def test_one_that_takes_too_long_is_told_to_the_others(self):
+    def test_concurrent_requests_are_409_if_the_first_takes_too_long(self):
         @idempotent(wait=0.2)
         def view(request):
             Author.objects.create(name="Ada")
@@ -425,7 +425,7 @@ class TestAtOnce:
         assert {response.headers.get("Retry-After") for response in responses} == {None, "1"}
         assert authors() == 1
 
-    def test_nobody_waits_longer_than_his_caller_does(self):
+    def test_a_request_waits_no_longer_than_its_inbound_deadline(self):
         started = threading.Event()
 
         @idempotent(wait=30)
@@ -446,7 +446,7 @@ class TestAtOnce:
         assert response.status_code == 409
         assert waited < 1.8  # half of it is left to the view, had it to run
 
-    def test_who_waits_holds_no_server_connection(self):
+    def test_a_waiting_request_holds_no_server_connection(self):
         running, over = threading.Event(), threading.Event()
 
         @idempotent(wait=10)

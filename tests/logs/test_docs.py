@@ -132,7 +132,7 @@ def test_lnav_gives_the_fields_of_an_ordinary_line_as_json(lnav, tmp_path):
     assert row["json"] == extras
 
 
-def test_the_lines_of_one_request_are_found_by_the_query_on_the_page(lnav, tmp_path):
+def test_the_lnav_query_on_the_page_finds_the_lines_of_one_request(lnav, tmp_path):
     (query,) = re.findall(r"^    ;(SELECT .*)$", PAGE, re.MULTILINE)
     path = tmp_path / "tickets.log"
     formatter = TextFormatter(service="tickets")

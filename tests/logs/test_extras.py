@@ -31,7 +31,7 @@ def test_a_clashing_extra_is_a_field_with_an_underscore(logger):
     ]
 
 
-def test_the_record_keeps_what_is_its_own():
+def test_a_clashing_extra_does_not_change_the_records_attributes():
     code = """
 class Look(logging.Handler):
     def emit(self, record):
@@ -46,16 +46,16 @@ work()
     assert done.stdout == "apps.after Ticket opened WARNING work\n"
 
 
-def test_a_name_that_is_taken_too_gets_one_underscore_more():
+def test_an_extra_whose_renamed_key_is_taken_gets_another_underscore():
     assert logged("after.info('x', extra={'name': 1, 'name_': 2})") == [{"name_": 2, "name__": 1, "service": "ticket"}]
 
 
 @pytest.mark.parametrize("extra", ["'text'", "[1]", "{1: 2}"])
-def test_what_is_no_mapping_of_names_does_not_raise(extra):
+def test_an_extra_that_is_no_dict_of_strings_does_not_raise(extra):
     assert len(logged(f"after.info('x', extra={extra})")) == 1
 
 
-def test_a_logger_class_of_the_services_own_stays_one():
+def test_a_custom_logger_class_is_kept():
     code = """
 new = logging.getLogger("apps.new")
 print(isinstance(new, Own), isinstance(mine, Own), type(mine).__name__)
@@ -82,7 +82,7 @@ def test_applying_the_configuration_twice_changes_nothing():
     assert logged(code) == [{"name_": 1, "service": "ticket"}]
 
 
-def test_what_a_factory_of_the_services_own_puts_on_a_record_stays():
+def test_attributes_from_a_custom_record_factory_are_kept():
     factory = """
 make = logging.getLogRecordFactory()
 def with_host(*args, **kwargs):
@@ -97,7 +97,7 @@ after.info("x", extra={"host": "mine", "ticket_id": 1})
 
 
 @pytest.mark.parametrize("call", ["*args, **kwargs", "*args[:8], extra=args[8], sinfo=args[9]"])
-def test_a_class_that_makes_records_in_its_own_way_goes_on_making_them(call):
+def test_a_custom_make_record_is_called(call):
     own = f"""
 import logging
 class Own(logging.Logger):
@@ -135,7 +135,7 @@ except KeyError as error:
 """
 
 
-def test_with_raise_no_logger_class_is_touched_and_logging_raises():
+def test_with_raise_logger_classes_are_unchanged_and_a_clash_raises():
     assert printed(RAISE) == ["True True True", "\"Attempt to overwrite 'name' in LogRecord\""]
 
 

@@ -35,7 +35,7 @@ class Connection:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter, DevFormatter])
-def test_secrets_are_masked_by_what_they_look_like_wherever_they_stand(formatter):
+def test_secrets_are_masked_by_their_form_in_message_fields_and_traceback(formatter):
     payload = {"note": "token=s3cret2", "list": ["Bearer s3cret3"], "object": Connection()}
     arguments = ("https://ada:s3cret4@host/x",)
     error = raised(ValueError("could not connect with password=s3cret5"))
@@ -50,7 +50,7 @@ def test_secrets_are_masked_by_what_they_look_like_wherever_they_stand(formatter
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
-def test_a_record_that_is_too_long_is_cut_and_says_so(formatter):
+def test_a_record_that_is_too_long_is_truncated_and_marked(formatter):
     made = record("m" * 9000, body="ä" * 9000, **{f"key{number}": "v" * 50 for number in range(100)})
 
     text = formatter(max_record_bytes=1000).format(made)
@@ -59,7 +59,7 @@ def test_a_record_that_is_too_long_is_cut_and_says_so(formatter):
     assert text.rstrip("}").endswith(("truncated=true", '"truncated": true'))
 
 
-def test_a_record_that_just_fits_is_not_cut():
+def test_a_record_of_the_maximum_size_is_not_truncated():
     made = record("m" * 500)
     size = len(TextFormatter().format(made))
 

@@ -44,7 +44,7 @@ def test_records_are_appended_and_the_file_is_made_by_the_first(path, open_handl
     assert path.read_text() == "one\ntwo\n"
 
 
-def test_a_file_that_was_moved_away_or_removed_is_made_anew(path, open_handler):
+def test_a_moved_or_removed_file_is_created_again(path, open_handler):
     handler = open_handler(path)
     write(handler, "one")
     path.rename(path.with_suffix(".old"))
@@ -57,7 +57,7 @@ def test_a_file_that_was_moved_away_or_removed_is_made_anew(path, open_handler):
     assert path.read_text() == "three\n"
 
 
-def test_a_missing_folder_costs_one_warning_a_minute_and_its_return_is_told(path, open_handler, capsys):
+def test_a_missing_folder_is_one_warning_a_minute_and_its_return_is_reported(path, open_handler, capsys):
     now = [0.0]
     handler = open_handler(path.parent / "logs" / "service.log", clock=lambda: now[0])
 
@@ -102,9 +102,7 @@ def test_a_full_disk_does_not_raise_into_the_caller(path, open_handler, capsys):
         ("{folder}/" + "x" * 300, "File name too long"),
     ],
 )
-def test_a_destination_that_cannot_be_written_costs_a_line_on_the_console(
-    tmp_path, open_handler, capsys, destination, why
-):
+def test_an_unwritable_file_is_reported_on_the_console(tmp_path, open_handler, capsys, destination, why):
     (tmp_path / "file").touch()
     for max_bytes in (0, 10):
         handler = open_handler(destination.format(folder=tmp_path), max_bytes=max_bytes)
@@ -114,7 +112,7 @@ def test_a_destination_that_cannot_be_written_costs_a_line_on_the_console(
         assert re.search(f"cannot be written: ({why}); 1 records lost$", line)
 
 
-def test_a_console_that_cannot_be_written_costs_the_file_nothing(path):
+def test_an_unwritable_console_does_not_stop_the_file(path):
     code = (
         "import logging, logging.config, sys\n"
         "from shared_core.logging_config import get_logging_config\n"
@@ -127,7 +125,7 @@ def test_a_console_that_cannot_be_written_costs_the_file_nothing(path):
     assert [line.split()[-2] for line in path.read_text().splitlines()] == ["0", "1", "2"]
 
 
-def test_a_record_that_a_full_disk_cut_off_does_not_swallow_the_next_one(path, open_handler, capsys):
+def test_a_record_truncated_by_a_full_disk_leaves_the_next_one_whole(path, open_handler, capsys):
     handler = open_handler(path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -167,7 +165,7 @@ def _write_many(path, worker, count):
     handler.close()
 
 
-def test_several_processes_write_and_rotate_one_file_and_nothing_is_lost_or_torn(path):
+def test_processes_that_write_and_rotate_one_file_lose_no_record(path):
     processes = [
         multiprocessing.get_context("spawn").Process(target=_write_many, args=(path, worker, 2000))
         for worker in range(4)
@@ -184,7 +182,7 @@ def test_several_processes_write_and_rotate_one_file_and_nothing_is_lost_or_torn
     assert sorted(lines) == sorted(f"{worker} {number}" for worker in range(4) for number in range(2000))
 
 
-def test_a_forked_child_writes_whole_records_beside_its_parent(path, open_handler):
+def test_a_forked_child_and_its_parent_write_whole_records(path, open_handler):
     handler = open_handler(path)
     write(handler, "parent")
     child = os.fork()

@@ -22,7 +22,7 @@ def same(came, was):
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_records_come_back_equal(part):
+def test_hostile_records_are_parsed_back_unchanged(part):
     hostile = Hostile(part)
     text = TextFormatter(service="tickets")
     for _ in range(RECORDS // PARTS // 4):
@@ -57,7 +57,7 @@ def check_twin(record, message, expected, parsed):
 
 
 @pytest.mark.parametrize("how", ["extra", "bound"])
-def test_values_under_odd_keys_come_back_in_their_order_and_forge_nothing(how):
+def test_values_under_hostile_keys_are_parsed_back_in_order(how):
     hostile, formatter, keys = Hostile(-1), TextFormatter(), ODD_KEYS + KEYS
     for _ in range(5000):
         fields = hostile.fields(keys if how == "bound" else [key for key in keys if key != "msg"])

@@ -17,7 +17,7 @@ KEYS = st.text("abc_.-XYZ019", min_size=1, max_size=64).filter(lambda key: key n
 
 
 @given(TEXTS, st.dictionaries(KEYS, SCALARS, max_size=5))
-def test_what_was_logged_comes_back_equal_and_is_one_printable_line(message, extra):
+def test_a_record_is_one_printable_line_that_parses_back_unchanged(message, extra):
     made = record("%s", message)
     formatter = TextFormatter()
 
@@ -32,7 +32,7 @@ def test_what_was_logged_comes_back_equal_and_is_one_printable_line(message, ext
 
 
 @given(st.text())
-def test_a_line_is_parsed_or_refused_with_a_value_error_and_nothing_else(text):
+def test_parsing_any_line_raises_only_value_error(text):
     for candidate in (text, f"INFO 2025-11-20 10:30:45,123 apps{text}"):
         try:
             parsed = parse_line(candidate)
@@ -56,7 +56,7 @@ def test_a_line_is_parsed_or_refused_with_a_value_error_and_nothing_else(text):
         "info 2025-11-20 10:30:45,123 apps Done",
     ],
 )
-def test_what_is_no_record_is_refused(forged):
+def test_a_line_that_is_no_record_is_a_value_error(forged):
     with pytest.raises(ValueError):  # noqa: PT011  # of several kinds
         parse_line(forged)
 

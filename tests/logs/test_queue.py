@@ -40,7 +40,7 @@ def run(tmp_path, code, *, before=""):
     return [parse_line(line) for line in path.read_text().splitlines()], done.stderr
 
 
-def test_a_record_is_formatted_where_it_is_logged_and_written_before_the_process_ends(tmp_path):
+def test_a_record_is_formatted_by_the_caller_and_written_before_exit(tmp_path):
     code = """
 with context.bind(request_id="0f8fad5b"):
     tags = ["a"]
@@ -100,7 +100,7 @@ logger.info("parent again")
     assert [message for message in messages if message.startswith("parent")][-1] == "parent again"
 
 
-def test_what_a_full_queue_does_not_take_is_counted(tmp_path):
+def test_records_dropped_by_a_full_queue_are_counted(tmp_path):
     before = SLOW + 'config["handlers"]["queue"]["queue"] = {"()": "queue.Queue", "maxsize": 2}\n'
     code = """
 logging.root.handlers[0].listener.handlers[0].delay = 0.3
@@ -126,7 +126,7 @@ logger.info("Ticket again")
     assert sum(int(end.split(";")[1].split()[0]) for end in ends) == lost
 
 
-def test_a_destination_that_hangs_does_not_keep_the_process_from_ending(tmp_path):
+def test_a_hanging_destination_does_not_block_exit(tmp_path):
     started = time.monotonic()
     _, said = run(tmp_path, "logging.root.handlers[0].listener.handlers[0].delay = 60\nlogger.info('x')", before=SLOW)
 
@@ -157,7 +157,7 @@ def test_levels_and_filters_of_the_destination_hold(tmp_path):
     assert [record["message"] for record in records] == ["yes"]
 
 
-def test_the_bytes_that_wait_are_bounded_and_a_record_keeps_only_its_text(tmp_path):
+def test_the_queue_is_bounded_in_bytes_and_keeps_only_text(tmp_path):
     code = """
 import shared_core.logs.queue as queue_module
 handler = logging.root.handlers[0]
@@ -196,7 +196,7 @@ assert Chatty.count == 2, Chatty.count
     assert "is fed by one of its own handlers; 1 records lost" in said
 
 
-def test_a_handler_that_asks_the_process_to_end_does_not_end_the_thread(tmp_path):
+def test_a_system_exit_in_the_destination_does_not_end_the_thread(tmp_path):
     code = """
 def end(record):
     del handler.emit
@@ -238,7 +238,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize("recursive", [False, True])
-def test_where_no_thread_can_start_the_caller_writes(tmp_path, recursive):
+def test_without_a_thread_the_caller_writes(tmp_path, recursive):
     code = f"""
 import threading
 class Thread(threading.Thread):
@@ -260,7 +260,7 @@ logger.info("three")
     assert said.count("has no thread (can't start new thread): callers write themselves") == 1
 
 
-def test_a_record_of_the_interpreters_end_is_written(tmp_path):
+def test_a_record_logged_at_interpreter_exit_is_written(tmp_path):
     records, _ = run(tmp_path, "import atexit\natexit.register(lambda: logger.info('last'))")
 
     assert [record["message"] for record in records] == ["last"]

@@ -33,7 +33,7 @@ def logged(formatter):
     return lambda *args, **extras: parse_line(formatter.format(made(*args, **extras)))["fields"]
 
 
-def test_extras_win_over_the_innermost_binding_and_that_over_outer_ones_and_the_service():
+def test_extras_override_bound_fields_and_inner_bindings_override_outer():
     with context.bind(a="outer", b="outer", c="outer"), context.bind(a="inner", b="inner"):
         assert fields(a="extra", service="tickets") == {"a": "extra", "b": "inner", "c": "outer", "service": "tickets"}
 
@@ -48,7 +48,7 @@ def test_reserved_keys_get_an_underscore_and_invalid_characters_become_one():
     }
 
 
-def test_an_exception_is_the_last_fields():
+def test_the_fields_of_an_exception_come_last():
     text = line("Failed", exc_info=raised(ValueError("bad\nvalue")), ticket_id=1)
 
     parsed = parse_line(text)["fields"]
@@ -69,7 +69,7 @@ class Changing(dict):
         raise RuntimeError("dictionary changed size during iteration")
 
 
-def test_no_value_and_no_bad_arguments_raise():
+def test_unprintable_values_and_wrong_arguments_do_not_raise():
     assert fields(value=Unprintable()) == {"value": "<Unprintable: str() raised RuntimeError>"}
     assert parse_line(line("%d items", "three"))["message"] == "%d items"
     assert fields("%d items", "three") == {"args_": '["three"]'}
@@ -81,7 +81,7 @@ def test_no_value_and_no_bad_arguments_raise():
     assert parse_line(line(value={1: {2, 3}}))["fields"]["value"] == '{"1": "{2, 3}"}'
 
 
-def test_secrets_are_masked_by_key_also_in_containers_and_the_callers_objects_stay():
+def test_secrets_are_masked_by_key_in_a_copy_of_the_callers_objects():
     payload = {"user": "ada", "auth": {"password": "hunter2"}, "tokens": ["t"]}
 
     text = TextFormatter(mask_keys=["ssn"]).format(record(api_key="k3y", payload=payload, SSN="078-05"))
@@ -140,7 +140,7 @@ class Record(logging.LogRecord):
         return "composed by the class"
 
 
-def test_a_record_class_with_its_own_message_is_asked_for_it(formatter):
+def test_a_custom_get_message_of_a_record_is_used(formatter):
     line = formatter.format(Record("apps", 20, "views.py", 7, "%s", ("x",), None))
 
     assert parse_line(line)["message"] == "composed by the class"
@@ -157,7 +157,7 @@ def test_an_attribute_that_was_deleted_from_a_record_hides_no_extra(formatter):
         assert parse_line(formatter.format(record))["fields"] == expected
 
 
-def test_what_another_formatter_left_on_a_record_is_no_field(formatter):
+def test_attributes_set_by_another_formatter_are_no_fields(formatter):
     record = made(ticket_id=1)
     logging.Formatter("%(asctime)s %(message)s").format(record)
 
@@ -179,7 +179,7 @@ def test_a_bound_field_is_not_dropped_with_the_extra_of_that_name(logged, logger
         assert logged(name=logger, **{extra: "extra"}) == {extra: "bound", "service": "ticket"}
 
 
-def test_an_extra_named_truncated_gives_way_when_the_record_is_cut(logged):
+def test_truncation_overrides_an_extra_named_truncated(logged):
     whole = logged(truncated="mine")
     cut = logged(truncated="mine", state="x" * 200_000)
 
@@ -202,7 +202,7 @@ class TestBinding:
 
             assert (first["tags"], logged()["tags"]) == ('["a"]', '["a", "b"]')
 
-    def test_two_formatters_each_write_what_is_bound_in_their_own_way(self):
+    def test_bound_fields_are_masked_by_each_formatters_own_keys(self):
         one, other = TextFormatter(service="one"), TextFormatter(service="other", mask_keys=["owner_name"])
 
         with context.bind(owner_name="Ada"):
@@ -211,7 +211,7 @@ class TestBinding:
         assert all(line.endswith("owner_name=Ada service=one") for line in lines[::2])
         assert all(line.endswith("owner_name=*** service=other") for line in lines[1::2])
 
-    def test_text_and_json_each_write_what_is_bound_in_their_own_way(self):
+    def test_bound_fields_are_written_as_text_and_as_json(self):
         text, twin = TextFormatter(), JsonFormatter()
 
         with context.bind(owner_name="Ada"):
@@ -226,7 +226,7 @@ def memos(formatter):
     return {name: memo for name, memo in vars(formatter._reader).items() if isinstance(memo, dict) and memo}
 
 
-def test_a_secret_is_not_remembered(formatter):
+def test_a_secret_is_not_kept_in_the_memo(formatter):
     with context.bind(bound=TOKEN):
         for _ in range(3):
             formatter.format(made("%s", TOKEN, state=TOKEN, ssn="078-05", ok="open"))
@@ -237,7 +237,7 @@ def test_a_secret_is_not_remembered(formatter):
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()], ids=["text", "json"])
-def test_what_is_remembered_is_bounded_in_number_and_length(formatter):
+def test_the_memo_is_bounded_in_entries_and_key_length(formatter):
     for number in range(10_000):
         formatter.format(made(f"m{number}%s", state=f"s{number}", **{f"k{number}": 1}))
         formatter.format(made(name=f"l{number}", state="x" * 200 + str(number), **{"k" * 200 + str(number): 1}))

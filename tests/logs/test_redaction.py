@@ -18,16 +18,16 @@ from shared_core.logs.redaction import is_secret_key, mask_text, redact_url
         "sessionid",
     ],
 )
-def test_a_key_that_names_a_secret_is_known_in_any_spelling(key):
+def test_a_secret_key_is_recognised_in_any_spelling(key):
     assert is_secret_key(key)
 
 
 @pytest.mark.parametrize("key", ["user_id", "path", "author", "keyboard", "compass", "request_id"])
-def test_other_keys_are_not(key):
+def test_a_key_that_only_resembles_a_secrets_name_is_not_masked(key):
     assert not is_secret_key(key)
 
 
-def test_a_service_adds_keys_of_its_own():
+def test_a_service_can_add_secret_keys():
     assert is_secret_key("Social-Security", ["social_security"])
     assert not is_secret_key("social", ["social_security"])
 
@@ -124,11 +124,11 @@ def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text, shown):
         "",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_a_text_without_a_secret_is_unchanged(text):
     assert mask_text(text) == text
 
 
-def test_a_long_text_does_not_take_long():
+def test_masking_a_long_text_takes_linear_time():
     began = time.perf_counter()
     for text in (
         "password" * 20_000,

@@ -41,7 +41,7 @@ def examples(parser):
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_the_help_of_each_command_ends_with_examples_that_it_takes(name, capsys):
+def test_the_help_of_each_command_ends_with_valid_examples(name, capsys):
     found = examples(PARSERS[name])
 
     assert 2 <= len(found) <= 4
@@ -51,7 +51,7 @@ def test_the_help_of_each_command_ends_with_examples_that_it_takes(name, capsys)
         PARSERS[name].parse_args(words)
 
 
-def test_the_examples_of_the_whole_are_taken_by_each_of_its_commands():
+def test_the_examples_in_the_main_help_are_valid():
     found = [words[1:] for words in examples(__main__._parser()) if "shared_core" in words]
 
     assert {words[0] for words in found} == PROGRAMS.keys()
@@ -61,11 +61,11 @@ def test_the_examples_of_the_whole_are_taken_by_each_of_its_commands():
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_the_help_of_each_command_tells_what_its_status_means(name):
+def test_the_help_of_each_command_explains_its_exit_status(name):
     assert name == "startservice" or "Exit status: 0 " in PARSERS[name].format_help()
 
 
-def test_the_options_are_shown_as_django_shows_them():
+def test_a_commands_own_options_come_before_djangos_in_the_help():
     options = re.findall(r"^  (--[a-z-]+)", PARSERS["purge_deleted"].format_help(), re.MULTILINE)
 
     assert options.index("--dry-run") < options.index("--traceback")
@@ -125,21 +125,21 @@ NO_ANSWER = "The database does not answer: refused. Look at DB_HOST and its like
         (DataError("cannot execute DELETE"), "25006", "cannot execute DELETE. Name a database that can be written to."),
     ],
 )
-class TestTheDatabase:
-    def test_who_typed_the_command_gets_one_line_that_says_what_to_do(self, error, code, said):
+class TestDatabaseErrors:
+    def test_a_database_error_is_one_line_with_advice_on_the_command_line(self, error, code, said):
         status, text = typed(failing(error, code))
 
         assert status == 1
         assert text.startswith(f"CommandError: {said}")
         assert text.count("\n") == 1
 
-    def test_traceback_gives_one(self, error, code, said):
+    def test_a_database_error_keeps_its_cause_with_traceback(self, error, code, said):
         with pytest.raises(CommandError) as raised:
             Command(failing(error, code)).run_from_argv(["manage.py", "command", "--traceback"])
 
         assert raised.value.__cause__ is error
 
-    def test_python_code_gets_the_error_itself(self, error, code, said):
+    def test_call_command_raises_the_database_error_itself(self, error, code, said):
         with pytest.raises(type(error)) as raised:
             call_command(Command(failing(error, code)))
 
@@ -150,12 +150,12 @@ class TestTheDatabase:
     "error",
     [(ProgrammingError("syntax error"), "42601"), (OperationalError("deadlock"), "40P01"), (ValueError("bad"), None)],
 )
-def test_an_error_of_the_program_keeps_its_traceback(error):
+def test_an_error_in_the_code_keeps_its_traceback(error):
     with pytest.raises(type(error[0])):
         Command(failing(*error)).run_from_argv(["manage.py", "command"])
 
 
-def test_ctrl_c_is_a_status_of_130_for_who_typed_it_and_an_exception_for_python_code():
+def test_ctrl_c_is_status_130_on_the_command_line_and_raises_in_call_command():
     def interrupt(command):
         raise KeyboardInterrupt
 
@@ -181,15 +181,15 @@ class TestColour:
 
         return written
 
-    def test_a_terminal_has_it(self, written):
+    def test_a_terminal_gets_colour(self, written):
         assert "\x1b" in written(Terminal)
         assert written(io.StringIO) == "text\n"
 
-    def test_no_color_takes_it_away_and_the_option_gives_it_back(self, written):
+    def test_no_color_turns_colour_off_and_force_color_overrides_it(self, written):
         assert written(Terminal, ["NO_COLOR"]) == "text\n"
         assert "\x1b" in written(Terminal, ["NO_COLOR"], force_color=True)
 
-    def test_force_color_gives_it_and_the_option_takes_it_away(self, written):
+    def test_the_force_color_variable_turns_colour_on_and_the_option_overrides_it(self, written):
         assert "\x1b" in written(io.StringIO, ["FORCE_COLOR"])
         assert written(io.StringIO, ["FORCE_COLOR"], no_color=True) == "text\n"
 
@@ -220,7 +220,7 @@ def manage(*words, stdout=subprocess.PIPE, **changes):
 @pytest.mark.parametrize(
     "words", [["migrate"], ["migrate", "--plan"], ["purge_deleted", "--older-than=90d"], ["purge_idempotency_keys"]]
 )
-def test_a_database_that_cannot_be_reached_is_one_line(words):
+def test_an_unreachable_database_is_a_one_line_error(words):
     done = manage(*words, *UNCHECKED.get(words[0], ()), DB_PORT="1", DB_DIRECT_PORT="1")
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -250,7 +250,7 @@ def test_a_purge_of_a_missing_table_says_migrate(words):
         ["role_settings", "lock_timeout=1s", "--database=nowhere"],
     ],
 )
-def test_a_mistake_in_the_command_line_is_a_status_of_2(words, capsys):
+def test_a_usage_error_has_status_2(words, capsys):
     command = load_command_class("shared_core", words[0])
 
     with pytest.raises(SystemExit) as raised:
@@ -260,7 +260,7 @@ def test_a_mistake_in_the_command_line_is_a_status_of_2(words, capsys):
     assert "rror: " in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_reader_that_leaves_early_ends_a_command_without_a_word():
+def test_a_closed_pipe_ends_a_command_without_a_message():
     reader, writer = os.pipe()
     os.close(reader)
     done = manage("role_settings", "lock_timeout=1s", stdout=writer)
@@ -270,7 +270,7 @@ def test_a_reader_that_leaves_early_ends_a_command_without_a_word():
 
 
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_an_error_is_in_colour_on_a_terminal_that_wants_it(changes, coloured):
+def test_an_error_is_coloured_on_a_terminal_without_no_color(changes, coloured):
     command = [sys.executable, "-m", "django", "role_settings", "nothing"]
     status, shown = on_a_terminal(command, cwd=ROOT, env=environment(**changes))
 

@@ -117,13 +117,13 @@ def test_a_duration_is_counted_back_from_now(text, ago):
         (["--older-than", "1d", "--database", "other"], r"--database other: settings.DATABASES has default"),
     ],
 )
-def test_what_is_wrong_is_said(arguments, message):
+def test_an_invalid_argument_is_named(arguments, message):
     with pytest.raises(CommandError, match=message):
         run(*arguments)
 
 
 @pytest.mark.parametrize("streams", [{"out": Terminal}, {"err": Terminal}])
-def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(notes, streams):
+def test_a_terminal_gets_a_progress_bar_that_is_cleared(notes, streams):
     out, err = run("--older-than", "90d", "--model", "library.Note", "--batch-size", "2", **streams)
 
     shown = out if "out" in streams else err
@@ -150,7 +150,7 @@ def interrupt():
     post_delete.disconnect(send, sender=Note)
 
 
-def test_ctrl_c_lets_the_batch_finish_and_says_how_to_go_on(notes, interrupt):
+def test_ctrl_c_finishes_the_batch_and_says_how_to_continue(notes, interrupt):
     before = signal.getsignal(signal.SIGINT)
     interrupt.append(1)
     out, err = io.StringIO(), io.StringIO()
@@ -168,7 +168,7 @@ def test_ctrl_c_lets_the_batch_finish_and_says_how_to_go_on(notes, interrupt):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_second_ctrl_c_stops_at_once_and_the_batch_is_not_half_done(notes, interrupt):
+def test_a_second_ctrl_c_stops_at_once_and_rolls_the_batch_back(notes, interrupt):
     interrupt.append(2)
 
     with pytest.raises(SystemExit) as raised:

@@ -23,7 +23,7 @@ def keep(scope, days):
 @pytest.mark.parametrize(
     ("options", "left"), [([], ["new"]), (["--older-than", "30d"], ["new", "old"]), (["--older-than", "1s"], [])]
 )
-def test_what_is_old_is_deleted(capsys, options, left):
+def test_responses_older_than_the_limit_are_deleted(capsys, options, left):
     keep("new", days=1)
     keep("old", days=8)
 
@@ -34,7 +34,7 @@ def test_what_is_old_is_deleted(capsys, options, left):
 
 
 @pytest.mark.django_db
-def test_it_is_done_in_batches(monkeypatch, django_assert_num_queries, capsys):
+def test_responses_are_deleted_in_batches(monkeypatch, django_assert_num_queries, capsys):
     monkeypatch.setattr(purge_idempotency_keys, "_BATCH", 2)
     for number in range(5):
         keep(str(number), days=8)
@@ -46,7 +46,7 @@ def test_it_is_done_in_batches(monkeypatch, django_assert_num_queries, capsys):
 
 
 @pytest.mark.django_db
-def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch):
+def test_a_terminal_gets_a_progress_bar_that_is_cleared(monkeypatch):
     monkeypatch.setattr(purge_idempotency_keys, "_BATCH", 2)
     for number in range(3):
         keep(str(number), days=8)
@@ -63,7 +63,7 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("times", "left"), [(1, 3), (2, 5)])
-def test_ctrl_c_lets_the_batch_finish_and_a_second_one_does_not(monkeypatch, times, left):
+def test_ctrl_c_finishes_the_batch_and_a_second_one_stops_at_once(monkeypatch, times, left):
     monkeypatch.setattr(purge_idempotency_keys, "_BATCH", 2)
     for number in range(5):
         keep(str(number), days=8)
@@ -86,12 +86,12 @@ def test_ctrl_c_lets_the_batch_finish_and_a_second_one_does_not(monkeypatch, tim
     assert StoredResponse.objects.count() == left
 
 
-def test_what_is_wrong_is_said(monkeypatch):
+def test_an_invalid_duration_is_named(monkeypatch):
     with pytest.raises(CommandError, match="--older-than soon: a number and s, m, h, d or w"):
         call_command("purge_idempotency_keys", "--older-than", "soon")
 
 
-def test_without_its_app_it_says_so(monkeypatch):
+def test_without_its_app_the_error_names_installed_apps(monkeypatch):
     def nowhere(*args):
         raise LookupError
 

@@ -13,7 +13,7 @@ def printed(capsys, *arguments, **options):
     return capsys.readouterr().out.splitlines()
 
 
-def test_it_prints_the_sql_for_the_services_role_and_database(capsys, monkeypatch):
+def test_role_settings_prints_sql_for_the_services_role_and_database(capsys, monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "USER", 'ti"ckets')
     monkeypatch.setitem(connection.settings_dict, "NAME", "tickets")
 
@@ -23,7 +23,7 @@ def test_it_prints_the_sql_for_the_services_role_and_database(capsys, monkeypatc
     ]
 
 
-def test_it_is_run_from_a_shell():
+def test_role_settings_runs_from_a_shell():
     command = [sys.executable, "-m", "django", "role_settings", "statement_timeout=30s", "--settings", "tests.settings"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
@@ -38,7 +38,7 @@ def test_it_is_run_from_a_shell():
         ("search_path", 'pg_catalog, "$user",public', 'pg_catalog, "$user", public'),
     ],
 )
-def test_what_it_prints_holds_for_the_roles_next_connection(capsys, name, value, shown):
+def test_the_printed_sql_applies_to_the_roles_next_connection(capsys, name, value, shown):
     (statement,) = printed(capsys, f"{name}={value}")
     default, direct = settings.DATABASES["default"], settings.DATABASES["default"]["DIRECT"]
     login = {"user": default["USER"], "password": default["PASSWORD"], "dbname": connection.settings_dict["NAME"]}
@@ -64,6 +64,6 @@ def test_what_it_prints_holds_for_the_roles_next_connection(capsys, name, value,
         ),
     ],
 )
-def test_what_is_wrong_is_an_error_that_says_what_to_write(arguments, options, message):
+def test_an_invalid_setting_is_an_error_that_says_what_to_write(arguments, options, message):
     with pytest.raises(CommandError, match=message):
         call_command("role_settings", *arguments, **options)

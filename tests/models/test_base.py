@@ -41,14 +41,14 @@ def test_a_new_row_has_a_key_before_it_is_saved_and_timestamps_after():
     assert dt.timedelta(0) <= author.updated_at - author.created_at < dt.timedelta(seconds=5)
 
 
-def test_a_save_moves_updated_at_only(author):
+def test_a_save_changes_only_updated_at(author):
     created, updated = author.created_at, author.updated_at
     author.save()
 
     assert (author.created_at, author.updated_at > updated) == (created, True)
 
 
-def test_a_deleted_row_is_hidden_and_the_instance_in_hand_shows_it(author):
+def test_delete_hides_the_row_and_updates_the_instance(author):
     updated = author.updated_at
     author.name = "not saved"
 
@@ -73,7 +73,7 @@ def test_deleting_twice_changes_nothing(author):
     assert author.deleted_at == stale.deleted_at == Author.all_objects.get().deleted_at == first
 
 
-def test_a_restored_row_is_back_and_the_instance_in_hand_shows_it(author):
+def test_restore_shows_the_row_again_and_updates_the_instance(author):
     author.delete()
     deleted = author.updated_at
 
@@ -84,7 +84,7 @@ def test_a_restored_row_is_back_and_the_instance_in_hand_shows_it(author):
     assert author.restore() == (0, {})
 
 
-def test_a_hard_delete_is_djangos_own(author, book):
+def test_a_hard_delete_cascades_as_djangos_delete(author, book):
     book.delete()
 
     assert author.hard_delete() == (2, {"library.Book": 1, "library.Author": 1})
@@ -112,7 +112,7 @@ def test_deletions_never_share_a_timestamp_even_under_a_frozen_clock(monkeypatch
     assert moments == sorted(set(moments))
 
 
-def test_an_instance_that_was_never_saved_has_nothing_to_delete():
+def test_deleting_an_unsaved_instance_does_nothing_or_raises_as_django():
     assert Author(name="nobody").delete() == (0, {})
     with pytest.raises(ValueError, match="Note object can't be deleted because its id attribute is None"):
         Note(text="no key").delete()
@@ -138,7 +138,7 @@ class TestSaving:
 
         assert Author.objects.get() == author
 
-    def test_a_change_by_hand_is_saved_and_brings_deleted_at_along(self, author):
+    def test_saving_is_deleted_also_writes_deleted_at(self, author):
         author.is_deleted = True
         author.save()
         deleted = Author.all_objects.get()
@@ -154,7 +154,7 @@ class TestSaving:
 
         assert Author.all_objects.get().deleted_at == author.deleted_at is not None
 
-    def test_refresh_and_copies_keep_knowing_what_was_stored(self, author):
+    def test_refreshed_and_copied_instances_know_the_stored_state(self, author):
         other = Author.objects.get()
         other.delete()
         author.refresh_from_db()
@@ -175,7 +175,7 @@ class TestSaving:
         assert (stored.name, stored.is_deleted) == ("changed", True)
 
 
-def test_the_async_twins_do_the_same(author):
+def test_the_async_methods_delete_and_restore(author):
     # async_to_sync keeps the database work in this thread, and so in the test's own transaction.
     async def story():
         deleted = await author.adelete()
@@ -189,7 +189,7 @@ def test_the_async_twins_do_the_same(author):
     assert async_to_sync(story)() == (one, one, one, one, one)
 
 
-class TestMixing:
+class TestCombiningWithOtherManagers:
     def test_djangos_user_manager_keeps_the_filter_in_either_order(self):
         class First(SoftDeleteManager, BaseUserManager):
             pass
@@ -203,7 +203,7 @@ class TestMixing:
             assert "is_deleted" in str(manager.all().query.where)
             assert manager.normalize_email("Ada@EXAMPLE.com") == "Ada@example.com"
 
-    def test_a_manager_takes_querysets_that_soft_delete_and_says_so_of_others(self):
+    def test_a_manager_accepts_only_soft_delete_querysets(self):
         with pytest.raises(TypeError, match="QuerySet must derive from shared_core"):
             SoftDeleteManager.from_queryset(models.QuerySet)
 

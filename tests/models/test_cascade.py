@@ -29,7 +29,7 @@ def taken(model):
 
 
 @isolate_apps("tests.library")
-def test_a_child_is_taken_once_and_after_all_its_parents_however_near_one_of_them_is():
+def test_a_child_is_collected_once_after_all_its_parents():
     a = make("A")
     x = make("X", a)
     b = make("B", x)
@@ -39,7 +39,7 @@ def test_a_child_is_taken_once_and_after_all_its_parents_however_near_one_of_the
 
 
 @isolate_apps("tests.library")
-def test_models_that_do_not_refer_to_each_other_are_taken_in_one_order_from_wherever_one_comes():
+def test_unrelated_models_are_collected_in_one_order_from_any_root():
     a, b = make("A"), make("B")
     make("Y", b, a)
     make("X", a, b)
@@ -49,7 +49,7 @@ def test_models_that_do_not_refer_to_each_other_are_taken_in_one_order_from_wher
 
 
 @isolate_apps("tests.library")
-def test_a_cycle_is_taken_level_by_level():
+def test_a_cycle_is_collected_level_by_level():
     a = make("A", other=models.ForeignKey("B", models.CASCADE, null=True, related_name="+"))
     b = make("B", a)
     make("C", b)
@@ -89,7 +89,7 @@ def test_models_that_inherit_a_table_are_one_hierarchy():
 
 @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
 @isolate_apps("tests.library")
-def test_what_the_database_does_at_a_hard_delete_means_what_its_twin_means():
+def test_db_cascade_and_db_set_null_count_as_cascade_and_set_null():
     a = make("A")
     make("B", a, on_delete=models.DB_CASCADE)
     make("C", other=models.ForeignKey(a, models.DB_SET_NULL, null=True, related_name="+"))

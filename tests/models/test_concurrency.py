@@ -84,8 +84,8 @@ def topic():
     return topic
 
 
-class TestTwoAtATime:
-    def test_of_two_deletions_of_one_tree_the_second_finds_nothing_left(self, topic, other, third):
+class TestConcurrentDeletesAndRestores:
+    def test_of_two_concurrent_deletes_of_a_tree_the_second_deletes_nothing(self, topic, other, third):
         commit = other.hold(topic.delete)
         second = third.start(Topic.objects.get().delete)
         wait_for_a_lock()
@@ -95,7 +95,7 @@ class TestTwoAtATime:
         moments = {*Reply.all_objects.values_list("deleted_at", flat=True), topic.deleted_at}
         assert len(moments) == 1
 
-    def test_of_two_restores_of_one_tree_the_second_finds_nothing_left(self, topic, other, third):
+    def test_of_two_concurrent_restores_of_a_tree_the_second_restores_nothing(self, topic, other, third):
         topic.delete()
         commit = other.hold(topic.restore)
         second = third.start(Topic.all_objects.get().restore)
@@ -105,7 +105,7 @@ class TestTwoAtATime:
         assert second.result(30) == (0, {})
         assert Reply.objects.count() == 3
 
-    def test_a_change_that_is_not_committed_yet_leaves_its_opposite_nothing_to_do(self, topic, other, third):
+    def test_a_restore_during_an_uncommitted_delete_changes_nothing_and_vice_versa(self, topic, other, third):
         before = Topic.objects.get()
         commit = other.hold(topic.delete)
         assert third.start(before.restore).result(30) == (0, {})
@@ -118,7 +118,7 @@ class TestTwoAtATime:
         commit()
         assert Reply.objects.count() == 3
 
-    def test_a_row_does_not_come_back_under_a_parent_that_is_being_deleted(self, topic, other, third):
+    def test_a_row_is_not_restored_under_a_parent_that_is_being_deleted(self, topic, other, third):
         reply = Reply.objects.first()
         reply.delete()
         commit = other.hold(topic.delete)
@@ -130,7 +130,7 @@ class TestTwoAtATime:
             restore.result(30)
         assert not Reply.objects.exists()
 
-    def test_a_parent_takes_along_a_row_that_is_being_restored(self, topic, other, third):
+    def test_deleting_a_parent_cascades_to_a_row_that_is_being_restored(self, topic, other, third):
         reply = Reply.objects.first()
         reply.delete()
         commit = other.hold(reply.restore)
@@ -141,7 +141,7 @@ class TestTwoAtATime:
         assert delete.result(30)[0] == 4
         assert not Reply.objects.exists()
 
-    def test_a_restore_waits_for_who_changes_a_parent_outside_its_tree_and_then_goes_on(self, other, third):
+    def test_a_restore_waits_for_a_change_of_a_parent_outside_its_tree(self, other, third):
         city, chain = City.objects.create(code="LIS"), Chain.objects.create()
         restaurant = Restaurant.objects.create(city=city, chain=chain)
         waiter = Waiter.objects.create(restaurant=restaurant)
@@ -170,7 +170,7 @@ class TestTwoAtATime:
         assert raised.value.objects == (chain,)
         assert not Place.objects.exists()
 
-    def test_a_row_that_moved_meanwhile_is_restored_under_the_parent_it_has_then(self, topic, other, third):
+    def test_a_row_moved_during_its_restore_comes_back_under_its_new_parent(self, topic, other, third):
         elsewhere = Topic.objects.create()
         reply = Reply.objects.first()
         reply.delete()
@@ -183,7 +183,7 @@ class TestTwoAtATime:
         assert restore.result(30) == (1, {"library.Reply": 1})
         assert Reply.objects.get(pk=reply.pk).topic == elsewhere
 
-    def test_a_restore_leaves_a_later_deletion_alone(self, topic, other, third):
+    def test_a_restore_does_not_undo_a_later_deletion(self, topic, other, third):
         """It has not locked what that took along, and could only do so out of order."""
         topic.delete()
 
@@ -202,7 +202,7 @@ class TestTwoAtATime:
         assert Topic.objects.all().restore()[0] == 5
 
     @pytest.mark.parametrize("has_receivers", [False, True])
-    def test_a_row_that_is_changed_meanwhile_goes_along_as_it_is_then(self, other, third, has_receivers):
+    def test_a_row_moved_during_the_delete_is_not_deleted_with_its_old_parent(self, other, third, has_receivers):
         city = City.objects.create(code="LIS")
         place, elsewhere = Place.objects.create(city=city), Place.objects.create(city=city)
         moved, kept = Review.objects.create(place=place), Review.objects.create(place=place)
@@ -227,7 +227,7 @@ class TestTwoAtATime:
             pre_soft_delete.disconnect(listen)
         assert Review.objects.get() == moved
 
-    def test_a_queryset_deletes_what_still_matches_when_its_turn_comes(self, other, third):
+    def test_a_queryset_delete_rechecks_its_filter_after_waiting_for_a_lock(self, other, third):
         author = Author.objects.create(name="Ursula")
         commit = other.hold(lambda: Author.objects.update(name="Karen"))
         delete = third.start(Author.objects.filter(name="Ursula").delete)
@@ -238,8 +238,8 @@ class TestTwoAtATime:
         assert Author.objects.get() == author
 
 
-class TestInserts:
-    def test_without_a_guard_a_row_inserted_meanwhile_stays_active(self, other):
+class TestConcurrentInserts:
+    def test_without_the_constraint_a_row_inserted_during_a_delete_stays_active(self, other):
         """What the docs say of it; the guard below is for who cannot have that."""
         author = Author.objects.create(name="Ursula")
         commit = other.hold(Author.objects.get().delete)
@@ -248,7 +248,7 @@ class TestInserts:
 
         assert Book.objects.get().author.is_deleted
 
-    def test_with_a_guard_it_waits_for_the_deletion_and_is_refused(self, topic, other, third):
+    def test_with_the_constraint_an_insert_waits_for_the_delete_and_is_refused(self, topic, other, third):
         commit = other.hold(topic.delete)
         insert = third.start(lambda: Reply.objects.create(topic_id=topic.pk))
         wait_for_a_lock()
@@ -258,7 +258,7 @@ class TestInserts:
             insert.result(30)
         assert not Reply.objects.exists()
 
-    def test_with_a_guard_it_is_refused_also_where_the_deletion_is_over_by_then(self, topic, other):
+    def test_with_the_constraint_an_insert_committed_after_the_delete_is_refused(self, topic, other):
         commit = other.hold(lambda: Reply.objects.create(topic=topic))
         topic.delete()
 
@@ -266,7 +266,7 @@ class TestInserts:
             commit()
         assert Reply.all_objects.count() == 3
 
-    def test_with_a_guard_a_row_that_was_committed_first_goes_along(self, topic, other, third):
+    def test_with_the_constraint_a_row_committed_before_the_delete_is_deleted(self, topic, other, third):
         def insert():
             with transaction.atomic():
                 Reply.objects.create(topic=topic)
@@ -280,7 +280,7 @@ class TestInserts:
 
         assert delete.result(30)[0] == 5
 
-    def test_the_guard_holds_moves_and_restores_by_hand_too(self, topic):
+    def test_the_constraint_refuses_updates_that_move_or_restore_a_row(self, topic):
         gone = Topic.objects.create()
         reply = Reply.objects.create(topic=gone)
         gone.delete()
@@ -292,7 +292,7 @@ class TestInserts:
         Reply.objects.update(topic=None)
         assert Reply.objects.count() == 3
 
-    def test_the_guard_looks_at_what_is_committed(self, topic):
+    def test_the_constraint_is_checked_at_commit(self, topic):
         with transaction.atomic():
             reply = Reply.objects.create(topic=topic)
             topic.delete()
@@ -305,7 +305,7 @@ class TestInserts:
         topic.delete()
         topic.restore()
 
-    def test_full_clean_asks_the_same_question(self, topic):
+    def test_full_clean_checks_the_active_parent_constraint(self, topic):
         Reply(topic=topic).full_clean()
         Reply(topic=None).full_clean(exclude=["topic"])
         topic.delete()
@@ -315,7 +315,7 @@ class TestInserts:
         assert raised.value.message_dict == {"topic": ["This refers to a row that is deleted."]}
         Reply(topic=topic, is_deleted=True).full_clean()
 
-    def test_migrations_hold_a_path_that_stays_and_can_take_it_back(self, topic):
+    def test_the_constraint_has_a_stable_path_and_is_reversible_in_migrations(self, topic):
         constraint = Reply._meta.constraints[0]
         path, arguments, options = constraint.deconstruct()
 
@@ -331,7 +331,7 @@ class TestInserts:
         with pytest.raises(IntegrityError):
             Reply.objects.create(topic=topic)
 
-    def test_a_field_that_cannot_be_guarded_is_named(self):
+    def test_an_invalid_field_of_the_constraint_is_named(self):
         with pytest.raises(ImproperlyConfigured, match=r"library.Book.title must be a foreign key between models"):
             ActiveParentConstraint(fields=["title"], name="x").validate(Book, Book(title="x"))
         with pytest.raises(ValueError, match=r"fields=\['ticket'\]"):
@@ -339,7 +339,7 @@ class TestInserts:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_a_backend_that_is_killed_half_way_leaves_nothing_half_done(topic, step, third):
+def test_a_backend_killed_during_a_delete_rolls_it_back(topic, step, third):
     Tag.objects.create(subject=topic)
     updates = []
 
@@ -366,7 +366,7 @@ def terminate(pid):
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-def test_deletions_and_restores_of_trees_that_meet_never_deadlock():
+def test_deletes_and_restores_of_overlapping_trees_never_deadlock():
     """Cities and chains share restaurants, in acyclic relations: one order of locks is enough."""
     cities = [City.objects.create(code=str(number)) for number in range(3)]
     chains = [Chain.objects.create() for _ in range(3)]

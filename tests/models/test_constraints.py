@@ -32,7 +32,7 @@ class TestUniqueActiveConstraint:
             ),
         ],
     )
-    def test_full_clean_a_form_and_the_database_agree(self, values, twin, field, message):
+    def test_full_clean_a_form_and_the_database_refuse_the_same_values(self, values, twin, field, message):
         values, twin = {"email": "x@y.org", **values}, {"email": "z@y.org", **twin}
         first = Account.objects.create(**values)
 
@@ -49,13 +49,13 @@ class TestUniqueActiveConstraint:
         assert AccountForm(twin).is_valid()
         Account.objects.create(**twin)
 
-    def test_a_row_that_is_deleted_itself_is_not_looked_at(self):
+    def test_a_deleted_row_does_not_conflict_with_an_active_one(self):
         Account.objects.create(email="a@b.org")
         gone = Account.objects.create(email="a@b.org", is_deleted=True)
 
         gone.full_clean()
 
-    def test_an_outage_is_not_reported_as_a_value_that_is_taken(self):
+    def test_a_failed_query_is_not_reported_as_a_value_that_is_taken(self):
         def fail(execute, sql, params, many, context):
             return (
                 execute("SELECT 1 FROM nothing", None, many, context)
@@ -76,7 +76,7 @@ class TestUniqueActiveConstraint:
 
     @pytest.mark.postgresql
     @pytest.mark.django_db(transaction=True)
-    def test_nor_is_a_database_that_cannot_be_reached(self, monkeypatch):
+    def test_an_unreachable_database_is_not_reported_as_a_value_that_is_taken(self, monkeypatch):
         connection.close()
         monkeypatch.setitem(connection.settings_dict, "PORT", "1")
 
@@ -85,7 +85,7 @@ class TestUniqueActiveConstraint:
 
     @pytest.mark.postgresql
     @pytest.mark.django_db(transaction=True)
-    def test_nor_is_a_connection_that_was_lost_before(self):
+    def test_a_lost_connection_is_not_reported_as_a_value_that_is_taken(self):
         account = Account(email="a@b.org")
         Account.objects.exists()
         connection.connection.close()  # as an outage does; Django finds out by what it asks next
@@ -106,14 +106,14 @@ class TestUniqueActiveConstraint:
 
         assert AccountForm({"email": "b@b.org", "team": "core", "is_lead": False}).is_valid()
 
-    def test_a_message_of_ones_own_is_kept(self):
+    def test_a_custom_error_message_is_kept(self):
         constraint = UniqueActiveConstraint(fields=["email"], name="x", violation_error_message="Taken: %(name)s.")
         Account.objects.create(email="a@b.org")
 
         with pytest.raises(ValidationError, match="Taken: x"):
             constraint.validate(Account, Account(email="a@b.org"))
 
-    def test_migrations_hold_djangos_class_and_the_whole_condition(self):
+    def test_a_migration_contains_djangos_class_and_the_full_condition(self):
         constraint = UniqueActiveConstraint(fields=["team"], name="x", condition=Q(is_lead=True))
         path, arguments, options = constraint.deconstruct()
 
@@ -124,7 +124,7 @@ class TestUniqueActiveConstraint:
         assert constraint.clone().deconstruct() == constraint.deconstruct()
 
     @isolate_apps("tests.library")
-    def test_on_a_multi_table_child_djangos_check_says_why_it_cannot_be(self):
+    def test_on_a_multi_table_child_djangos_check_refuses_the_constraint(self):
         class Bar(Place):
             licence = models.CharField(max_length=10)
 
@@ -138,7 +138,7 @@ class TestUniqueActiveConstraint:
 
 
 class TestIndexes:
-    def test_migrations_hold_djangos_class_and_the_condition(self):
+    def test_a_migration_contains_djangos_class_and_the_condition(self):
         index = ActiveIndex(fields=["-created_at"], name="newest", condition=Q(pages__gt=1))
 
         assert index.deconstruct() == (
@@ -154,7 +154,7 @@ class TestIndexes:
         assert DeletedIndex(fields=["x"], name="gone").condition == Q(is_deleted=True)
 
     @pytest.mark.postgresql
-    def test_the_database_has_them_as_partial_indexes(self):
+    def test_active_and_deleted_indexes_are_partial_indexes(self):
         with connection.cursor() as cursor:
             cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'library_account'")
             found = dict(cursor.fetchall())
@@ -175,7 +175,7 @@ class TestSoftDeleteMeta:
         account.restore()
 
     @isolate_apps("tests.library")
-    def test_names_are_short_and_differ_between_models(self):
+    def test_constraint_and_index_names_are_short_and_unique_per_model(self):
         made = []
         for name in ("AVeryLongNameOfAModelIndeedOne", "AVeryLongNameOfAModelIndeedTwo"):
             meta = type("Meta", (SoftDeleteMeta,), {"app_label": "library"})
@@ -186,7 +186,7 @@ class TestSoftDeleteMeta:
         assert all(len(name) <= 30 for name in names)
         assert [error for model in made for error in model.check(databases={"default"})] == []
 
-    def test_a_name_is_the_same_in_every_process_and_version(self):
+    def test_a_constraint_name_is_the_same_in_every_process_and_version(self):
         template = _ShortName("%(app_label)s_%(class)s_deleted_ix")
 
         assert template % {"app_label": "tickets", "class": "ticket"} == "tickets_ticket_deleted_ix"
@@ -195,7 +195,7 @@ class TestSoftDeleteMeta:
 
 
 class TestActive:
-    def test_a_count_leaves_out_what_is_deleted(self, author):
+    def test_a_count_with_active_leaves_out_deleted_rows(self, author):
         for number in range(3):
             Book.objects.create(author=author, title=str(number))
         Book.objects.get(title="0").delete()
@@ -204,18 +204,18 @@ class TestActive:
         counted = Author.objects.annotate(n=Count("books", filter=active("books"))).values_list("pk", "n")
         assert dict(counted) == {author.pk: 2, lonely.pk: 0}
 
-    def test_a_join_finds_rows_by_what_is_active(self, author, book):
+    def test_a_join_with_active_matches_only_active_rows(self, author, book):
         assert Author.objects.filter(active("books"), books__title=book.title).get() == author
         book.delete()
         assert not Author.objects.filter(active("books"), books__title=book.title).exists()
 
-    def test_without_a_path_it_is_the_row_itself(self, author, book):
+    def test_active_without_a_path_filters_the_row_itself(self, author, book):
         author.delete()
 
         assert active() == Q(is_deleted=False)
         assert not Author.all_objects.filter(active()).exists()
 
-    def test_several_paths_must_all_be_active(self):
+    def test_active_with_several_paths_requires_each_to_be_active(self):
         assert active("books", "books__chapters") == Q(books__is_deleted=False, books__chapters__is_deleted=False)
 
 
@@ -230,7 +230,7 @@ class TestManyToMany:
         Membership.objects.get(group=first, person=ada).delete()
         return first, second
 
-    def test_a_deleted_target_is_hidden_by_its_own_manager(self, groups):
+    def test_a_deleted_target_of_a_many_to_many_is_hidden(self, groups):
         Person.objects.get(name="Bob").delete()
 
         assert not groups[0].members.filter(name="Bob").exists()
@@ -245,14 +245,14 @@ class TestManyToMany:
         assert [person.name for person in first.members.filter(active("memberships"))] == ["Bob"]
         assert [person.name for person in second.members.filter(active("memberships"))] == ["Ada"]
 
-    def test_a_prefetch_goes_by_the_through_rows(self, groups, django_assert_num_queries):
+    def test_a_prefetch_of_through_rows_leaves_out_deleted_ones(self, groups, django_assert_num_queries):
         with django_assert_num_queries(3):
             found = Group.objects.order_by("pk").prefetch_related("memberships__person")
             names = [sorted(row.person.name for row in group.memberships.all()) for group in found]
 
         assert names == [["Bob"], ["Ada"]]
 
-    def test_removing_a_member_deletes_the_through_row_softly_and_adding_makes_a_new_one(self, groups):
+    def test_removing_a_member_soft_deletes_the_through_row(self, groups):
         first, _ = groups
         bob = Person.objects.get(name="Bob")
         first.members.remove(bob)

@@ -25,14 +25,14 @@ def counts(using):
     return [model.objects.using(using).count() for model in (Topic, Reply, Tag)]
 
 
-def test_an_instance_is_deleted_and_restored_where_it_came_from(topic):
+def test_an_instance_is_deleted_and_restored_in_its_own_database(topic):
     assert topic.delete()[0] == 3
     assert (counts("archive"), counts("default")) == ([0, 0, 0], [1, 1, 1])
     assert topic.restore()[0] == 3
     assert (counts("archive"), counts("default")) == ([1, 1, 1], [1, 1, 1])
 
 
-def test_an_argument_says_otherwise(topic):
+def test_the_using_argument_overrides_the_instances_database(topic):
     assert topic.delete(using="default")[0] == 3
     assert (counts("archive"), counts("default")) == ([1, 1, 1], [0, 0, 0])
     assert topic.restore(using="default")[0] == 3
@@ -40,14 +40,14 @@ def test_an_argument_says_otherwise(topic):
     assert (counts("archive"), counts("default")) == ([1, 1, 1], [0, 0, 0])
 
 
-def test_a_queryset_stays_in_its_database(topic):
+def test_a_queryset_deletes_and_restores_in_its_own_database(topic):
     assert Topic.objects.using("archive").all().delete()[0] == 3
     assert (counts("archive"), counts("default")) == ([0, 0, 0], [1, 1, 1])
     assert Topic.all_objects.using("archive").restore()[0] == 3
     assert Note.objects.using("archive").delete() == (0, {})
 
 
-def test_what_stands_against_it_is_looked_for_there():
+def test_restore_looks_for_conflicts_in_its_own_database():
     for using in ("default", "archive"):
         author = Author.objects.using(using).create(name="Ursula")
         Book.objects.using(using).create(author=author, title="Lavinia")

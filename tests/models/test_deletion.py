@@ -24,7 +24,7 @@ from tests.library.models import (
 pytestmark = pytest.mark.django_db
 
 
-def test_what_refers_by_cascade_goes_along_with_one_timestamp(author, book, chapters):
+def test_delete_cascades_with_one_timestamp(author, book, chapters):
     counts = author.delete()
 
     assert counts == (5, {"library.Author": 1, "library.Book": 1, "library.Chapter": 3})
@@ -32,7 +32,7 @@ def test_what_refers_by_cascade_goes_along_with_one_timestamp(author, book, chap
     assert {(row.is_deleted, row.deleted_at) for row in rows} == {(True, author.deleted_at)}
 
 
-def test_rows_of_others_and_rows_deleted_earlier_stay_as_they_are(author, book, chapters):
+def test_delete_leaves_rows_of_others_and_rows_deleted_earlier(author, book, chapters):
     stranger = Book.objects.create(author=Author.objects.create(name="Stanislaw"), title="Solaris")
     chapters[2].delete()
     earlier = chapters[2].deleted_at
@@ -48,7 +48,7 @@ def test_a_delete_without_cascade_marks_one_row(author, book):
     assert Book.objects.get() == book
 
 
-def test_a_link_that_is_set_null_stays_so_that_a_restore_loses_nothing(author, book):
+def test_a_set_null_foreign_key_is_kept_by_a_soft_delete(author, book):
     translator = Author.objects.create(name="Karen")
     book.translator = translator
     book.save()
@@ -57,14 +57,14 @@ def test_a_link_that_is_set_null_stays_so_that_a_restore_loses_nothing(author, b
     assert Book.objects.get().translator_id == translator.pk
 
 
-def test_rows_that_cannot_be_soft_deleted_are_left(author, book):
+def test_rows_without_soft_delete_are_not_deleted(author, book):
     stamp = Stamp.objects.create(book=book)
     author.delete()
 
     assert Stamp.objects.get() == stamp
 
 
-def test_an_active_protected_row_stops_it_before_anything_is_written(author, book):
+def test_an_active_protected_row_refuses_the_delete_before_any_write(author, book):
     loan = Loan.objects.create(book=book)
 
     with pytest.raises(ProtectedError, match=r"'Book' because they .* protected foreign keys: 'Loan.book'") as raised:
@@ -75,7 +75,7 @@ def test_an_active_protected_row_stops_it_before_anything_is_written(author, boo
     assert Book.objects.get() == book
 
 
-def test_what_would_go_along_may_be_protected_too():
+def test_a_protected_child_refuses_the_delete_of_its_parent():
     group = Group.objects.create(club=Club.objects.create())
     booking = Booking.objects.create(group=group)
 
@@ -88,7 +88,7 @@ def test_what_would_go_along_may_be_protected_too():
 
 
 @pytest.mark.parametrize(("link", "error"), [("restricting", RestrictedError), ("protecting", ProtectedError)])
-def test_a_row_that_cannot_be_soft_deleted_counts(link, error):
+def test_a_row_without_soft_delete_can_protect_or_restrict(link, error):
     person = Person.objects.create(name="Ada")
     seal = Seal.objects.create(**{link: person})
 
@@ -98,7 +98,7 @@ def test_a_row_that_cannot_be_soft_deleted_counts(link, error):
     assert person.delete() == (1, {"library.Person": 1})
 
 
-def test_all_that_protects_is_named(author, book):
+def test_protected_error_names_all_protected_rows(author, book):
     loans = {Loan.objects.create(book=book) for _ in range(3)}
 
     with pytest.raises(ProtectedError) as raised:
@@ -106,13 +106,13 @@ def test_all_that_protects_is_named(author, book):
     assert raised.value.protected_objects == loans
 
 
-def test_a_deleted_protected_row_does_not_stop_it(author, book):
+def test_a_deleted_protected_row_does_not_refuse_the_delete(author, book):
     Loan.objects.create(book=book).delete()
 
     assert author.delete() == (2, {"library.Author": 1, "library.Book": 1})
 
 
-def test_a_restricted_row_stops_it_unless_it_goes_along_by_another_way(author, book):
+def test_a_restricted_row_refuses_the_delete_unless_it_is_deleted_by_another_cascade(author, book):
     other = Book.objects.create(author=Author.objects.create(name="Stanislaw"), title="Solaris")
     staying = Shelf.objects.create(author=author, book=other)
     Shelf.objects.create(author=author, book=book)
@@ -127,7 +127,7 @@ def test_a_restricted_row_stops_it_unless_it_goes_along_by_another_way(author, b
     assert author.delete() == (3, {"library.Author": 1, "library.Book": 1, "library.Shelf": 1})
 
 
-def test_a_queryset_takes_along_what_refers_to_each_of_its_rows(author, book, chapters):
+def test_a_queryset_delete_cascades_from_each_of_its_rows(author, book, chapters):
     Book.objects.create(author=author, title="Lavinia")
 
     assert Book.objects.all().delete() == (5, {"library.Book": 2, "library.Chapter": 3})
@@ -145,7 +145,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(author, django_assert
 
 
 @pytest.mark.parametrize("replies", [1, 300])
-def test_a_tree_that_nothing_can_forbid_is_deleted_by_one_update_a_relation(replies, django_assert_num_queries):
+def test_a_tree_without_protection_is_deleted_by_one_update_per_relation(replies, django_assert_num_queries):
     topic = Topic.objects.create()
     Reply.objects.bulk_create(Reply(topic=topic) for _ in range(replies))
     Tag.objects.create(subject=topic)
@@ -157,7 +157,7 @@ def test_a_tree_that_nothing_can_forbid_is_deleted_by_one_update_a_relation(repl
 
 
 @pytest.mark.parametrize("rows", [Topic.all_objects.all, Topic.objects.deleted, Topic.all_objects.distinct])
-def test_a_queryset_that_shows_deleted_rows_leaves_them_as_they_are(rows):
+def test_a_queryset_delete_does_not_change_deleted_rows(rows):
     topic = Topic.objects.create()
     Reply.objects.create(topic=topic)
     topic.delete()
@@ -166,7 +166,7 @@ def test_a_queryset_that_shows_deleted_rows_leaves_them_as_they_are(rows):
     assert Topic.all_objects.get().deleted_at == Reply.all_objects.get().deleted_at == topic.deleted_at
 
 
-def test_so_are_the_trees_of_a_queryset(django_assert_num_queries):
+def test_the_trees_of_a_queryset_are_deleted_by_one_update_per_relation(django_assert_num_queries):
     for _ in range(3):
         Reply.objects.create(topic=Topic.objects.create())
     Topic.objects.first().delete()
@@ -176,7 +176,7 @@ def test_so_are_the_trees_of_a_queryset(django_assert_num_queries):
     assert len(set(Topic.all_objects.values_list("deleted_at", flat=True))) == 2
 
 
-def test_a_leaf_is_the_end_of_the_way(django_assert_num_queries):
+def test_the_cascade_stops_at_a_relation_without_rows(django_assert_num_queries):
     chain = Chain.objects.create()
 
     # Savepoint; chain; its restaurants, of which there is none, so that nobody asks for waiters; release.
@@ -184,7 +184,7 @@ def test_a_leaf_is_the_end_of_the_way(django_assert_num_queries):
         assert chain.delete() == (1, {"library.Chain": 1})
 
 
-def test_each_deletion_and_restore_writes_one_record(author, book, caplog):
+def test_each_delete_and_restore_writes_one_log_record(author, book, caplog):
     caplog.set_level(logging.INFO, "shared_core.models")
     author.delete()
     moment = author.deleted_at

@@ -45,7 +45,7 @@ def model(name, meta, fields="", **names):
 
 
 @isolate_apps("tests.library")
-def test_a_deleted_row_frees_its_value_and_an_active_one_says_at_the_field_that_it_has_it():
+def test_a_deleted_row_frees_its_unique_value_and_an_active_one_is_a_field_error():
     user = model("User", UNIQUE, "email = models.EmailField()")
     user.objects.create(email="ada@example.org").delete()
     user.objects.create(email="ada@example.org")
@@ -57,7 +57,7 @@ def test_a_deleted_row_frees_its_value_and_an_active_one_says_at_the_field_that_
         user.objects.create(email="ada@example.org")
 
 
-def test_a_join_leaves_deleted_rows_out_where_it_is_told():
+def test_a_join_with_active_leaves_out_deleted_rows():
     count, found = (line.partition("  #")[0] for line in JOINS.splitlines())
     author = Author.objects.create(name="Ursula")
     Book.objects.create(author=author, title="Lavinia").delete()
@@ -70,7 +70,7 @@ def test_a_join_leaves_deleted_rows_out_where_it_is_told():
     assert Author.objects.filter(books__title="Lavinia").exists()  # which is why it must be told
 
 
-def test_a_member_whose_membership_is_deleted_is_left_out():
+def test_a_member_with_a_deleted_membership_is_left_out_with_active():
     here, stays, left = Group.objects.create(), Person.objects.create(name="Ada"), Person.objects.create(name="Bo")
     Membership.objects.create(group=here, person=stays)
     Membership.objects.create(group=here, person=left).delete()
@@ -82,7 +82,7 @@ def test_a_member_whose_membership_is_deleted_is_left_out():
 
 
 @isolate_apps("tests.library")
-def test_the_database_refuses_one_column_without_the_other_and_has_an_index():
+def test_the_check_constraint_refuses_is_deleted_without_deleted_at():
     ticket = model("Ticket", META)
     made = ticket.objects.create()
 
@@ -98,7 +98,7 @@ def test_the_database_refuses_one_column_without_the_other_and_has_an_index():
 
 
 @isolate_apps("tests.library")
-def test_no_row_is_put_under_a_deleted_parent():
+def test_a_row_under_a_deleted_parent_is_refused():
     ticket = model("Ticket", "pass")
     comment = model("Comment", PARENT, "ticket = models.ForeignKey('library.Ticket', models.CASCADE)")
     made = ticket.objects.create()
@@ -112,14 +112,14 @@ def test_no_row_is_put_under_a_deleted_parent():
 
 
 @isolate_apps("tests.library")
-def test_the_index_is_of_active_rows():
+def test_the_documented_index_covers_active_rows():
     model("Ticket", f"class Meta:\n    {INDEX}")
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'tickets_newest'")
         assert cursor.fetchone()[0].endswith("(created_at DESC) WHERE (NOT is_deleted)")
 
 
-def test_the_purge_has_the_options_that_are_shown():
+def test_purge_deleted_has_the_documented_options():
     parser = load_command_class("shared_core", "purge_deleted").create_parser("manage.py", "purge_deleted")
     arguments = re.sub(r"[\[\]]", "", PURGE).replace("-size N", "-size 10").split()[2:]
     options = parser.parse_args(arguments)
@@ -128,7 +128,7 @@ def test_the_purge_has_the_options_that_are_shown():
 
 
 @isolate_apps("tests.library")
-def test_the_tables_of_plain_django_become_ours_with_their_keys_while_old_processes_insert():
+def test_plain_django_tables_are_migrated_while_old_processes_insert():
     before = ProjectState()
     fields = [("id", models.BigAutoField(primary_key=True)), ("title", models.CharField(max_length=200))]
     before.add_model(ModelState("tickets", "Ticket", fields))
@@ -195,7 +195,7 @@ def _changes(before, model, questioner=None):
 
 
 @isolate_apps("tests.library")
-def test_the_tables_of_safedelete_become_ours_with_their_rows():
+def test_safedelete_tables_are_migrated_with_their_rows():
     before = ProjectState()
     before.add_model(
         ModelState(

@@ -26,7 +26,7 @@ def test_ids_of_a_process_are_strictly_increasing():
     assert made == sorted(set(made))
 
 
-def test_ids_increase_while_the_clock_stands_still_or_is_set_back(monkeypatch):
+def test_ids_increase_if_the_clock_stops_or_is_set_back(monkeypatch):
     last = uuid7()
     now = last.int >> 80
     for milliseconds in (now, now, now - 60_000, now - 60_000, now + 1):
@@ -38,7 +38,7 @@ def test_ids_increase_while_the_clock_stands_still_or_is_set_back(monkeypatch):
 
 
 @given(st.lists(st.integers(1, 2**47), min_size=1, max_size=50))
-def test_whatever_the_clock_says_ids_increase_and_never_fall_behind_it(readings):
+def test_ids_increase_and_never_fall_behind_the_clock(readings):
     generator, seen = ids._Generator(), []
     for now in readings:
         seen.append(generator.next(now))
@@ -82,7 +82,7 @@ def test_threads_never_get_the_same_id_and_each_sees_its_own_increase():
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_a_forked_child_goes_on_above_its_parent_in_a_sequence_of_its_own(held):
+def test_a_forked_child_has_its_own_increasing_ids(held):
     last = uuid7()
     if held:
         ids._generator._lock.acquire()  # as by a thread that is not in the child
@@ -105,5 +105,5 @@ def test_a_forked_child_goes_on_above_its_parent_in_a_sequence_of_its_own(held):
     assert in_parent > last
 
 
-def test_migrations_name_it_by_the_path_that_stays():
+def test_migrations_import_uuid7_from_shared_core_models():
     assert f"{uuid7.__module__}.{uuid7.__qualname__}" == "shared_core.models.uuid7"

@@ -47,7 +47,7 @@ def changes(before, after):
     return [operation for migration in found.get("tickets", []) for operation in migration.operations]
 
 
-def test_a_table_with_the_five_columns_adopts_the_base_model_by_the_keys_default_alone():
+def test_adopting_the_base_model_alters_only_the_default_of_the_key():
     before = ModelState("tickets", "Ticket", HAND_WRITTEN, options={})
     (operation,) = changes(state(before), state(make()))
 
@@ -58,7 +58,7 @@ def test_a_table_with_the_five_columns_adopts_the_base_model_by_the_keys_default
 
 @pytest.mark.postgresql
 @pytest.mark.django_db
-def test_that_migration_changes_nothing_in_the_database():
+def test_adopting_the_base_model_runs_no_sql():
     before = state(ModelState("tickets", "Ticket", HAND_WRITTEN, options={}))
     (operation,) = changes(before, state(make()))
     after = before.clone()
@@ -70,11 +70,11 @@ def test_that_migration_changes_nothing_in_the_database():
 
 
 @pytest.mark.parametrize("meta", [None, SoftDeleteMeta])
-def test_after_a_bump_there_is_nothing_to_migrate(meta):
+def test_an_unchanged_model_has_nothing_to_migrate(meta):
     assert changes(state(make(meta)), state(make(meta))) == []
 
 
-def test_what_is_written_names_djangos_classes_only():
+def test_a_migration_names_only_djangos_classes_and_uuid7():
     class Meta(SoftDeleteMeta):
         constraints = [
             *SoftDeleteMeta.constraints,
@@ -96,7 +96,7 @@ def test_what_is_written_names_djangos_classes_only():
 
 
 @pytest.mark.parametrize("model", [Account, Reply])
-def test_models_with_constraints_of_ours_have_nothing_to_migrate_either(model):
+def test_an_unchanged_model_with_our_constraints_has_nothing_to_migrate(model):
     one, two = (ModelState.from_model(model) for _ in range(2))
 
     assert MigrationAutodetector(state(one), state(two))._detect_changes() == {}

@@ -42,12 +42,12 @@ def author(other, db):
     return author
 
 
-def test_a_deletion_is_asked_about_and_done(author):
+def test_a_delete_and_its_preview_are_not_quadratic(author):
     assert preview.of_deletion(Author.objects.filter(pk=author.pk)).counts()[Chapter] == ROWS
     assert author.delete()[1]["library.Chapter"] == ROWS
 
 
-def test_a_restore_is_asked_about_and_done(author):
+def test_a_restore_and_its_preview_are_not_quadratic(author):
     author.delete()
     rows = Author.all_objects.filter(pk=author.pk)
 
@@ -56,13 +56,13 @@ def test_a_restore_is_asked_about_and_done(author):
     assert author.restore()[1]["library.Chapter"] == ROWS
 
 
-def test_a_restore_of_many_is_done(author):
+def test_a_queryset_restore_is_not_quadratic(author):
     author.delete()
 
     assert Author.all_objects.filter(pk=author.pk).restore()[1]["library.Chapter"] == ROWS
 
 
-def test_a_hard_deletion_is_asked_about(author):
+def test_the_preview_of_a_hard_delete_is_not_quadratic(author):
     author.delete()
 
     assert preview.of_hard_deletion(Author.all_objects.filter(pk=author.pk)).counts()[Chapter] == ROWS

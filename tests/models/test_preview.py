@@ -45,7 +45,7 @@ def a_book():
 
 
 @pytest.mark.parametrize("make", [a_city, a_topic, a_book])
-def test_a_hard_deletion_deletes_what_its_preview_shows(make):
+def test_a_hard_delete_deletes_what_its_preview_shows(make):
     row = make()
     tree = preview.of_hard_deletion(rows_of(row))
 
@@ -53,7 +53,7 @@ def test_a_hard_deletion_deletes_what_its_preview_shows(make):
     assert labels(tree.counts()) == row.hard_delete()[1]
 
 
-def test_what_a_hard_deletion_leaves_without_a_link_is_told():
+def test_the_preview_of_a_hard_delete_lists_rows_that_are_set_null():
     author = Author.objects.create(name="Ann")
     book = Book.objects.create(author=Author.objects.create(name="Bo"), translator=author, title="Tales")
     tree = preview.of_hard_deletion(rows_of(author))
@@ -61,7 +61,7 @@ def test_what_a_hard_deletion_leaves_without_a_link_is_told():
     assert [(branch.fate, branch.first) for branch in tree.branches] == [(preview.STAYS, [book])]
 
 
-def test_what_forbids_a_hard_deletion_is_told_be_it_deleted_or_not():
+def test_the_preview_of_a_hard_delete_lists_protecting_rows_even_deleted_ones():
     author = a_book()
     loan = Loan.objects.create(book=author.books.get())
     loan.delete()
@@ -75,7 +75,7 @@ def test_what_forbids_a_hard_deletion_is_told_be_it_deleted_or_not():
 @pytest.mark.postgresql
 @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
 @isolate_apps("tests.library")
-def test_what_the_database_takes_by_itself_is_told():
+def test_the_preview_counts_rows_deleted_by_db_cascade():
     ledger = a_model("Ledger")
     entry = a_model("Entry", ledger=models.ForeignKey(ledger, models.DB_CASCADE))
     make_tables(ledger, entry)
@@ -85,7 +85,7 @@ def test_what_the_database_takes_by_itself_is_told():
     assert preview.of_hard_deletion(rows_of(row)).counts() == {ledger: 1, entry: 3}
 
 
-def test_what_nothing_refers_to_is_counted_and_not_loaded(django_assert_num_queries):
+def test_the_preview_counts_leaf_rows_without_loading_them(django_assert_num_queries):
     topic = Topic.objects.create()
     topic.replies.model.objects.bulk_create(topic.replies.model(topic=topic) for _ in range(50))
     rows = rows_of(topic)
@@ -99,7 +99,7 @@ def test_what_nothing_refers_to_is_counted_and_not_loaded(django_assert_num_quer
 
 
 @pytest.mark.parametrize("preview_of", [preview.of_deletion, preview.of_restore, preview.of_hard_deletion])
-def test_the_rows_shown_come_in_the_order_of_their_keys(preview_of):
+def test_the_preview_shows_the_first_rows_by_key(preview_of):
     author = Author.objects.create(name="Ann")
     books = [Book.objects.create(author=author, title=str(number)) for number in range(4)]
     for book in books:

@@ -89,8 +89,8 @@ def held(row, lock="UPDATE"):
 
 
 @pytest.mark.django_db
-class TestWhatGoes:
-    def test_a_row_goes_with_all_below_it_and_everything_is_counted(self, author, book, chapters):
+class TestPurgedRows:
+    def test_a_row_is_purged_with_its_cascade_and_all_rows_are_counted(self, author, book, chapters):
         Stamp.objects.create(book=book)  # cannot be soft-deleted
         expire(author, book, *chapters)
 
@@ -116,21 +116,21 @@ class TestWhatGoes:
         assert purge(Note, older_than=QUARTER) == 1
         assert set(Note.all_objects.all()) == {young, active}
 
-    def test_the_moment_may_be_said_and_is_not_itself_before_it(self, db):
+    def test_older_than_may_be_a_datetime_and_excludes_it(self, db):
         note = Note.objects.create(text="")
         note.delete()
 
         assert purge(Note, older_than=note.deleted_at) == 0
         assert purge(Note, older_than=note.deleted_at + dt.timedelta(microseconds=1)) == 1
 
-    def test_a_row_that_only_says_when_it_was_deleted_is_active(self, author, book):
+    def test_a_row_with_deleted_at_but_not_is_deleted_is_active(self, author, book):
         expire(author, book)
         models.QuerySet(Book).update(is_deleted=False)
 
         assert purge(Author, older_than=QUARTER) == 0
 
     @pytest.mark.parametrize("days", [None, 10])
-    def test_an_active_or_younger_row_at_any_depth_keeps_all_above_it(self, author, book, chapters, days):
+    def test_an_active_or_younger_row_at_any_depth_keeps_its_ancestors(self, author, book, chapters, days):
         expire(author, book, *chapters)
         below = Chapter.objects.create(book=book, part_of=chapters[1], title="1.1.1")
         Chapter.objects.filter(pk=below.pk).update(book=Book.objects.create(author=Author.objects.create()))
@@ -142,7 +142,7 @@ class TestWhatGoes:
         assert purge(Chapter, older_than=QUARTER) == 1
         assert not is_there(chapters[2])
 
-    def test_a_row_that_refers_by_protect_keeps_it_until_it_is_purged_itself(self, author, book):
+    def test_a_protecting_row_keeps_its_target_until_it_is_purged(self, author, book):
         loan = Loan.objects.create(book=book)
         expire(author, book, loan)
 
@@ -150,7 +150,7 @@ class TestWhatGoes:
         assert purge(Loan, older_than=QUARTER) == 1
         assert purge(Author, older_than=QUARTER) == 2
 
-    def test_a_row_that_refers_by_restrict_keeps_it_unless_it_goes_along(self, author, book):
+    def test_a_restricting_row_keeps_its_target_unless_it_is_purged_with_it(self, author, book):
         shelf = Shelf.objects.create(author=author, book=book)
         expire(author, book, shelf)
         assert purge(Author, older_than=QUARTER) == 3
@@ -161,7 +161,7 @@ class TestWhatGoes:
         assert purge(Author, older_than=QUARTER) == 0
 
     @pytest.mark.parametrize("is_kept", [False, True])
-    def test_a_restricting_row_may_go_along_with_another_of_the_batch_if_that_one_goes(self, author, book, is_kept):
+    def test_a_restricting_row_may_be_purged_with_another_row_of_the_batch(self, author, book, is_kept):
         restricted = Author.objects.create()
         shelf = Shelf.objects.create(author=restricted, book=book)
         expire(author, book, shelf, restricted)
@@ -170,7 +170,7 @@ class TestWhatGoes:
 
         assert purge(Author, older_than=QUARTER) == (0 if is_kept else 4)
 
-    def test_a_link_that_is_set_null_is_set_null(self, author, book):
+    def test_a_set_null_foreign_key_is_set_to_null(self, author, book):
         translator = Author.objects.create()
         Book.objects.update(translator=translator)
         expire(translator)
@@ -178,7 +178,7 @@ class TestWhatGoes:
         assert purge(Author, older_than=QUARTER) == 1
         assert Book.objects.get().translator_id is None
 
-    def test_tags_go_by_a_generic_relation_and_an_active_one_keeps_its_subject(self):
+    def test_a_generic_relation_cascades_and_an_active_tag_keeps_its_subject(self):
         topic, kept = Topic.objects.create(), Topic.objects.create()
         tag, active = Tag.objects.create(subject=topic), Tag.objects.create(subject=kept)
         expire(topic, kept, tag)
@@ -194,7 +194,7 @@ class TestWhatGoes:
 
         assert purge(Topic, older_than=QUARTER) == 1
 
-    def test_heirs_go_with_their_parents_rows_and_the_other_way_round(self):
+    def test_multi_table_children_are_purged_with_their_parent_rows(self):
         city = City.objects.create(code="LIS")
         first, second = Restaurant.objects.create(city=city), Restaurant.objects.create(city=city)
         waiter = Waiter.objects.create(restaurant=first)
@@ -203,7 +203,7 @@ class TestWhatGoes:
         assert purge(Restaurant, older_than=QUARTER, batch_size=1) == 5
         assert not Place.all_objects.exists()
 
-    def test_an_active_heir_of_a_row_that_cannot_be_soft_deleted_keeps_what_that_refers_to(self):
+    def test_an_active_multi_table_child_keeps_the_target_of_its_plain_parent(self):
         city = City.objects.create(code="LIS")
         Item.objects.create(city=city)
         vase = Vase.objects.create(city=city)
@@ -213,7 +213,7 @@ class TestWhatGoes:
         expire(vase)
         assert purge(City, older_than=QUARTER) == 4
 
-    def test_rows_that_refer_to_each_other_go_together(self, book, chapters):
+    def test_rows_that_refer_to_each_other_are_purged_together(self, book, chapters):
         Chapter.objects.filter(pk=chapters[0].pk).update(part_of=chapters[1])
         expire(book, *chapters)
 
@@ -221,7 +221,7 @@ class TestWhatGoes:
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
-    def test_a_row_that_restricts_by_its_parents_table_may_go_along_by_its_own(self):
+    def test_a_row_restricted_in_its_parents_table_may_be_purged_by_its_own_cascade(self):
         ledger = a_model("Ledger")
         page = a_model("Page", restricts=models.ForeignKey(ledger, models.RESTRICT, related_name="+"))
         heir = a_model("Heir", page, goes=models.ForeignKey(ledger, models.CASCADE, related_name="+"))
@@ -234,7 +234,7 @@ class TestWhatGoes:
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
-    def test_another_heir_of_the_same_parents_row_keeps_it(self):
+    def test_another_multi_table_child_of_the_same_parent_row_keeps_it(self):
         base = a_model("Base", models.Model)
         left_model = a_model("Left", (SoftDeleteModel, base))
         right_model = a_model("Right", (SoftDeleteModel, base))
@@ -247,7 +247,7 @@ class TestWhatGoes:
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
-    def test_what_the_database_would_refuse_is_kept_and_what_it_would_not_is_left_dangling(self):
+    def test_do_nothing_keeps_a_row_only_with_a_database_constraint(self):
         ledger = a_model("Ledger")
         entry = a_model("Entry", models.Model, ledger=models.ForeignKey(ledger, models.DO_NOTHING))
         trace = a_model("Trace", models.Model, ledger=models.ForeignKey(ledger, models.DO_NOTHING, db_constraint=False))
@@ -264,7 +264,7 @@ class TestWhatGoes:
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
-    def test_an_on_delete_of_ones_own_is_taken_for_a_cascade_and_set_is_not(self):
+    def test_a_custom_on_delete_counts_as_a_cascade_and_set_does_not(self):
         def cascade_some(collector, field, sub_objs, using):
             collector.collect(sub_objs, source=field.remote_field.model, nullable=field.null)
 
@@ -285,7 +285,7 @@ class TestWhatGoes:
 
     @pytest.mark.postgresql
     @pytest.mark.usefixtures("_registry")
-    def test_an_order_by_way_of_a_link_that_may_be_null_is_of_no_account(self):
+    def test_ordering_by_a_nullable_foreign_key_does_not_matter(self):
         ledger = a_model("Ledger", ordering=["of__created_at"], of=models.ForeignKey("self", models.CASCADE, null=True))
         make_tables(ledger)
         root = ledger.objects.create()
@@ -296,7 +296,7 @@ class TestWhatGoes:
     @pytest.mark.postgresql
     @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="came with Django 6.1")
     @pytest.mark.usefixtures("_registry")
-    def test_what_the_database_takes_by_itself_is_looked_at_and_counted_too(self):
+    def test_rows_deleted_by_db_cascade_are_checked_and_counted(self):
         ledger = a_model("Ledger")
         entry = a_model("Entry", ledger=models.ForeignKey(ledger, models.DB_CASCADE))
         make_tables(ledger, entry)
@@ -310,7 +310,7 @@ class TestWhatGoes:
     @pytest.mark.postgresql
     @pytest.mark.skipif(not hasattr(models, "CompositePrimaryKey"), reason="came with Django 5.2")
     @pytest.mark.usefixtures("_registry")
-    def test_a_row_whose_key_has_several_columns_goes_along(self):
+    def test_a_row_with_a_composite_primary_key_is_purged(self):
         ledger = a_model("Ledger")
         entry = a_model(
             "Entry",
@@ -329,14 +329,14 @@ class TestWhatGoes:
 
 @pytest.mark.django_db
 class TestBatches:
-    def test_rows_that_are_skipped_do_not_come_again(self, author, book):
+    def test_skipped_rows_are_not_tried_again(self, author, book):
         others = [Author.objects.create() for _ in range(4)]
         expire(author, *others)
 
         assert list(purge_batches(Author, QUARTER, batch_size=2)) == [Batch(2, 1, 1), Batch(2, 0, 2), Batch(1, 0, 1)]
         assert list(purge_batches(Author, QUARTER, batch_size=2)) == [Batch(1, 1, 0)]
 
-    def test_an_interruption_keeps_what_was_done_says_so_and_the_next_call_goes_on(self, db, caplog):
+    def test_an_interrupted_purge_keeps_its_batches_and_the_next_call_continues(self, db, caplog):
         caplog.set_level(logging.INFO, "shared_core.models")
         expire(*(Note.objects.create(text="") for _ in range(5)))
         batches = purge_batches(Note, QUARTER, batch_size=2)
@@ -346,7 +346,7 @@ class TestBatches:
         assert [(record.message, record.rows) for record in caplog.records] == [("Purged library.Note", 2)]
         assert purge(Note, older_than=QUARTER) == 3
 
-    def test_a_purge_writes_one_record_and_none_where_there_was_nothing(self, author, book, caplog):
+    def test_a_purge_writes_one_log_record_unless_nothing_was_purged(self, author, book, caplog):
         caplog.set_level(logging.INFO, "shared_core.models")
         expire(author, book, Author.objects.create())
         moment = timezone.now()
@@ -359,7 +359,7 @@ class TestBatches:
         assert record.older_than == moment
 
     @pytest.mark.parametrize("arguments", [(QUARTER,), (QUARTER, 1), (QUARTER, 1, "default")])
-    def test_what_is_passed_by_position_works_and_warns_with_what_to_write(self, arguments, db):
+    def test_positional_arguments_work_and_warn_with_the_new_spelling(self, arguments, db):
         expire(Note.objects.create(text=""))
         written = r"Write purge\(Note, older_than=…" + ", batch_size=…" * (len(arguments) > 1)
 
@@ -367,7 +367,7 @@ class TestBatches:
             assert purge(Note, *arguments) == 1
         assert warned[0].filename == __file__
 
-    def test_older_than_is_needed_and_said_once(self, db):
+    def test_older_than_is_required_and_may_be_given_once(self, db):
         with pytest.raises(TypeError, match="older_than"):
             purge(model=Note)
         with (
@@ -431,7 +431,7 @@ class TestBatches:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-class TestOthersAtWork:
+class TestConcurrentWork:
     def test_inside_a_transaction_nothing_is_purged(self, author):
         expire(author)
 
@@ -455,7 +455,7 @@ class TestOthersAtWork:
             assert purge(Author, older_than=QUARTER) == 1
         assert purge(Author, older_than=QUARTER) == 1
 
-    def test_a_row_that_is_locked_below_keeps_its_parent(self, author, book, chapters):
+    def test_a_locked_child_keeps_its_parent(self, author, book, chapters):
         expire(author, book, *chapters)
 
         with held(chapters[1]):
@@ -468,13 +468,13 @@ class TestOthersAtWork:
         with held(author, "KEY SHARE"):  # as the insert of a book holds it
             assert purge(Author, older_than=QUARTER) == 0
 
-    def test_a_purge_waits_for_nobody_who_works_on_an_active_row_below(self, author, book):
+    def test_a_purge_does_not_wait_for_a_lock_on_an_active_child(self, author, book):
         expire(author)
 
         with held(book):
             assert purge(Author, older_than=QUARTER) == 0
 
-    def test_workers_share_the_rows_and_each_row_goes_once(self):
+    def test_concurrent_workers_purge_each_row_once(self):
         for number in range(60):
             author = Author.objects.create(name=str(number))
             books = Book.objects.bulk_create(Book(author=author, title=str(place)) for place in range(3))
@@ -571,7 +571,7 @@ def purge_by_the_rules(world, number, before, size):
 @pytest.mark.django_db
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(graph=graphs(), data=st.data())
-def test_a_purge_of_random_rows_takes_what_the_rules_say(graph, data):
+def test_a_purge_of_random_rows_follows_the_rules(graph, data):
     ContentType.objects.clear_cache()
     savepoint = connection.savepoint()  # and not atomic(), in which nothing can be purged
     try:

@@ -49,7 +49,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("step", CHAINS.values(), ids=CHAINS)
-def test_what_is_shown_can_be_changed_anywhere_in_a_chain(books, step):
+def test_visibility_can_be_changed_anywhere_in_a_chain(books, step):
     assert titles(step(Book.objects.all())) == ["a", "bb"]
     assert titles(step(Book.objects.all()).with_deleted()) == ["a", "bb", "c", "dd"]
     assert titles(step(Book.objects.all()).deleted()) == ["c", "dd"]
@@ -59,20 +59,20 @@ def test_what_is_shown_can_be_changed_anywhere_in_a_chain(books, step):
     assert titles(step(Book.all_objects.all()).active()) == ["a", "bb"]
 
 
-def test_the_managers_offer_each(books):
+def test_both_managers_offer_active_deleted_and_with_deleted(books):
     for manager in (Book.objects, Book.all_objects):
         assert titles(manager.active()) == ["a", "bb"]
         assert titles(manager.deleted()) == ["c", "dd"]
         assert titles(manager.with_deleted()) == ["a", "bb", "c", "dd"]
 
 
-def test_a_callers_own_filter_on_is_deleted_stays(books):
+def test_a_filter_on_is_deleted_by_the_caller_is_kept(books):
     assert titles(Book.objects.filter(is_deleted=True)) == []
     assert titles(Book.objects.filter(is_deleted=True).with_deleted()) == ["c", "dd"]
     assert titles(Book.objects.exclude(is_deleted=False).with_deleted()) == ["c", "dd"]
 
 
-def test_related_managers_and_prefetches_show_active_rows_unless_told(author, books):
+def test_related_managers_and_prefetches_show_active_rows_by_default(author, books):
     (loaded,) = Author.objects.prefetch_related("books", Prefetch("books", Book.objects.deleted(), "gone"))
 
     assert titles(author.books.all()) == ["a", "bb"]
@@ -81,7 +81,7 @@ def test_related_managers_and_prefetches_show_active_rows_unless_told(author, bo
     assert titles(loaded.gone) == ["c", "dd"]
 
 
-def test_values_aggregates_and_subqueries_see_what_is_shown(author, books):
+def test_values_aggregates_and_subqueries_obey_the_visibility(author, books):
     assert sorted(Book.objects.values_list("title", flat=True).deleted()) == ["c", "dd"]
     assert Book.objects.values("author").annotate(number=Count("pk")).with_deleted().get()["number"] == 4
     assert Book.objects.aggregate(number=Count("pk")) == {"number": 2}
@@ -101,7 +101,7 @@ def test_an_empty_queryset_combines_as_in_django(books):
     assert titles(Book.objects.none() & Book.objects.all()) == []
 
 
-def test_what_is_shown_cannot_be_changed_behind_a_slice_or_a_union(books):
+def test_visibility_cannot_be_changed_after_a_slice_or_union(books):
     union = Book.objects.all().union(Book.objects.deleted())
     assert titles(union) == ["a", "bb", "c", "dd"]
 
@@ -127,7 +127,7 @@ def test_a_queryset_with_joins_order_and_distinct_deletes_what_it_matches(books)
     assert titles(Book.objects.all()) == []
 
 
-def test_what_was_read_before_a_delete_is_read_again(books):
+def test_a_queryset_is_evaluated_again_after_its_delete(books):
     rows = Book.objects.all()
     list(rows)
     rows.delete()
@@ -144,12 +144,12 @@ def test_what_was_read_before_a_delete_is_read_again(books):
         (lambda: Book.objects.values("title"), "values"),
     ],
 )
-def test_a_queryset_that_does_not_say_which_rows_is_refused(verb, rows, message):
+def test_a_sliced_distinct_or_values_queryset_cannot_be_deleted_or_restored(verb, rows, message):
     with pytest.raises(TypeError, match=message):
         getattr(rows(), verb)()
 
 
-def test_an_update_of_is_deleted_brings_the_other_columns_along(books):
+def test_an_update_of_is_deleted_also_sets_deleted_at_and_updated_at(books):
     before = books["a"].updated_at
     Book.objects.filter(title="a").update(is_deleted=True)
     gone = Book.all_objects.get(title="a")

@@ -131,7 +131,7 @@ ANY_FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 @settings(max_examples=EXAMPLES, suppress_health_check=ANY_FIXTURE)
 @given(data=st.data())
-def test_a_chain_shows_what_it_says(library, data):
+def test_a_random_chain_shows_the_expected_rows(library, data):
     shown = chain(data, start(data), list(STEPS), 7)
 
     keys = shown.keys(library)
@@ -143,7 +143,7 @@ def test_a_chain_shows_what_it_says(library, data):
 
 @settings(max_examples=EXAMPLES, suppress_health_check=ANY_FIXTURE)
 @given(data=st.data(), sign=st.sampled_from(list(PAIRS)))
-def test_two_chains_combine_to_what_they_say_or_raise(library, data, sign):
+def test_two_random_chains_combine_to_the_expected_rows_or_raise(library, data, sign):
     first, second = (chain(data, start(data), SIMPLE, 3) for _ in range(2))
     combine, holds = PAIRS[sign]
     if first.visibility is not second.visibility:
@@ -158,7 +158,7 @@ def test_two_chains_combine_to_what_they_say_or_raise(library, data, sign):
 
 @settings(max_examples=EXAMPLES, suppress_health_check=ANY_FIXTURE)
 @given(data=st.data())
-def test_what_is_changed_is_what_is_shown(library, data):
+def test_a_random_chain_changes_the_expected_rows(library, data):
     shown = chain(data, start(data), [name for name in STEPS if name != "prefetch"], 5)
     verb = data.draw(st.sampled_from(["delete", "restore", "update"]))
     before = {row.pk: row.is_deleted for row in library}

@@ -101,7 +101,7 @@ def listen(sender, instance, **kwargs):
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(graph=graphs(), data=st.data(), has_receivers=st.booleans())
-def test_random_steps_leave_the_rows_as_the_rules_say(graph, data, has_receivers):
+def test_random_deletes_and_restores_leave_the_expected_rows(graph, data, has_receivers):
     if has_receivers:
         pre_soft_delete.connect(listen)
         post_restore.connect(listen)

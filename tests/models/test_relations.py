@@ -42,7 +42,7 @@ def referring(model, effect):
 
 
 @isolate_apps("tests.library")
-def test_each_on_delete_has_its_effect_on_rows_that_refer():
+def test_each_on_delete_maps_to_its_effect():
     def keep_some(collector, field, sub_objs, using):
         """An on_delete of a service's own."""
 
@@ -71,7 +71,7 @@ def test_each_on_delete_has_its_effect_on_rows_that_refer():
     }
 
 
-def test_relations_of_any_model_are_known():
+def test_relations_to_any_model_are_found():
     assert referring(Topic, "soft") == {(Reply, "topic"): "CASCADE", (Tag, "object_id"): "CASCADE"}
     assert referring(Item, "soft") == {(Vase, "item_ptr"): "CASCADE"}  # cannot be soft-deleted itself
     assert referring(Book, "soft")[Stamp, "book"] == "KEEP"
@@ -81,7 +81,7 @@ def test_relations_of_any_model_are_known():
 
 
 class TestGenericRelations:
-    def test_rows_that_refer_by_a_generic_foreign_key_go_along_and_come_back(self):
+    def test_delete_and_restore_cascade_over_a_generic_relation(self):
         topic, other = Topic.objects.create(), Topic.objects.create()
         tag, stranger = Tag.objects.create(subject=topic), Tag.objects.create(subject=other)
 
@@ -97,7 +97,7 @@ class TestGenericRelations:
 
         assert topic.delete() == (1, {"library.Topic": 1})
 
-    def test_a_row_does_not_come_back_under_a_subject_that_stays_deleted(self):
+    def test_a_row_is_not_restored_while_its_generic_target_is_deleted(self):
         topic = Topic.objects.create()
         tag = Tag.objects.create(subject=topic)
         topic.delete()
@@ -106,7 +106,7 @@ class TestGenericRelations:
             Tag.all_objects.get(pk=tag.pk).restore()
         assert raised.value.objects == (topic,)
 
-    def test_a_key_that_is_none_does_not_keep_a_row_from_coming_back(self):
+    def test_an_invalid_generic_key_does_not_refuse_a_restore(self):
         tag = Tag.objects.create(subject=Topic.objects.create())
         Tag.objects.update(object_id="nonsense")
         tag.delete()
@@ -119,7 +119,7 @@ class TestMultiTableInheritance:
     def restaurant(self, city):
         return Restaurant.objects.create(city=city, chain=Chain.objects.create())
 
-    def test_the_table_that_owns_the_columns_is_written(self, restaurant):
+    def test_deleting_a_multi_table_child_writes_the_parents_table(self, restaurant):
         place = Place.objects.get()
 
         assert restaurant.delete() == (1, {"library.Restaurant": 1})
@@ -132,7 +132,7 @@ class TestMultiTableInheritance:
         assert Restaurant.objects.get() == restaurant
 
     @pytest.mark.parametrize("model", [Place, Restaurant])
-    def test_what_refers_to_either_table_goes_along(self, restaurant, model):
+    def test_the_cascade_follows_relations_to_parent_and_child_table(self, restaurant, model):
         Waiter.objects.create(restaurant=restaurant)
         Review.objects.create(place=restaurant)
 
@@ -141,7 +141,7 @@ class TestMultiTableInheritance:
         assert model.objects.deleted().get().restore()[0] == 3
         assert (Waiter.objects.count(), Review.objects.count()) == (1, 1)
 
-    def test_changes_by_hand_bring_the_columns_of_the_other_table_along(self, restaurant):
+    def test_changing_is_deleted_of_a_child_updates_the_parents_columns(self, restaurant):
         before = restaurant.updated_at
         Restaurant.objects.update(is_deleted=True)
         deleted = Place.objects.deleted().get()
@@ -156,7 +156,7 @@ class TestMultiTableInheritance:
         restored.save()
         assert Place.objects.deleted().get().deleted_at == restored.deleted_at
 
-    def test_a_link_of_the_child_table_marks_the_parents(self, restaurant):
+    def test_a_cascade_by_a_foreign_key_of_the_child_marks_the_parent_row(self, restaurant):
         waiter = Waiter.objects.create(restaurant=restaurant)
 
         assert Chain.objects.get().delete()[0] == 3
@@ -164,7 +164,7 @@ class TestMultiTableInheritance:
         assert Chain.objects.deleted().get().restore()[0] == 3
         assert Waiter.objects.get() == waiter
 
-    def test_a_link_to_a_field_other_than_the_key_is_followed(self, restaurant, city):
+    def test_the_cascade_follows_a_foreign_key_with_to_field(self, restaurant, city):
         Waiter.objects.create(restaurant=restaurant)
         elsewhere = Place.objects.create(city=City.objects.create(code="OPO"))
 
@@ -180,7 +180,7 @@ class TestMultiTableInheritance:
         assert Place.objects.count() == 1
         assert Restaurant.objects.all().restore()[0] == 2
 
-    def test_a_row_that_inherits_a_link_from_a_plain_parent_goes_along(self, city):
+    def test_a_cascade_by_a_foreign_key_of_a_plain_parent_deletes_the_child(self, city):
         vase = Vase.objects.create(city=city)
         plain = Item.objects.create(city=city)
 
@@ -190,7 +190,7 @@ class TestMultiTableInheritance:
         assert city.restore()[0] == 2
 
 
-class TestModelsThatAreNoTables:
+class TestUnusualModels:
     @pytest.fixture
     def root(self):
         """Return a model with a table, to which an unmanaged one without refers."""
@@ -212,7 +212,7 @@ class TestModelsThatAreNoTables:
             yield Root
 
     @pytest.mark.postgresql
-    def test_a_table_that_is_not_there_is_djangos_error_with_the_model_and_the_field(self, root):
+    def test_a_missing_table_is_djangos_error_with_the_relation_as_a_note(self, root):
         row = root.objects.create()
 
         with pytest.raises(ProgrammingError, match="library_ghost") as raised, transaction.atomic():
@@ -224,7 +224,7 @@ class TestModelsThatAreNoTables:
 
     @pytest.mark.skipif(django.VERSION < (5, 2), reason="Django 5.2 brought composite keys")
     @isolate_apps("tests.library")
-    def test_a_key_of_several_columns_is_refused_with_the_model(self):
+    def test_a_composite_primary_key_is_an_error_that_names_the_model(self):
         class Root(SoftDeleteModel):
             class Meta:
                 app_label = "library"
@@ -242,7 +242,7 @@ class TestModelsThatAreNoTables:
             as_owner_rows(related_rows(root.cascades[0], [(1,)], "default"), root.cascades[0].hierarchy)
 
     @isolate_apps("tests.library")
-    def test_a_model_that_was_swapped_for_another_refers_to_nothing(self, settings):
+    def test_a_swapped_model_has_no_relations(self, settings):
         settings.TEST_SWAPPED = "library.Topic"
 
         class Root(SoftDeleteModel):

@@ -13,7 +13,7 @@ from tests.library.models import Account, Author, Book, Chapter, Note, Reply, Sh
 pytestmark = pytest.mark.django_db
 
 
-def test_exactly_what_went_along_comes_back(author, book, chapters):
+def test_restore_brings_back_exactly_the_cascade_of_its_deletion(author, book, chapters):
     chapters[2].delete()
     author.delete()
 
@@ -22,7 +22,7 @@ def test_exactly_what_went_along_comes_back(author, book, chapters):
     assert Chapter.objects.deleted().get() == chapters[2]
 
 
-def test_a_row_deleted_separately_stays_deleted_also_where_both_were_deleted(author, book, chapters):
+def test_a_child_deleted_separately_stays_deleted(author, book, chapters):
     book.delete()
     author.delete()
 
@@ -31,7 +31,7 @@ def test_a_row_deleted_separately_stays_deleted_also_where_both_were_deleted(aut
     assert book.restore() == (4, {"library.Book": 1, "library.Chapter": 3})
 
 
-def test_a_queryset_restores_each_of_its_rows_with_what_went_in_its_own_deletion(author):
+def test_a_queryset_restores_each_row_with_its_own_cascade(author):
     books = [Book.objects.create(author=author, title=str(number)) for number in range(3)]
     chapters = [Chapter.objects.create(book=book, title="1") for book in books]
     chapters[0].delete()
@@ -53,7 +53,7 @@ def test_a_tree_of_more_levels_than_a_statement_has_columns_comes_back(book):
     assert Chapter.objects.count() == 1701
 
 
-def test_a_row_does_not_come_back_under_a_parent_that_stays_deleted(author, book, chapters):
+def test_a_row_is_not_restored_while_its_parent_is_deleted(author, book, chapters):
     author.delete()
 
     with pytest.raises(ParentDeletedError, match=f"restore library.Author {author.pk} first") as raised:
@@ -65,7 +65,7 @@ def test_a_row_does_not_come_back_under_a_parent_that_stays_deleted(author, book
     assert pickle.loads(pickle.dumps(raised.value)).objects == (author,)
 
 
-def test_a_deleted_restrict_parent_of_a_row_below_counts_too(author, book):
+def test_a_deleted_restrict_parent_of_a_child_refuses_the_restore(author, book):
     collector = Author.objects.create(name="Collector")
     Shelf.objects.create(author=collector, book=book)
     book.delete()
@@ -79,7 +79,7 @@ def test_a_deleted_restrict_parent_of_a_row_below_counts_too(author, book):
     assert book.restore() == (2, {"library.Book": 1, "library.Shelf": 1})
 
 
-def test_a_deleted_parent_of_a_link_that_is_set_null_does_not_stop_it(author, book):
+def test_a_deleted_set_null_parent_does_not_refuse_the_restore(author, book):
     translator = Author.objects.create(name="Karen")
     Book.objects.update(translator=translator)
     author.delete()
@@ -100,7 +100,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(author, django_assert
 
 
 @pytest.mark.parametrize("restore", [lambda topic: topic.restore(), lambda topic: Topic.objects.all().restore()])
-def test_what_was_deleted_before_or_by_itself_stays_where_nothing_can_forbid_a_restore_too(restore):
+def test_rows_deleted_separately_stay_deleted_in_an_unconstrained_tree(restore):
     topic = Topic.objects.create()
     early, late, along = (Reply.objects.create(topic=topic) for _ in range(3))
     early.delete()
@@ -115,7 +115,7 @@ def test_what_was_deleted_before_or_by_itself_stays_where_nothing_can_forbid_a_r
 
 
 @pytest.mark.parametrize("make", [Topic, Note])
-def test_finding_out_why_a_restore_is_refused_leaves_the_clock_alone(make):
+def test_find_restore_error_does_not_advance_the_clock(make):
     make.objects.create().delete()
     before = changes._last_timestamp
 
@@ -123,7 +123,7 @@ def test_finding_out_why_a_restore_is_refused_leaves_the_clock_alone(make):
     assert changes._last_timestamp == before
 
 
-def test_what_would_refuse_a_restore_is_found_without_a_lock_and_without_a_change(author, book):
+def test_find_restore_error_takes_no_lock_and_changes_nothing(author, book):
     author.delete()
 
     with CaptureQueriesContext(connection) as queries:
@@ -134,7 +134,7 @@ def test_what_would_refuse_a_restore_is_found_without_a_lock_and_without_a_chang
 
 
 class TestConflicts:
-    def test_a_value_that_an_active_row_took_is_found_before_anything_is_written(self):
+    def test_a_taken_unique_value_refuses_the_restore_before_any_write(self):
         gone = Account.objects.create(email="a@b.c")
         guest = Account.objects.create(email="g@b.c", invited_by=gone)
         gone.delete()
@@ -152,7 +152,7 @@ class TestConflicts:
         assert gone.restore()[0] == 2
         assert set(Account.objects.all()) == {gone, guest}
 
-    def test_a_row_below_may_be_the_one_that_conflicts(self):
+    def test_a_taken_unique_value_of_a_child_refuses_the_restore(self):
         gone = Account.objects.create(email="a@b.c")
         Account.objects.create(email="g@b.c", invited_by=gone)
         gone.delete()
@@ -162,7 +162,7 @@ class TestConflicts:
             gone.restore()
         assert raised.value.objects == (holder,)
 
-    def test_two_rows_that_come_back_may_need_the_same_value(self):
+    def test_two_restored_rows_with_the_same_unique_value_conflict(self):
         first = Account.objects.create(email="a@b.c")
         first.delete()
         second = Account.objects.create(email="a@b.c")
@@ -173,7 +173,7 @@ class TestConflicts:
         assert set(raised.value.objects) == {first, second}
         assert not Account.objects.exists()
 
-    def test_an_expression_and_a_condition_of_ones_own_are_understood(self):
+    def test_constraints_with_expressions_and_conditions_are_checked(self):
         gone = Account.objects.create(email="a@b.c", handle="Ada")
         nameless = Account.objects.create(email="n@b.c", handle="")
         Account.objects.all().delete()
@@ -199,7 +199,7 @@ class TestConflicts:
 
     @pytest.mark.postgresql  # SQLite knows no NULLS NOT DISTINCT
     @pytest.mark.skipif(django.VERSION < (5, 1), reason="Django 5.0 cannot make such a constraint")
-    def test_a_null_may_be_a_value_that_is_taken(self):
+    def test_a_null_conflicts_with_nulls_not_distinct(self):
         gone = Slot.objects.create(number=None, label="a")
         gone.delete()
         holder = Slot.objects.create(number=None, label="b")
@@ -208,7 +208,7 @@ class TestConflicts:
             gone.restore()
         assert raised.value.objects == (holder,)
 
-    def test_a_condition_on_deleted_at_and_an_ordered_expression_are_understood(self):
+    def test_constraints_with_deleted_at_and_ordered_expressions_are_checked(self):
         gone = Slot.objects.create(number=1, label="a")
         gone.delete()
         holder = Slot.objects.create(number=2, label="a")
@@ -217,7 +217,7 @@ class TestConflicts:
             gone.restore()
         assert raised.value.objects == (holder,)
 
-    def test_a_condition_that_has_nothing_to_do_with_it_holds_as_before(self):
+    def test_a_constraint_that_ignores_is_deleted_does_not_refuse_a_restore(self):
         slot = Slot.objects.create(number=0, label="a")
         slot.delete()
 
@@ -225,14 +225,14 @@ class TestConflicts:
 
 
 class TestStaleCopies:
-    def test_a_copy_that_does_not_know_of_the_deletion_restores_it(self, author, book):
+    def test_a_stale_active_copy_restores_the_row(self, author, book):
         stale = Author.objects.get()
         author.delete()
 
         assert stale.restore() == (2, {"library.Author": 1, "library.Book": 1})
         assert not stale.is_deleted
 
-    def test_a_copy_that_knows_of_an_earlier_deletion_restores_the_last_one(self):
+    def test_a_copy_from_an_earlier_deletion_restores_the_last_one(self):
         topic = Topic.objects.create()
         first, second = Reply.objects.create(topic=topic), Reply.objects.create(topic=topic)
         topic.delete()
@@ -245,7 +245,7 @@ class TestStaleCopies:
         assert stale.restore() == (2, {"library.Topic": 1, "library.Reply": 1})
         assert Reply.objects.get() == second
 
-    def test_a_copy_of_a_row_that_was_restored_changes_nothing_and_shows_it(self, author):
+    def test_restoring_a_stale_copy_of_an_active_row_only_updates_the_copy(self, author):
         author.delete()
         stale = Author.all_objects.get()
         author.restore()

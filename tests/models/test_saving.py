@@ -22,7 +22,7 @@ def state(model=Note):
 
 
 class TestSave:
-    def test_a_change_by_hand_survives_a_save_of_other_fields(self, author):
+    def test_an_unsaved_is_deleted_survives_a_save_of_other_fields(self, author):
         author.is_deleted = True
         author.save(update_fields=["name"])
         assert not Author.all_objects.get().is_deleted
@@ -32,7 +32,7 @@ class TestSave:
         assert (stored.is_deleted, stored.deleted_at) == (True, author.deleted_at)
 
     @pytest.mark.parametrize("fields", [["is_deleted"], ["deleted_at"], ["deleted_at", "name"]])
-    def test_either_column_in_update_fields_brings_the_other(self, author, fields):
+    def test_update_fields_with_either_column_writes_both(self, author, fields):
         author.is_deleted = True
         author.save(update_fields=fields)
 
@@ -53,14 +53,14 @@ class TestSave:
 
         assert Author.all_objects.get().deleted_at == author.deleted_at
 
-    def test_a_partial_refresh_does_not_forget_a_change_by_hand(self, author):
+    def test_a_partial_refresh_keeps_an_unsaved_is_deleted(self, author):
         author.is_deleted = True
         author.refresh_from_db(fields=["name"])
         author.save()
 
         assert Author.all_objects.get().is_deleted
 
-    def test_a_forced_insert_writes_what_the_instance_says(self, author):
+    def test_a_forced_insert_writes_is_deleted_of_the_instance(self, author):
         author.delete()
         author.pk = Author().pk
         author.save(force_insert=True)
@@ -94,7 +94,7 @@ class TestSave:
 
 
 class TestUpdate:
-    def test_rows_deleted_already_keep_their_moment(self, notes):
+    def test_an_update_keeps_deleted_at_of_deleted_rows(self, notes):
         notes[0].delete()
         Note.all_objects.update(is_deleted=True)
 
@@ -103,12 +103,12 @@ class TestUpdate:
         assert moments["a"] == notes[0].deleted_at
         assert moments["b"] == moments["c"] > moments["a"]
 
-    def test_a_moment_given_beside_it_is_taken(self, notes):
+    def test_an_update_accepts_deleted_at_with_is_deleted(self, notes):
         Note.objects.update(is_deleted=True, deleted_at="2020-01-01T00:00:00Z")
 
         assert {note.deleted_at.year for note in Note.all_objects.all()} == {2020}
 
-    def test_an_expression_says_nothing_of_the_moment_and_is_refused(self, notes):
+    def test_an_update_of_is_deleted_by_an_expression_needs_deleted_at(self, notes):
         with pytest.raises(TypeError, match="takes True or False, or deleted_at beside an expression"):
             Note.objects.update(is_deleted=Case(When(text="a", then=Value(True)), default=F("is_deleted")))
 
@@ -116,7 +116,7 @@ class TestUpdate:
 
 
 class TestBulk:
-    def test_rows_made_deleted_get_their_moment(self):
+    def test_bulk_create_sets_deleted_at_of_deleted_rows(self):
         Note.objects.bulk_create([Note(text="a", is_deleted=True), Note(text="b")])
 
         gone = Note.objects.deleted().get()
@@ -124,14 +124,14 @@ class TestBulk:
         assert gone.deleted_at is not None
         assert Note.objects.get().text == "b"
 
-    def test_a_row_just_made_can_be_changed_by_hand_later(self):
+    def test_a_bulk_created_instance_can_be_restored_by_a_save(self):
         (note,) = Note.objects.bulk_create([Note(text="a", is_deleted=True)])
         note.is_deleted = False
         note.save()
 
         assert Note.objects.get().deleted_at is None
 
-    def test_a_bulk_update_writes_changes_by_hand_and_no_stale_copies(self, notes):
+    def test_a_bulk_update_writes_changed_is_deleted_and_no_stale_one(self, notes):
         stale = Note.objects.get(text="c")
         notes[1].delete()
         notes[2].delete()
@@ -146,7 +146,7 @@ class TestBulk:
         assert Note.all_objects.get(text="b").deleted_at is None
         assert Note.all_objects.get(text="C").deleted_at == moment
 
-    def test_a_bulk_update_moves_updated_at_of_what_it_deletes(self, author):
+    def test_a_bulk_update_sets_updated_at_of_rows_it_deletes(self, author):
         before = author.updated_at
         author.is_deleted = True
         Author.objects.bulk_update([author], ["is_deleted"])
@@ -162,7 +162,7 @@ class TestBulk:
 
         assert state()["A"]
 
-    def test_an_upsert_cannot_target_values_that_are_unique_among_active_rows_only(self):
+    def test_an_upsert_cannot_target_a_unique_active_constraint(self):
         with pytest.raises(ValueError, match="cannot target library_account_email: it is unique under a condition"):
             Account.objects.bulk_create(
                 [Account(email="a@b.c")], update_conflicts=True, unique_fields=["email"], update_fields=["handle"]
@@ -172,7 +172,7 @@ class TestBulk:
         Account.objects.bulk_create([Account(email="a@b.c"), Account(email="d@e.f")], ignore_conflicts=True)
         assert Account.objects.count() == 2
 
-    def test_an_upsert_by_the_key_brings_the_moment_along(self, notes):
+    def test_an_upsert_by_the_key_also_writes_deleted_at(self, notes):
         notes[0].is_deleted = True
         Note.objects.bulk_create(notes, update_conflicts=True, unique_fields=["pk"], update_fields=["is_deleted"])
 
@@ -192,10 +192,10 @@ class TestBulk:
         assert team.objects.get().size == 2
 
 
-class TestTwins:
+class TestGetOrCreate:
     """A deleted row that has the values one looks for."""
 
-    def test_the_managers_look_among_the_rows_they_show(self):
+    def test_get_or_create_looks_only_among_visible_rows(self):
         gone = Account.objects.create(email="a@b.c")
         gone.delete()
 
@@ -205,7 +205,7 @@ class TestTwins:
         assert made != gone
         assert Account.objects.update_or_create(email="a@b.c", defaults={"handle": "a"}) == (made, False)
 
-    def test_a_deleted_twin_of_a_value_unique_among_all_rows_is_an_integrity_error(self):
+    def test_get_or_create_of_a_deleted_rows_unique_value_is_an_integrity_error(self):
         from tests.library.models import City
 
         City.objects.create(code="LIS").delete()

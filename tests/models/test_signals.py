@@ -31,7 +31,7 @@ def heard():
         signal.disconnect(receive)
 
 
-def test_each_row_is_announced_before_and_after_it_is_written(author, book, heard):
+def test_signals_are_sent_before_and_after_each_row_is_written(author, book, heard):
     counts = author.delete()
     at = author.deleted_at
 
@@ -54,7 +54,7 @@ def test_each_row_is_announced_before_and_after_it_is_written(author, book, hear
     ]
 
 
-def test_a_row_that_is_deleted_already_is_not_announced(author, heard):
+def test_no_signal_is_sent_for_a_row_that_is_already_deleted(author, heard):
     author.delete()
     heard.clear()
 
@@ -63,7 +63,7 @@ def test_a_row_that_is_deleted_already_is_not_announced(author, heard):
     assert heard == []
 
 
-def test_a_receiver_that_raises_keeps_everything_as_it_was(author, book):
+def test_an_exception_in_a_receiver_rolls_the_delete_back(author, book):
     def refuse(sender, **kwargs):
         raise ValueError("not today")
 
@@ -78,7 +78,7 @@ def test_a_receiver_that_raises_keeps_everything_as_it_was(author, book):
     assert (Author.objects.count(), Book.objects.count()) == (1, 1)
 
 
-def test_a_deletion_that_is_forbidden_is_not_announced(author, book, heard):
+def test_no_signal_is_sent_for_a_protected_delete(author, book, heard):
     Loan.objects.create(book=book)
 
     with pytest.raises(ProtectedError):
@@ -86,7 +86,7 @@ def test_a_deletion_that_is_forbidden_is_not_announced(author, book, heard):
     assert heard == []
 
 
-def test_a_row_without_relations_and_a_row_alone_are_announced(author, book, heard):
+def test_signals_are_sent_for_a_row_without_relations_or_cascade(author, book, heard):
     note = Note.objects.create(text="a")
     note.delete()
     author.soft_delete(cascade=False)
@@ -99,14 +99,14 @@ def test_a_row_without_relations_and_a_row_alone_are_announced(author, book, hea
     ]
 
 
-def test_a_queryset_announces_each_of_its_rows_also_from_asynchronous_code(author, heard):
+def test_a_queryset_sends_a_signal_for_each_row_also_from_async_code(author, heard):
     books = {Book.objects.create(author=author, title=str(number)) for number in range(3)}
     assert async_to_sync(Book.objects.all().asoft_delete)()[0] == 3
 
     assert {call[2] for call in heard if call[0] == "pre_soft_delete"} == books
 
 
-def test_rows_are_loaded_only_where_somebody_listens(author, book, chapters, django_assert_num_queries):
+def test_rows_are_loaded_only_for_models_with_receivers(author, book, chapters, django_assert_num_queries):
     seen = []
 
     def listen(sender, instance, **kwargs):
@@ -123,7 +123,7 @@ def test_rows_are_loaded_only_where_somebody_listens(author, book, chapters, dja
     assert sum('"title"' in query["sql"] for query in queries) == 1
 
 
-def test_saving_by_hand_and_update_are_not_announced(author, heard):
+def test_saving_is_deleted_and_update_send_no_signal(author, heard):
     author.is_deleted = True
     author.save()
     Author.all_objects.update(is_deleted=False)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.postgresql  # not within itself
-def test_what_needs_no_postgresql_passes_on_sqlite():
+def test_tests_without_the_postgresql_marker_pass_on_sqlite():
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--ds=tests.settings_sqlite", "-m", "not postgresql"]
     done = subprocess.run(
         [sys.executable, *command, "tests/models"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300

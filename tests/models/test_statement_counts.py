@@ -104,7 +104,7 @@ def a_model(name, *parents, **attributes):
 
 @pytest.mark.parametrize("is_queryset", [False, True], ids=["instance", "queryset"])
 @isolate_apps("tests.library")
-def test_a_diamond(is_queryset):
+def test_a_diamond_takes_five_statements_to_delete_and_six_to_restore(is_queryset):
     top = a_model("Top")
     left, right = a_model("Left", top), a_model("Right", top)
     bottom = a_model("Bottom", left, right)
@@ -116,7 +116,7 @@ def test_a_diamond(is_queryset):
 
 
 @pytest.mark.parametrize("is_queryset", [False, True], ids=["instance", "queryset"])
-def test_with_receivers_the_rows_are_loaded_in_both(is_queryset):
+def test_with_receivers_delete_and_restore_load_the_rows(is_queryset):
     def receive(**kwargs):
         pass
 
@@ -131,7 +131,7 @@ def test_with_receivers_the_rows_are_loaded_in_both(is_queryset):
 
 
 @pytest.mark.parametrize("rows", [2, 50])
-def test_rows_of_several_deletions_are_restored_by_as_many_statements_as_those_of_one(rows):
+def test_restoring_rows_of_several_deletions_takes_as_many_statements_as_of_one(rows):
     topics = [parent_and_children() for _ in range(rows)]
     for topic in topics:
         topic.delete()

@@ -89,11 +89,11 @@ def outcome(process):
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two workers"])
-def test_it_passes_twice_in_a_row(suite, workers):
+def test_a_pytest_suite_passes_twice_in_a_row_through_the_pooler(suite, workers):
     assert [outcome(suite(*workers)) for _ in range(2)] == ["6 passed"] * 2
 
 
-def test_it_passes_after_one_that_was_killed_and_left_its_databases(suite):
+def test_a_pytest_suite_passes_after_a_killed_run_left_its_databases(suite):
     killed = suite("-n", "2", pause=60)
     time.sleep(6)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -125,7 +125,7 @@ def djangos(stack, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--parallel=2"], ["--parallel=2", "--keepdb"]], ids=" ".join)
-def test_djangos_own_tests_pass_twice_in_a_row_also_side_by_side(djangos, arguments):
+def test_manage_py_test_passes_twice_in_a_row_also_in_parallel(djangos, arguments):
     for _ in range(2):
         status, said = djangos(*arguments)
 
@@ -133,7 +133,7 @@ def test_djangos_own_tests_pass_twice_in_a_row_also_side_by_side(djangos, argume
         assert "Ran 2 tests" in said
 
 
-def test_with_djangos_runner_the_second_run_cannot_drop_what_the_first_has_left(djangos):
+def test_djangos_runner_cannot_drop_the_database_of_the_run_before(djangos):
     runner = "--testrunner=django.test.runner.DiscoverRunner"
     said = "".join(djangos(runner)[1] for _ in range(2))
 

@@ -48,7 +48,7 @@ def test_a_row_is_active_and_new():
     assert (book.is_deleted, book.deleted_at) == (False, None)
 
 
-def test_a_deleted_row_is_deleted_now_as_the_instance_and_the_database_say():
+def test_deleted_makes_a_row_that_is_deleted_now():
     book = BookFactory(deleted=True)
     stored = Book.all_objects.get()
 
@@ -59,14 +59,14 @@ def test_a_deleted_row_is_deleted_now_as_the_instance_and_the_database_say():
     assert Author.objects.count() == 1
 
 
-def test_what_was_made_with_it_goes_along_and_comes_back():
+def test_related_rows_are_deleted_and_restored_with_the_row():
     author = WithBookFactory(deleted=True)
 
     assert Book.all_objects.get().deleted_at == author.deleted_at
     assert author.restore() == (2, {"library.Author": 1, "library.Book": 1})
 
 
-def test_a_deletion_is_heard():
+def test_deleted_sends_the_soft_delete_signals():
     from shared_core.models import post_soft_delete
 
     heard = []
@@ -79,7 +79,7 @@ def test_a_deletion_is_heard():
     assert heard == [Book]
 
 
-def test_an_old_row_was_made_and_changed_a_year_ago():
+def test_old_sets_created_at_and_updated_at_a_year_ago():
     book = BookFactory(old=True)
     stored = Book.objects.get()
 
@@ -87,7 +87,7 @@ def test_an_old_row_was_made_and_changed_a_year_ago():
     assert stored.created_at == stored.updated_at == book.created_at == book.updated_at
 
 
-def test_an_old_deleted_row_went_the_day_after_and_is_purged():
+def test_an_old_deleted_row_was_deleted_the_day_after_and_is_purged():
     book = BookFactory(old=True, deleted=True)
     BookFactory(deleted=True)
 
@@ -97,19 +97,19 @@ def test_an_old_deleted_row_went_the_day_after_and_is_purged():
     assert Book.all_objects.count() == 1
 
 
-def test_each_deletion_has_a_moment_of_its_own():
+def test_each_deleted_row_has_its_own_deleted_at():
     deleted = {book.deleted_at for book in BookFactory.create_batch(20, deleted=True)}
 
     assert len(deleted) == 20
 
 
-def test_traits_may_use_them():
+def test_traits_may_set_deleted_and_old():
     author = AuthorFactory(gone=True)
 
     assert Author.all_objects.get().deleted_at == author.created_at + dt.timedelta(days=1)
 
 
-def test_moments_that_are_given_are_kept():
+def test_given_timestamps_are_kept():
     BookFactory(created_at=MOMENT, updated_at=MOMENT + YEAR, deleted_at=MOMENT + 2 * YEAR)
     stored = Book.all_objects.get()
 
@@ -118,7 +118,7 @@ def test_moments_that_are_given_are_kept():
     assert stored.is_deleted
 
 
-def test_what_a_hook_saves_leaves_an_old_row_old():
+def test_a_save_in_a_post_generation_hook_leaves_an_old_row_old():
     class Renamed(AuthorFactory):
         @factory.post_generation
         def renamed(author, create, extracted):  # noqa: N805  # factory_boy's own way
@@ -133,20 +133,20 @@ def test_what_a_hook_saves_leaves_an_old_row_old():
     assert stored.updated_at == author.updated_at
 
 
-def test_is_deleted_alone_means_now():
+def test_is_deleted_without_deleted_at_deletes_now():
     assert abs(timezone.now() - BookFactory(is_deleted=True).deleted_at) < NEAR
     assert BookFactory(is_deleted=False).deleted_at is None
     assert BookFactory(deleted_at=None).is_deleted is False
 
 
-def test_what_contradicts_itself_is_refused():
+def test_contradicting_arguments_are_refused():
     with pytest.raises(ValueError, match=r"is_deleted=False, and deleted_at=.*leave one of them out"):
         BookFactory(is_deleted=False, deleted_at=MOMENT)
 
     assert not Book.all_objects.exists()
 
 
-def test_what_protects_the_row_forbids_it():
+def test_a_protected_row_cannot_be_made_deleted():
     class LoanFactory(BaseModelFactory[Loan]):
         class Meta:
             model = Loan

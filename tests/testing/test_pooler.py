@@ -61,14 +61,14 @@ def set_for_the_session():
 
 
 @pytest.mark.through_pooler
-def test_each_statement_is_on_another_server_connection_than_the_one_before():
+def test_each_statement_gets_another_server_connection():
     met = [server() for _ in range(10)]
 
     assert all(one != next_one for one, next_one in itertools.pairwise(met))
 
 
 @pytest.mark.through_pooler
-def test_each_transaction_keeps_its_own():
+def test_each_transaction_keeps_its_server_connection():
     met = []
     for _ in range(5):
         with transaction.atomic():
@@ -79,12 +79,12 @@ def test_each_transaction_keeps_its_own():
 
 
 @pytest.mark.through_pooler
-def test_what_is_set_for_a_session_is_lost_at_once():
+def test_a_session_setting_is_lost_at_once():
     assert set_for_the_session() != "5MB"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_by_luck_it_is_not():
+def test_a_session_setting_may_survive_without_the_marker():
     try:
         assert set_for_the_session() == "5MB"
     finally:
@@ -101,14 +101,14 @@ def test_a_cursor_is_lost_at_once():
 
 
 @pytest.mark.through_pooler
-def test_rows_are_iterated_over():
+def test_iterator_reads_rows_through_the_pooler():
     Author.objects.bulk_create(Author(name=f"author {number}") for number in range(5))
 
     assert [server() for _ in Author.objects.iterator(chunk_size=2)] != []
 
 
 @pytest.mark.through_pooler
-def test_a_lock_of_the_session_is_never_let_go_and_one_of_the_transaction_is():
+def test_a_session_lock_is_not_released_and_a_transaction_lock_is():
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(4711)")
         cursor.execute("SELECT pg_advisory_unlock(4711)")
@@ -120,7 +120,7 @@ def test_a_lock_of_the_session_is_never_let_go_and_one_of_the_transaction_is():
 
 
 @pytest.mark.through_pooler
-def test_what_fails_leaves_the_next_transaction_as_it_should_be():
+def test_a_failed_statement_does_not_affect_the_next_transaction():
     with pytest.raises(DatabaseError), connection.cursor() as cursor:
         cursor.execute("SELECT 1 / 0")
 
@@ -128,7 +128,7 @@ def test_what_fails_leaves_the_next_transaction_as_it_should_be():
 
 
 @pytest.mark.through_pooler
-def test_deleting_and_restoring_hold():
+def test_delete_and_restore_work_through_the_pooler():
     author = Author.objects.create(name="Ursula")
 
     assert author.delete()[0] == 1
@@ -177,7 +177,7 @@ def test_two_server_connections_are_enough_and_real_transactions_are_needed(suit
     assert "skipped" not in said
 
 
-def test_without_a_pooler_it_is_skipped_and_in_ci_a_failure(suite, stack):
+def test_without_a_pooler_a_marked_test_is_skipped_and_fails_in_ci(suite, stack):
     reason = "not through a pooler: each client keeps a server connection: there is no pooler"
 
     said = suite("-k", "test_one and not OfOne", **direct(stack), DB_POOL_MODE="none")

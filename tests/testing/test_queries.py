@@ -25,7 +25,7 @@ def books():
     ]
 
 
-def test_the_right_number_passes_and_the_queries_can_be_read(books):
+def test_the_expected_number_passes_and_returns_the_queries(books):
     with assert_num_queries(1) as queries:
         titles()
 
@@ -34,7 +34,7 @@ def test_the_right_number_passes_and_the_queries_can_be_read(books):
     assert re.fullmatch(r"tests/testing/test_queries\.py:\d+ in titles", queries[0].place)
 
 
-def test_a_failure_shows_the_queries_and_who_made_them(books):
+def test_a_failure_shows_the_queries_and_their_places_in_the_code(books):
     with pytest.raises(AssertionError) as failure, assert_num_queries(1):
         authors_one_by_one()
     first, *lines = str(failure.value).splitlines()
@@ -48,17 +48,17 @@ def test_a_failure_shows_the_queries_and_who_made_them(books):
     assert len(lines) == 4
 
 
-def test_what_is_asked_twice_is_shown_as_the_same():
+def test_a_repeated_query_is_shown_once_with_its_count():
     with pytest.raises(AssertionError, match=r"in titles, 2 times\n"), assert_num_queries(0):
         titles() or titles()
 
 
-def test_fewer_are_a_failure_too():
+def test_fewer_queries_than_expected_fail():
     with pytest.raises(AssertionError, match=r"^0 queries, not 1$"), assert_num_queries(1):
         pass
 
 
-def test_at_most():
+def test_assert_max_num_queries_fails_only_above_its_limit():
     Book.objects.create(author=Author.objects.create(name="Ada"))
     with assert_max_num_queries(2):
         titles()
@@ -75,18 +75,18 @@ def in_two_transactions():
         cursor.execute("SELECT 1 / 0")
 
 
-def test_savepoints_do_not_count():
+def test_savepoints_are_not_counted():
     with assert_num_queries(2):
         in_two_transactions()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nor_do_transactions():
+def test_begin_and_commit_are_not_counted():
     with assert_num_queries(2):
         in_two_transactions()
 
 
-def test_what_fails_counts_and_is_passed_on():
+def test_a_failed_query_is_counted_and_its_error_raised():
     with pytest.raises(AssertionError, match="1 query, not 0"), assert_num_queries(0):  # noqa: SIM117  # one within the other
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT 1 / %s", [0])
@@ -99,7 +99,7 @@ def test_an_error_of_the_block_is_not_hidden():
         raise KeyError
 
 
-def test_many_at_once_count_once(books):
+def test_executemany_counts_as_one_query(books):
     with assert_num_queries(1) as queries, connection.cursor() as cursor:
         cursor.executemany("UPDATE library_book SET pages = %s WHERE id = %s", [(1, book.pk) for book in books])
 
@@ -107,13 +107,13 @@ def test_many_at_once_count_once(books):
 
 
 @pytest.mark.django_db(databases=["default", "archive"])
-def test_the_alias_is_the_one_that_is_said():
+def test_using_names_the_database_whose_queries_are_counted():
     with assert_num_queries(1, using="archive"), assert_num_queries(0):
         list(Author.objects.using("archive"))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_other_threads_do_not_count():
+def test_queries_of_other_threads_are_not_counted():
     def ask():
         titles()
         connection.close()
@@ -124,14 +124,14 @@ def test_other_threads_do_not_count():
         thread.join()
 
 
-def test_a_failure_is_short_where_a_query_is_long():
+def test_a_long_query_is_truncated_in_a_failure():
     with pytest.raises(AssertionError) as failure, assert_num_queries(0):
         list(Book.objects.filter(title__in=[f"title {number}" for number in range(1000)]))
 
     assert max(map(len, str(failure.value).splitlines())) < 1100
 
 
-def test_an_alias_that_is_none_is_djangos_error():
+def test_an_unknown_alias_is_djangos_error():
     from django.utils.connection import ConnectionDoesNotExist
 
     with pytest.raises(ConnectionDoesNotExist), assert_num_queries(0, using="gone"):

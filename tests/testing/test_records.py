@@ -10,7 +10,7 @@ from shared_core.testing import capture_logs as capture
 logger = logging.getLogger("apps.tickets")
 
 
-def test_records_come_parsed_with_what_is_bound_and_masked(capture_logs):
+def test_records_are_parsed_with_bound_fields_and_masked_secrets(capture_logs):
     with context.bind(request_id="0f8fad5b"):
         logger.info("Ticket %s", "opened", extra={"ticket_id": 42, "token": "s3cret"})
 
@@ -28,7 +28,7 @@ def test_a_logger_and_a_level_can_be_chosen():
     assert [record["message"] for record in records] == ["yes"]
 
 
-def test_all_is_as_it_was_after_the_block():
+def test_the_logger_is_reset_after_the_block():
     before = (logger.level, list(logger.handlers))
     with pytest.raises(ValueError, match="oops"), capture("apps.tickets", "DEBUG"):
         raise ValueError("oops")
@@ -36,7 +36,7 @@ def test_all_is_as_it_was_after_the_block():
     assert (logger.level, logger.handlers) == before
 
 
-def test_what_is_logged_after_the_block_is_not_seen():
+def test_records_logged_after_the_block_are_not_captured():
     with capture() as records:
         pass
     logger.error("later")

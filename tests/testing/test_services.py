@@ -45,7 +45,7 @@ def find(user_id):
     return UserClient().get_json(f"/api/v1/users/{user_id}", missing_ok=True)
 
 
-def test_a_delay_spends_the_time_that_the_caller_of_this_service_waits(users):
+def test_a_delay_uses_up_the_inbound_deadline(users):
     users.on("GET", "/slow").delay(1.0)
     client = UserClient()
     with serving_request(Inbound(deadline="2.5"), extended({})):
@@ -54,7 +54,7 @@ def test_a_delay_spends_the_time_that_the_caller_of_this_service_waits(users):
             client.get("/slow")
 
 
-def test_it_answers_clients_that_the_code_makes_itself(users):
+def test_a_fake_service_answers_clients_made_by_the_code(users):
     users.on("GET", "/api/v1/users/42").reply(json={"id": "42"})
 
     assert find("42") == {"id": "42"}
@@ -70,7 +70,7 @@ def test_it_answers_clients_that_the_code_makes_itself(users):
     ],
     ids=["by its address", "by its name", "without a base"],
 )
-def test_a_service_is_known_by_its_name_or_its_address(users, client):
+def test_a_client_matches_by_service_name_or_base_url(users, client):
     users.on("GET", "/x").reply(204)
     made = client()
     url = "/x" if made._base() else "http://user-service.invalid:8000/x"
@@ -78,14 +78,14 @@ def test_a_service_is_known_by_its_name_or_its_address(users, client):
     assert made.get(url).status_code == 204
 
 
-def test_another_service_is_not_answered_for(users):
+def test_calls_to_another_service_are_not_faked(users):
     with pytest.raises(ServiceConnectionError):
         HTTPClient("http://127.0.0.1:9", service="ticket").get("/x", retries=0)
 
     assert users.calls == []
 
 
-def test_a_client_that_was_made_before_is_answered_too_and_no_longer_after():
+def test_a_client_made_before_the_block_is_answered_only_in_it():
     client = UserClient(timeout=0.5)
     with FakeService("user") as users:
         users.on("GET", "/x").reply(204)
@@ -96,7 +96,7 @@ def test_a_client_that_was_made_before_is_answered_too_and_no_longer_after():
         client.get("/x", retries=0)
 
 
-def test_it_keeps_what_it_was_sent(users):
+def test_calls_record_method_path_query_headers_and_body(users):
     users.on("POST", "/api/v1/users").reply(201, json={"id": "1"}, headers={"Location": "/api/v1/users/1"})
     response = UserClient().post("/api/v1/users?dry=1&tag=", json={"name": "Ada"})
 
@@ -119,14 +119,14 @@ def test_it_keeps_what_it_was_sent(users):
     ("data", "body"),
     [(b"ab", b"ab"), ("ä", "ä".encode()), ({"a": "b"}, b"a=b"), ((part for part in [b"a", b"b"]), b"ab")],
 )
-def test_any_body_arrives(users, data, body):
+def test_calls_record_a_body_of_any_kind(users, data, body):
     users.on("PUT", "/x")
     UserClient().put("/x", data=data)
 
     assert users.calls[0].body == body
 
 
-def test_a_file_arrives(users, tmp_path):
+def test_calls_record_an_uploaded_file(users, tmp_path):
     users.on("PUT", "/x")
     (tmp_path / "a").write_bytes(b"content")
     with (tmp_path / "a").open("rb") as file:
@@ -135,7 +135,7 @@ def test_a_file_arrives(users, tmp_path):
     assert users.calls[0].body == b"content"
 
 
-def test_answers_come_in_turn_and_the_last_one_stays(users):
+def test_replies_are_used_in_turn_and_the_last_one_repeats(users):
     users.on("GET", "/x").reply(503, times=2).reply(json=1, times=1).reply(404)
 
     assert UserClient().get_json("/x") == 1
@@ -151,7 +151,7 @@ def test_a_later_route_wins(users):
     assert (find("42"), find("43")) == ("42", "any")
 
 
-def test_a_route_may_ask_for_a_query(users):
+def test_a_route_may_match_a_query_string(users):
     users.on("GET", "/x").reply(json="first")
     users.on("GET", "/x?page=2").reply(json="second")
 
@@ -171,7 +171,7 @@ def test_a_route_lies_below_the_base_of_the_service(settings):
     ("how", "error", "attempts"),
     [("refused", ServiceConnectionError, 4), ("broken", ServiceConnectionError, 1), ("timeout", ServiceTimeout, 1)],
 )
-def test_it_fails_as_services_do(users, how, error, attempts):
+def test_fail_raises_the_clients_errors_with_its_retries(users, how, error, attempts):
     users.on("POST", "/x").fail(how)
 
     with pytest.raises(error) as caught:
@@ -180,7 +180,7 @@ def test_it_fails_as_services_do(users, how, error, attempts):
     assert caught.value.attempts == attempts
 
 
-def test_waits_and_delays_take_no_time_but_the_callers_clock_shows_them(users):
+def test_waits_and_delays_advance_only_the_clock_of_the_call(users):
     users.on("GET", "/x").fail("timeout", times=2).reply(204)
     users.on("GET", "/slow").delay(4).reply(json=1)
     events = []
@@ -213,22 +213,22 @@ def talk(*asked, swallow=()):
                 UserClient().request(method, path)
 
 
-def test_a_call_that_no_route_expects_fails_where_it_is_made_and_says_what_there_is():
+def test_an_unexpected_call_raises_and_lists_the_routes():
     with pytest.raises(AssertionError, match=r"user was sent POST /y: no route expects it \(routes: GET /x\)"):
         talk(("POST", "/y"))
 
 
-def test_a_call_that_no_route_expects_fails_at_the_end_where_the_code_swallowed_it():
+def test_an_unexpected_call_fails_at_the_end_of_the_block_if_swallowed():
     with pytest.raises(AssertionError, match="GET /y"):
         talk(("GET", "/y"), swallow=[BaseException])
 
 
-def test_a_route_that_has_given_all_its_answers_is_no_longer_expected():
+def test_a_route_without_replies_left_is_unexpected():
     with pytest.raises(AssertionError, match="given all of its answers"):
         talk(("GET", "/x"), ("GET", "/x"))
 
 
-def test_what_a_fake_service_does_opens_no_circuit_for_the_real_one():
+def test_a_fake_service_opens_no_circuit_of_the_real_service():
     client = UserClient()
     with FakeService("user") as users:
         users.on("GET", "/x").reply(503)
@@ -245,7 +245,7 @@ def test_what_a_fake_service_does_opens_no_circuit_for_the_real_one():
     assert (state, status, client.stats()) == ("open", 204, {})
 
 
-def test_threads_share_it(users):
+def test_threads_share_a_fake_service(users):
     users.on("GET", re.compile(r"/\d+")).reply(json=1)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda number: UserClient().get_json(f"/{number}"), range(200)))
@@ -270,7 +270,7 @@ def test_a_head_has_no_body_and_a_redirect_is_followed(users):
     assert UserClient().get_json("/old") == 2
 
 
-def test_a_token_service_can_be_stood_in_for_too(users, settings):
+def test_a_token_service_can_be_faked(users, settings):
     settings.AUTH_SERVICE_URL = "http://auth.invalid"
     with FakeService("auth") as auth:
         auth.on("POST", "/token").reply(json={"access_token": "abc", "token_type": "Bearer"})
@@ -280,7 +280,7 @@ def test_a_token_service_can_be_stood_in_for_too(users, settings):
     assert users.calls[0].headers["Authorization"] == "Bearer abc"
 
 
-def test_two_cannot_stand_in_for_one(users):
+def test_a_second_fake_service_of_the_same_name_is_an_error(users):
     with pytest.raises(RuntimeError, match="stands in for 'user' already"), FakeService("user"):
         pass
 
@@ -297,7 +297,7 @@ def test_two_cannot_stand_in_for_one(users):
         (lambda users: users.on("GET", "/x").delay(-1), ValueError, "seconds"),
     ],
 )
-def test_what_makes_no_sense_is_refused_where_it_is_written(users, wrong, error, text):
+def test_an_invalid_route_or_reply_is_refused_where_it_is_written(users, wrong, error, text):
     with pytest.raises(error, match=text):
         wrong(users)
 

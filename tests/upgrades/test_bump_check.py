@@ -106,7 +106,7 @@ def refuses(done, *words):
     assert done.stdout == ""
 
 
-def test_what_is_well_is_told_with_what_to_do(service):
+def test_a_passing_check_reports_what_to_do_and_what_is_new(service):
     done = check(service)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -125,7 +125,7 @@ def test_what_is_well_is_told_with_what_to_do(service):
 
 
 @pytest.mark.parametrize("base", [[], ["--base", "HEAD~1"]])
-def test_the_pull_requests_base_has_the_old_pin(service, base):
+def test_the_old_pin_is_read_from_the_base_branch(service, base):
     service.git("update-ref", "refs/remotes/origin/main", "HEAD")
     service.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
     service.commit("Take it")
@@ -133,7 +133,7 @@ def test_the_pull_requests_base_has_the_old_pin(service, base):
     assert "shared_core v0.1.0 (" in check(service, "--tests", "true", *base).stdout
 
 
-def test_a_missing_migration_fails_and_shows_what_was_said(service):
+def test_a_missing_migration_fails_and_shows_the_output(service):
     service.write(**{"src/tickets/models.py": MODEL + "    name = models.TextField()\n"})
     done = check(service)
 
@@ -144,7 +144,7 @@ def test_a_missing_migration_fails_and_shows_what_was_said(service):
     assert "test` | ok |" in done.stdout
 
 
-def test_make_hands_on_what_it_is_given_as_it_is(tmp_path):
+def test_make_passes_its_variables_on_unchanged(tmp_path):
     given = {"SERVICE": "/a service/it's", "BASE": 'origin/"b"', "TESTS": """pytest -k 'a or b' "c" `d` #e"""}
     python = tmp_path / "python"
     python.write_text("""#!/bin/sh\nprintf '%s\\0' "$@"\n""")
@@ -160,7 +160,7 @@ def test_make_hands_on_what_it_is_given_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("tests", "words"), [("false", "FAILED"), ("no-such-program -x", "cannot be run"), ("true", "ok")]
 )
-def test_tests_are_what_one_says(service, tests, words):
+def test_the_tests_option_is_the_command_that_runs(service, tests, words):
     done = check(service, "--tests", tests)
 
     assert done.returncode == (0 if words == "ok" else 1)
@@ -168,7 +168,7 @@ def test_tests_are_what_one_says(service, tests, words):
     assert words in done.stdout
 
 
-def test_pytest_runs_them_where_it_is_configured(service):
+def test_tests_run_with_pytest_if_it_is_configured(service):
     service.write(**{"pytest.ini": "[pytest]\npython_files = tests.py\n"})
     # Its plugins are this environment's, and one of them is of the core that is not the submodule's.
     done = check(service, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", DJANGO_SETTINGS_MODULE="settings", PYTEST_ADDOPTS="")
@@ -176,7 +176,7 @@ def test_pytest_runs_them_where_it_is_configured(service):
     assert "| `python -m pytest -q` | ok |" in done.stdout, done.stdout
 
 
-def test_requirements_that_changed_are_told(service, core):
+def test_changed_requirements_are_reported(service, core):
     core.commit("Need more", {"setup.cfg": "b\n"})
     shared = Repository(service.folder / "services" / "shared")
     shared.git("fetch", "--quiet")
@@ -185,7 +185,7 @@ def test_requirements_that_changed_are_told(service, core):
     assert "`setup.cfg` has changed" in check(service, "--tests", "true").stdout
 
 
-def test_going_back_tells_what_is_undone(service):
+def test_a_downgrade_lists_what_is_undone(service):
     service.commit("Take it")
     Repository(service.folder / "services" / "shared").git("checkout", "--quiet", "v0.1.0")
     done = check(service, "--tests", "true")
@@ -196,14 +196,14 @@ def test_going_back_tells_what_is_undone(service):
     assert "To do" not in done.stdout
 
 
-class TestWhatCannotBegin:
+class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "words"), [("", "SERVICE=$PWD"), ("/no/such", "there is no folder"), ("{tmp}", "is no git repository")]
     )
-    def test_a_folder_that_is_no_service(self, tmp_path, name, words):
+    def test_a_folder_that_is_no_service_is_refused(self, tmp_path, name, words):
         refuses(program("bump_check.py", name.format(tmp=tmp_path), cwd=ROOT), words)
 
-    def test_a_repository_without_the_submodule(self, core):
+    def test_a_repository_without_the_submodule_is_refused(self, core):
         refuses(program("bump_check.py", str(core.folder), cwd=ROOT), "has no submodules")
 
     def test_a_submodule_without_a_path(self, service):
@@ -211,33 +211,33 @@ class TestWhatCannotBegin:
 
         refuses(check(service), "0 hold shared_core")
 
-    def test_a_submodule_that_is_not_checked_out(self, service):
+    def test_a_submodule_that_is_not_checked_out_is_refused(self, service):
         service.git("submodule", "--quiet", "deinit", "--force", "services/shared")
 
         refuses(check(service), "git submodule update --init")
 
-    def test_a_submodule_with_changes_of_its_own(self, service):
+    def test_a_submodule_with_local_changes_is_refused(self, service):
         (service.folder / "services/shared/setup.cfg").write_text("mine")
 
         refuses(check(service), "services/shared has changes of its own")
 
-    def test_a_pin_that_does_not_move(self, service):
+    def test_a_pin_that_does_not_move_is_refused(self, service):
         service.commit("Take it")
 
         refuses(check(service), "is at", "BASE=HEAD~1")
 
-    def test_a_base_that_is_none(self, service):
+    def test_an_unknown_base_is_refused(self, service):
         refuses(check(service, "--base", "origin/master"), "origin/master is no commit", "BASE=origin/main")
 
-    def test_a_service_without_manage_py(self, service):
+    def test_a_service_without_manage_py_is_refused(self, service):
         (service.folder / "src" / "manage.py").unlink()
 
         refuses(check(service), "has no manage.py")
 
-    def test_a_core_that_is_installed_from_elsewhere(self, service):
+    def test_a_core_installed_from_elsewhere_is_refused(self, service):
         refuses(check(service, PYTHONPATH=str(ROOT)), "is not services/shared", "pip install -e services/shared")
 
-    def test_a_python_that_is_none(self, service):
+    def test_a_python_that_does_not_exist_is_refused(self, service):
         refuses(check(service, "--python", "no-such-python"), "PYTHON")
 
 
@@ -287,7 +287,7 @@ class Workflow:
         return path.read_text() if path.exists() else ""
 
 
-class TestTheWorkflowForServices:
+class TestServiceWorkflow:
     @pytest.fixture
     def workflow(self, service, tmp_path):
         shared = Repository(service.folder / "services" / "shared")
@@ -305,12 +305,12 @@ class TestTheWorkflowForServices:
         """The workflow, of a service that is not looked at."""
         return Workflow(tmp_path, tmp_path)
 
-    def test_takes_over_the_services_variables(self, bare):
+    def test_the_services_variables_become_environment_variables(self, bare):
         bare.run("Take over the service's variables", VARIABLES="USER_SERVICE_URL=http://user.test\nOTHER=2")
 
         assert bare.text("env") == "USER_SERVICE_URL=http://user.test\nOTHER=2\n"
 
-    def test_writes_the_summary_and_fails_with_it(self, workflow):
+    def test_the_summary_is_written_and_a_failed_check_fails_the_job(self, workflow):
         well = workflow.run("Check")
         told = workflow.text("summary")
         bad = workflow.run("Check", TESTS="false")
@@ -323,7 +323,7 @@ class TestTheWorkflowForServices:
         assert "`false`" in workflow.text("summary").removeprefix(told)
         assert "`false`" in workflow.text("bump-check.md")
 
-    def test_writes_why_it_cannot_begin(self, workflow):
+    def test_the_summary_says_why_the_check_was_refused(self, workflow):
         done = workflow.run("Check", BASE="origin/none")
 
         assert done.returncode == 2
@@ -334,7 +334,7 @@ class TestTheWorkflowForServices:
         "tests", ["", "pytest -k 'a or b'", """sh -c "echo '$(touch made)' `touch made` $HOME" #*"""]
     )
     @pytest.mark.parametrize("base", ["", "origin/main", "origin/a$(touch${IFS}made)'b\"c"])
-    def test_hands_on_what_it_is_given_as_it_is(self, bare, tests, base):
+    def test_the_inputs_are_passed_on_unchanged_and_not_run_by_the_shell(self, bare, tests, base):
         bare.program("python", """printf '%s\\0' "$@" >given; echo told""")
         done = bare.run("Check", TESTS=tests, BASE=base)
 
@@ -345,7 +345,7 @@ class TestTheWorkflowForServices:
         assert bare.text("given").split("\0")[:-1] == wanted
         assert not (bare.service / "made").exists()
 
-    def test_the_job_that_runs_a_pull_request_may_only_read(self, bare):
+    def test_the_job_that_runs_a_pull_request_has_only_read_permission(self, bare):
         job = bare.jobs["bump-check"]
         checkout = bare.steps["actions/checkout"]["with"]
 
@@ -354,7 +354,7 @@ class TestTheWorkflowForServices:
         assert (checkout["persist-credentials"], checkout["fetch-depth"]) == (False, 0)  # nothing later fetches
         assert "git fetch" not in "".join(step.get("run", "") for step in job["steps"])
 
-    def test_the_job_that_may_write_runs_nothing_of_a_pull_request(self, bare):
+    def test_the_job_with_write_permission_runs_no_code_of_a_pull_request(self, bare):
         job = bare.jobs["comment"]
 
         assert job["permissions"] == {"pull-requests": "write"}
@@ -393,7 +393,7 @@ def output(text, name):
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is what GitHub's program has in it, and is not here")
-class TestItsComment:
+class TestPullRequestComment:
     @pytest.fixture
     def tell(self, tmp_path):
         workflow = Workflow(tmp_path, tmp_path)
@@ -420,20 +420,20 @@ class TestItsComment:
         [[], [(BOT, "Another workflow's")], [("mallory", f"{MARKER}mine")], [(BOT, f"It is found by {MARKER}")]],
         ids=["none", "another workflow's", "another's", "about it"],
     )
-    def test_is_made_where_there_is_none_of_ours(self, tell, tmp_path, comments):
+    def test_a_comment_is_created_if_there_is_none(self, tell, tmp_path, comments):
         (tmp_path / "bump-check.md").write_text("## It is well\n")
 
         assert tell(*comments) == "api --silent repos/anna/tickets/issues/7/comments"
         assert (tmp_path / "written").read_text() == f"{MARKER}## It is well\n"
 
-    def test_is_written_anew_where_there_is_one(self, tell, tmp_path):
+    def test_an_existing_comment_is_updated(self, tell, tmp_path):
         (tmp_path / "bump-check.md").write_text("## It is not\n")
         comments = [("anna", "Hm"), (BOT, f"{MARKER}## It is well\n"), (BOT, "Another workflow's")]
 
         assert tell(*comments) == "api --silent --method PATCH repos/anna/tickets/issues/comments/2"
         assert (tmp_path / "written").read_text() == f"{MARKER}## It is not\n"
 
-    def test_ends_with_the_last_line_that_github_takes(self, tell, tmp_path):
+    def test_a_long_comment_is_truncated_at_a_line(self, tell, tmp_path):
         (tmp_path / "bump-check.md").write_text(summary := "## It is not\n" + "A line of a long output: ää.\n" * 4000)
         tell()
         written = (tmp_path / "written").read_text()
@@ -448,14 +448,14 @@ class TestItsComment:
         "summary",
         ["## $(touch made) `touch made` '\"; touch made #", "EOF\nsummary<<EOF\nother=1", "@/etc/passwd", "%s %d \\n"],
     )
-    def test_takes_a_summary_for_text(self, tell, tmp_path, summary):
+    def test_the_summary_is_not_run_by_the_shell(self, tell, tmp_path, summary):
         (tmp_path / "bump-check.md").write_text(f"{summary}\n")
         tell()
 
         assert (tmp_path / "written").read_text() == f"{MARKER}{summary}\n"
         assert not (tmp_path / "made").exists()
 
-    def test_says_so_where_the_check_was_not_run(self, tell, tmp_path):
+    def test_the_comment_says_that_the_check_did_not_run(self, tell, tmp_path):
         tell((BOT, f"{MARKER}## It is well\n"))
 
         assert (tmp_path / "written").read_text() == (

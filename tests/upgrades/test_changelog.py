@@ -23,7 +23,7 @@ def changelog():
     return module("changelog")
 
 
-def test_an_entry_is_a_line_with_what_there_is_to_do(changelog):
+def test_an_entry_has_its_version_kind_text_and_to_do(changelog):
     first, second = changelog.entries(OLD)
 
     assert (first.version, first.kind) == ("Unreleased", "Added")
@@ -32,20 +32,20 @@ def test_an_entry_is_a_line_with_what_there_is_to_do(changelog):
     assert second.to_do == ""
 
 
-def test_what_moves_to_a_version_is_not_new(changelog):
+def test_an_entry_that_moved_to_a_version_is_not_new(changelog):
     assert [(entry.version, entry.kind, entry.text) for entry in changelog.added(OLD, NEW)] == [
         ("Unreleased", "Fixed", "A fault.")
     ]
 
 
-def test_sections_end_where_the_next_begins(changelog):
+def test_a_section_ends_at_the_next_heading(changelog):
     assert changelog.section(NEW, "Unreleased") == "### Fixed\n\n- A fault."
     assert changelog.section(NEW, "0.2.0").startswith("### Added")
     assert changelog.section(NEW, "0.3.0") == ""
     assert list(changelog.versions(NEW)) == [("Unreleased", ""), ("0.2.0", "2026-02-03")]
 
 
-def test_this_repositorys_says_what_to_do(changelog):
+def test_the_changelog_of_this_repository_has_valid_entries(changelog):
     text = (ROOT / "CHANGELOG.md").read_text()
     entries = changelog.entries(text)
 

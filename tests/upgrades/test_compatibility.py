@@ -34,20 +34,20 @@ ANY = ("options", "VAR_KEYWORD", False)
         ([PLAIN, ANY], [PLAIN], ["takes no **options now"]),
     ],
 )
-def test_what_a_call_meets(old, new, said):
+def test_a_changed_signature_reports_what_breaks_calls(old, new, said):
     assert list(changes(old, new)) == said
 
 
-class TestTheRule:
+class TestDeprecationRule:
     OLD = {"shared_core.models": {"purge": [PLAIN], "uuid7": []}}
 
     def entries(self, text):
         return module("changelog").entries(text)
 
-    def test_what_stays_is_fine(self):
+    def test_an_unchanged_name_is_accepted(self):
         assert broken(self.OLD, self.OLD, []) == []
 
-    def test_a_name_that_goes_was_deprecated_a_minor_version_before(self):
+    def test_a_removed_name_must_have_been_deprecated_a_minor_version_before(self):
         new = {"shared_core.models": {"uuid7": []}}
         removed = "## [0.3.0] - 2026-03-01\n### Removed\n- `purge`. *Do:* call `end`.\n"
         deprecated = "### Deprecated\n- `purge(…)`. *Do:* call `end`.\n"
@@ -61,7 +61,7 @@ class TestTheRule:
         assert broken(self.OLD, new, self.entries(same)) == not_before
         assert broken(self.OLD, new, self.entries(removed + "## [0.2.9] - 2026-02-01\n" + deprecated)) == []
 
-    def test_an_entry_that_says_nothing_to_do_or_of_another_name_does_not_count(self):
+    def test_a_changed_name_needs_a_changelog_entry_with_something_to_do(self):
         new = {"shared_core.models": {"purge": [], "uuid7": []}}
         for text in ("- `purge` takes less.", "- `purged`. *Do:* look.", "- `purge`. *Do:* nothing."):
             assert broken(self.OLD, new, self.entries(f"## [0.2.0]\n### Changed\n{text}\n")) == [
@@ -86,7 +86,7 @@ def described(core, modules):
     return told["names"]
 
 
-def test_names_and_parameters_of_the_version_before_are_there(before):
+def test_names_and_parameters_of_the_previous_version_still_exist(before):
     public = promised(before)
     old = {
         name: {part: found for part, found in names.items() if part.partition(".")[0] in public[name]}

@@ -12,7 +12,7 @@ def matrix():
     return module("matrix")
 
 
-def test_the_lowest_are_those_of_the_other_suite_but_for_djangos_patch(matrix):
+def test_lowest_constraints_are_those_of_lowest_txt_with_djangos_series(matrix):
     lowest = (ROOT / ".ci" / "lowest.txt").read_text()
     held = list(matrix._constraints("3.12", "5.0", "lowest"))
 
@@ -21,7 +21,7 @@ def test_the_lowest_are_those_of_the_other_suite_but_for_djangos_patch(matrix):
     assert len(held) == sum("==" in line for line in lowest.splitlines())
 
 
-def test_what_is_compiled_is_as_low_as_it_has_wheels_for(matrix):
+def test_psycopg_has_no_lowest_bound_on_a_python_without_its_wheels(matrix):
     held = list(matrix._constraints("3.14", "6.1", "lowest"))
 
     assert held[0] == "Django~=6.1.0"
@@ -29,11 +29,11 @@ def test_what_is_compiled_is_as_low_as_it_has_wheels_for(matrix):
     assert [line for line in held if line.startswith("psycopg")] == []
 
 
-def test_the_newest_are_held_by_django_alone(matrix):
+def test_newest_constraints_fix_only_the_django_series(matrix):
     assert list(matrix._constraints("3.13", "5.2", "newest")) == ["Django~=5.2.0"]
 
 
-def test_an_interpreter_is_one_that_runs_and_of_that_version(matrix, tmp_path, monkeypatch):
+def test_only_a_running_interpreter_of_the_version_is_used(matrix, tmp_path, monkeypatch):
     shim = tmp_path / "python3.12"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
@@ -50,7 +50,7 @@ def test_an_interpreter_is_one_that_runs_and_of_that_version(matrix, tmp_path, m
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
-def test_a_pair_that_cannot_be_run_is_told_and_fails_in_ci(tmp_path, ci, status):
+def test_a_pair_without_an_interpreter_is_reported_and_fails_in_ci(tmp_path, ci, status):
     done = program(
         "matrix.py",
         "--only",
@@ -67,7 +67,7 @@ def test_a_pair_that_cannot_be_run_is_told_and_fails_in_ci(tmp_path, ci, status)
     assert "| 3.14 | 6.1 | newest | not run: no Python 3.14 that runs was found |" in done.stdout
 
 
-def test_a_pair_that_is_none(tmp_path):
+def test_an_unknown_pair_is_a_usage_error(tmp_path):
     done = program("matrix.py", "--only", "3.12-5.0 3.14-5.0", cwd=ROOT)
 
     assert done.returncode == 2

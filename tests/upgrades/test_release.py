@@ -49,7 +49,7 @@ def refuses(repository, done, *words):
     assert repository.git("tag") == "v0.1.0"
 
 
-def test_what_is_ready_is_tested_and_tagged(repository):
+def test_a_ready_release_is_tested_and_tagged(repository):
     done = release(repository, "0.2.0")
 
     assert done.returncode == 0, done.stderr
@@ -63,16 +63,16 @@ def test_what_is_ready_is_tested_and_tagged(repository):
 
 
 @pytest.mark.parametrize("version", ["2", "0.2", "v0.2.0", "0.2.0rc1", "00.2.0", "0.2.0 ", ""])
-def test_what_is_no_version(repository, version):
+def test_an_invalid_version_is_refused(repository, version):
     refuses(repository, release(repository, version), "is no version", "VERSION=0.2.0")
 
 
 @pytest.mark.parametrize(("version", "words"), [("0.1.0", "is tagged already"), ("0.0.9", "is below v0.1.0")])
-def test_a_version_that_is_not_the_next(repository, version, words):
+def test_a_version_that_is_tagged_or_lower_is_refused(repository, version, words):
     refuses(repository, release(repository, version), words)
 
 
-def test_versions_are_numbers_and_no_texts(repository):
+def test_versions_are_compared_as_numbers(repository):
     repository.git("tag", "v0.10.0")
     done = release(repository, "0.9.0")
 
@@ -81,19 +81,19 @@ def test_versions_are_numbers_and_no_texts(repository):
 
 
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "new.py"])
-def test_a_tree_that_is_not_clean(repository, name):
+def test_an_unclean_working_tree_is_refused(repository, name):
     repository.write(**{name: "changed"})
 
     refuses(repository, release(repository, "0.2.0"), "not clean", name)
 
 
-def test_another_branch(repository):
+def test_another_branch_than_main_is_refused(repository):
     repository.git("checkout", "--quiet", "-b", "topic")
 
     refuses(repository, release(repository, "0.2.0"), "this is topic, not main", "BRANCH=topic")
 
 
-def test_a_package_of_another_version(repository):
+def test_a_package_of_another_version_is_refused(repository):
     repository.commit("Oh", {"shared_core/__init__.py": '__version__ = "0.1.0"\n'})
 
     refuses(repository, release(repository, "0.2.0"), "says 0.1.0: set __version__ to 0.2.0")
@@ -115,13 +115,13 @@ TO_COME = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
     ],
     ids=lambda text: text[:20] if isinstance(text, str) and not text.endswith(f"{TO_COME}") else "to come",
 )
-def test_a_changelog_that_does_not_agree(repository, old, new, words):
+def test_a_changelog_that_is_not_ready_for_the_version_is_refused(repository, old, new, words):
     repository.commit("Oh", {"CHANGELOG.md": CHANGELOG.replace(old, new)})
 
     refuses(repository, release(repository, "0.2.0"), words)
 
 
-def test_where_tests_fail(repository):
+def test_failed_tests_prevent_the_tag(repository):
     done = release(repository, "0.2.0", tests="false")
 
     assert done.returncode == 1
@@ -130,14 +130,14 @@ def test_where_tests_fail(repository):
 
 
 @pytest.mark.parametrize("tests", ["touch left", "git commit --quiet --allow-empty --message another"])
-def test_where_tests_leave_another_tree_than_they_saw(repository, tests):
+def test_tests_that_change_the_tree_prevent_the_tag(repository, tests):
     done = release(repository, "0.2.0", tests=tests)
 
     assert done.returncode == 2
     assert repository.git("tag") == "v0.1.0"
 
 
-def test_who_is_unknown_to_git_tags_nothing(repository):
+def test_a_missing_git_identity_is_refused(repository):
     unknown = {f"GIT_{person}_{what}": "" for person in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
     done = release(repository, "0.2.0", **unknown)

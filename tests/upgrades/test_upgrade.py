@@ -123,7 +123,7 @@ class Service:
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_what_the_version_before_wrote_is_read_and_restored_by_this_one(before, tmp_path, name):
+def test_rows_of_the_previous_version_are_read_and_restored(before, tmp_path, name):
     with database() as database_name:
         written = Service(name, before, before, database_name, tmp_path).run("migrate --verbosity=0", code=WRITES[name])
         # What a pull request does: the pin moves, and the service is as it was.
@@ -143,7 +143,7 @@ def test_what_the_version_before_wrote_is_read_and_restored_by_this_one(before, 
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_the_services_of_this_version_take_the_databases_of_the_one_before(before, tmp_path, name):
+def test_services_migrate_databases_of_the_previous_version(before, tmp_path, name):
     with database() as database_name:
         written = Service(name, before, before, database_name, tmp_path).run("migrate --verbosity=0", code=WRITES[name])
         after = Service(name, ROOT, ROOT, database_name, tmp_path).run("migrate --verbosity=0")

@@ -64,14 +64,14 @@ def run(capsys, monkeypatch):
     return run
 
 
-def test_logs_are_merged_in_time(write, run):
+def test_logs_are_merged_by_time(write, run):
     a = write("a.log", line(1, "one"), line(3, "three"))
     b = write("b.log", line(2, "two"), line(4, "four"))
 
     assert run(a, b) == (0, [line(1, "one"), line(2, "two"), line(3, "three"), line(4, "four")], "")
 
 
-def test_what_is_no_record_is_marked_and_stays_where_it_stood(write, run):
+def test_a_line_that_is_no_record_is_marked_and_stays_in_place(write, run):
     a = write("a.log", "Booting", line(1, "one"), "Traceback (most recent call last):", '  File "x"', line(3, "three"))
     b = write("b.log", line(2, "two"))
 
@@ -85,13 +85,13 @@ def test_what_is_no_record_is_marked_and_stays_where_it_stood(write, run):
     ]
 
 
-def test_what_a_terminal_would_obey_is_escaped(write, run):
+def test_control_characters_are_escaped(write, run):
     path = write("a.log", "\x1b[2J\x07 gone")
 
     assert run(path)[1] == ["? \\x1b[2J\\x07 gone"]
 
 
-def test_what_a_terminal_would_obey_in_json_is_escaped_as_json(write, run):
+def test_control_characters_in_json_are_escaped_as_json(write, run):
     head = '{"level": "INFO", "time": "2025-11-20T10:30:01.500Z", "logger": "apps",'
     path = write("a.log", head + '\t"msg": "\x9b2J\x7f é"}')
 
@@ -115,7 +115,7 @@ def test_what_a_terminal_would_obey_in_json_is_escaped_as_json(write, run):
         (["--level", "ERROR", "--request-id", ID], ["failed"]),
     ],
 )
-def test_records_are_chosen(write, run, arguments, found):
+def test_options_select_records(write, run, arguments, found):
     path = write(
         "a.log",
         line(1, "opened", ticket_id=42, request_id=ID),
@@ -130,7 +130,7 @@ def test_records_are_chosen(write, run, arguments, found):
 
 @pytest.mark.parametrize("around", [(b"x", b""), (b"x", b"\n"), (b"\0", b"")], ids=["letters", "ended", "NUL"])
 @pytest.mark.parametrize("reader", ["read", "followed"])
-def test_a_piece_of_a_long_line_is_no_record_whatever_it_looks_like(tmp_path, monkeypatch, around, reader):
+def test_a_part_of_an_overlong_line_is_no_record(tmp_path, monkeypatch, around, reader):
     monkeypatch.setattr(sources, "_LONGEST_LINE", 200)
     path, (filler, end) = tmp_path / "a.log", around
     forged, real = line(2, "forged").encode(), line(3, "real").encode()
@@ -145,11 +145,11 @@ def test_a_piece_of_a_long_line_is_no_record_whatever_it_looks_like(tmp_path, mo
     assert [piece.text for piece in found if piece.is_record] == [real.decode()]
 
 
-def test_a_request_id_that_stands_elsewhere_in_a_line_is_none(write, run):
+def test_a_request_id_in_another_field_does_not_match(write, run):
     assert run(write("a.log", line(1, "mentioned", note=ID)), "--request-id", ID)[1] == []
 
 
-def test_since_may_be_so_long_ago(write, run):
+def test_since_accepts_a_duration(write, run):
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     path = write("a.log", line(1, "old"), f"INFO {now},000 apps new")
 
@@ -192,7 +192,7 @@ def test_gzipped_logs_and_standard_input_are_read(tmp_path, run, monkeypatch):
         (["--follow", "--trace"], "leave out --follow"),
     ],
 )
-def test_a_mistake_in_the_command_line_is_one_line_and_a_status_of_2(run, arguments, said):
+def test_a_usage_error_is_one_line_with_status_2(run, arguments, said):
     status, out, err = run(*arguments)
 
     assert (status, out) == (2, [])
@@ -211,7 +211,7 @@ def test_a_mistake_in_the_command_line_is_one_line_and_a_status_of_2(run, argume
     ],
     ids=["missing", "a folder", "not gzip", "cut off", "spoilt"],
 )
-def test_a_file_that_cannot_be_read_is_one_line_and_a_status_of_1(run, tmp_path, name, content, reason):
+def test_an_unreadable_file_is_one_line_with_status_1(run, tmp_path, name, content, reason):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     status, _, err = run(tmp_path / name)
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_a_status_of_1(run, tmp_path,
     assert err.count("\n") == 1
 
 
-def test_a_picture_that_cannot_be_written_is_one_line_and_a_status_of_1(story, run, tmp_path):
+def test_an_svg_that_cannot_be_written_is_one_line_with_status_1(story, run, tmp_path):
     path = tmp_path / "nowhere" / "request.svg"
     status, _, err = run(*story, "--request-id", ID, "--svg", path)
 
@@ -230,7 +230,7 @@ def test_a_picture_that_cannot_be_written_is_one_line_and_a_status_of_1(story, r
     assert err.startswith(f"shared_core.logs: {path} cannot be written (No such file or directory): ")
 
 
-def test_who_gives_no_file_is_told_that_what_is_typed_is_read():
+def test_without_a_file_the_reader_says_that_it_reads_the_terminal():
     with subprocess.Popen(
         [sys.executable, "-m", "shared_core.logs"], stdin=(ends := pty.openpty())[1], stderr=subprocess.PIPE, text=True
     ) as program:
@@ -244,7 +244,7 @@ def test_who_gives_no_file_is_told_that_what_is_typed_is_read():
 
 
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_a_timeline_is_in_colour_on_a_terminal_that_wants_it(story, changes, coloured):
+def test_a_timeline_is_coloured_on_a_terminal_without_no_color(story, changes, coloured):
     command = [sys.executable, "-m", "shared_core.logs", *story, "--request-id", ID, "--trace"]
     status, shown = on_a_terminal(command, env=os.environ | {"TERM": "xterm", "NO_COLOR": ""} | changes)
 
@@ -295,13 +295,13 @@ def test_a_request_is_drawn_as_a_timeline_through_all_services(story, run):
     assert len({len(row.split("|")[1]) for row in rows}) == 1
 
 
-def test_a_record_that_stands_in_two_logs_is_drawn_once(story, run):
+def test_a_record_in_two_logs_is_drawn_once(story, run):
     once = run(*story, "--request-id", ID, "--trace")[1]
 
     assert run(*story, *story, "--request-id", ID, "--trace")[1] == once
 
 
-def test_the_bars_stand_where_the_time_went(story, run):
+def test_the_bars_of_a_timeline_show_when_time_passed(story, run):
     rows = run(*story, "--request-id", ID, "--trace")[1][1:]
     bars = [row.split("|")[1] for row in rows]
 
@@ -320,7 +320,7 @@ def test_a_request_is_drawn_as_a_picture(story, run, tmp_path):
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}rect"))) == 8
 
 
-def test_a_picture_holds_no_markup_of_a_users(write, run, tmp_path):
+def test_an_svg_escapes_markup_from_users(write, run, tmp_path):
     path = write("a.log", line(1, "<script>alert(1)</script>&", request_id=ID, service='"<b>"'))
     run(path, "--request-id", ID, "--svg", tmp_path / "x.svg")
 
@@ -332,7 +332,7 @@ def test_a_picture_holds_no_markup_of_a_users(write, run, tmp_path):
     ("arguments", "said"),
     [([], "of 2 requests; choose one with --request-id, such as"), (["--request-id", "nobody1"], "no record has such")],
 )
-def test_a_timeline_is_of_one_request(story, run, arguments, said):
+def test_a_timeline_of_no_or_several_requests_is_an_error(story, run, arguments, said):
     status, out, err = run(*story, "--trace", *arguments)
 
     assert (status, out) == (1, [])
@@ -340,7 +340,7 @@ def test_a_timeline_is_of_one_request(story, run, arguments, said):
 
 
 @pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
-def test_a_long_reading_shows_how_far_it_is_to_who_looks_at_both_outputs(tmp_path, name):
+def test_progress_is_shown_only_if_both_outputs_are_a_terminal(tmp_path, name):
     path = tmp_path / name
     text = f"{line(1, 'one')}\n" * 40_000 + f"{line(2, 'two', 'ERROR')}\n"
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
@@ -355,7 +355,7 @@ def test_a_long_reading_shows_how_far_it_is_to_who_looks_at_both_outputs(tmp_pat
     assert beside_a_pager == ""
 
 
-def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
+def test_a_followed_file_may_be_rotated_removed_and_truncated(tmp_path):
     path = tmp_path / "a.log"
     path.write_text(f"{line(1, 'old')}\n")
     file = sources.Followed(str(path))
@@ -388,7 +388,7 @@ def test_a_file_is_followed_where_it_is_rotated_removed_and_cut(tmp_path):
     assert seen == [[], ["new"], ["half"], ["before", "after"], [], ["back"], ["cut"], [], ["anew"]]
 
 
-def test_files_that_are_followed_are_merged_in_time(write):
+def test_followed_files_are_merged_by_time(write):
     paths = [Path(write("a.log")), Path(write("b.log"))]
     lines = sources.followed([str(path) for path in paths], sleep=lambda _: fill())
     filled = iter([paths, []])
@@ -439,7 +439,7 @@ def test_the_program_follows_until_it_is_interrupted(tmp_path):
     assert said == f"shared_core.logs: {later} is not there yet: waiting for it\n"
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path):
+def test_a_closed_pipe_is_no_error(tmp_path):
     path = tmp_path / "a.log"
     path.write_text(f"{line(1, 'one')}\n" * 50_000)
     done = subprocess.run(
