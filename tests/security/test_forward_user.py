@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from shared_core.auth import ServiceAuth, ServiceAuthMiddleware, callers, service_auth_required
 from shared_core.clients import HTTPClient, ServiceError, ServiceToken, TokenError, forward_user
-from shared_core.context import is_request_id
+from shared_core.context.propagation import is_request_id
 from shared_core.middleware import RequestContextMiddleware
 
 CANARY = "c4n4ry-that-sings-0123456789"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared_core.clients import HTTPClient, ServiceHTTPError, ServiceTimeout
-from shared_core.context import new_request_id
+from shared_core.context.propagation import new_request_id
 from shared_core.logs import parse_line
 from tests.services.fleet import Fleet
 
