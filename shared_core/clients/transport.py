@@ -114,7 +114,11 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = text or type(reason).__name__
     if isinstance(exc, BodyError):
-        return Failure(ServiceConnectionError, f"the request's body cannot be read: {text}", cause)
+        # One of another length than it says is sent no better the next time.
+        is_retriable = not isinstance(reason, ValueError)
+        return Failure(
+            ServiceConnectionError, f"the request's body cannot be read: {text}", cause, is_retriable=is_retriable
+        )
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
         return Failure(ServiceConnectionError, text, cause, nothing_sent=True, health=ServiceHealth.DOWN)
