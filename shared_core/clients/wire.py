@@ -33,6 +33,7 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from urllib3.util.request import SKIP_HEADER, body_to_chunks
 
 from shared_core.clients.limits import Limit
+from shared_core.clients.response import READ_ERRORS
 from shared_core.timing import reset_after_fork
 
 # RFC 9112 §5.2: a line break in a header's value is replaced by a space.
@@ -312,7 +313,8 @@ def _checkout(pool: urllib3.HTTPConnectionPool, limit: Limit) -> _Limited:
         if connection is not None:
             connection.close()
             pool._put_conn(connection)
-        if isinstance(exc, Exception):
+        # Not each exception: a task's time limit, for example, is raised wherever its thread happens to be.
+        if isinstance(exc, READ_ERRORS):
             raise NotConnectedError from exc
         raise
     limit.connected()
