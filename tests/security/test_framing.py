@@ -5,6 +5,7 @@ import contextlib
 import io
 
 import pytest
+from urllib3.util.request import body_to_chunks
 
 from shared_core.clients import ServiceConnectionError, ServiceError
 from tests.clients.conftest import CERTIFICATE
@@ -49,13 +50,18 @@ def text_file(tmp_path):
         yield open_text
 
 
+# Old versions of urllib3 send text files in latin-1, one byte a character, whatever the encoding of the file is.
+NEEDS_UTF_8 = pytest.mark.skipif(
+    next(iter(body_to_chunks(io.StringIO("\u00e9"), "PUT", 9).chunks)) == b"\xe9", reason="this urllib3 sends latin-1"
+)
+
 TOO_LONG = {
     "text that is not ASCII": lambda _: io.StringIO(TEXT),
     "a text file in latin-1": lambda text_file: text_file(TEXT.encode("latin-1"), "latin-1"),
     "a file that grows": lambda _: Growing(b"x" * 500),
     "numbers of several bytes": lambda _: array.array("H", TEXT.encode("utf-16-le")),
     "a wrong length": lambda _: WronglyCounted(3, [b"123", SMUGGLED.encode()]),
-    "a wrong length in texts": lambda _: WronglyCounted(4, ["12\u20ac" + SMUGGLED]),
+    "a wrong length in strings": lambda _: WronglyCounted(4, ["12\u20ac" + SMUGGLED]),
 }
 TOO_SHORT = {
     "a text file with other line breaks": lambda text_file: text_file(b"a\r\n" * 500),
@@ -66,7 +72,10 @@ TOO_SHORT = {
 
 @pytest.mark.filterwarnings("ignore::requests.exceptions.FileModeWarning")
 @pytest.mark.parametrize(("make_body", "text"), [
-    *((make_body, "longer than its Content-Length") for make_body in TOO_LONG.values()),
+    *(
+        pytest.param(make_body, "longer than its Content-Length", marks=NEEDS_UTF_8 if "text" in name else ())
+        for name, make_body in TOO_LONG.items()
+    ),
     *((make_body, "shorter than its Content-Length") for make_body in TOO_SHORT.values()),
 ], ids=[*TOO_LONG, *TOO_SHORT])  # fmt: skip
 def test_a_body_that_is_not_as_long_as_it_says_is_no_second_request(make, server, text_file, make_body, text):
