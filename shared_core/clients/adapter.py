@@ -19,6 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_encoding_from_headers, se
 from urllib3.util.ssl_ import create_urllib3_context
 
 from shared_core.clients import wire
+from shared_core.clients.arguments import proxy_url
 from shared_core.clients.limits import Limit
 from shared_core.clients.response import LazyResponse
 from shared_core.origins import origin_of
@@ -91,7 +92,7 @@ class PooledAdapter(HTTPAdapter):
         if proxy is None:
             pool, target = self._pool(url, verify, cert), request.path_url
         else:
-            manager = self.proxy_manager_for(proxy if "://" in proxy else f"http://{proxy}")
+            manager = self.proxy_manager_for(proxy_url(proxy))
             pool, target = self._pool_of(manager, url, verify, cert), self.request_url(request, dict(proxies or {}))
             if not url.startswith("https:"):
                 headers = CaseInsensitiveDict({**headers, **pool.proxy_headers})

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from requests.utils import get_auth_from_url
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 # RFC 9110 §5.6.2: what a method and a header's name are made of.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
@@ -108,10 +112,30 @@ def check_proxies(proxies: Any) -> dict[str, str]:  # Any: the caller's, not yet
         return {}
     if not isinstance(proxies, Mapping) or not all(isinstance(part, str) for pair in proxies.items() for part in pair):
         raise TypeError('proxies must be a mapping such as {"https": "http://proxy:3128"}')
-    # urllib3 has pools of its own for SOCKS, whose waits have no limit.
-    if any(proxy.lower().startswith("socks") for proxy in proxies.values()):
-        raise ValueError("proxies: SOCKS is not supported, only http and https proxies are")
+    for scheme, proxy in proxies.items():
+        # urllib3 has pools of its own for SOCKS, whose waits have no limit.
+        if proxy.lower().startswith("socks"):
+            raise ValueError("proxies: SOCKS is not supported, only http and https proxies are")
+        if not _is_proxy(proxy_url(proxy)):
+            raise ValueError(
+                f"proxies: the URL for {scheme!r} cannot be read; it is like http://proxy:3128, "
+                "and a name and a password in it are percent-encoded"
+            )
     return dict(proxies)
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = parse_url(url)
+        ":".join(get_auth_from_url(url)).encode("latin-1")  # the header that carries it can hold no more
+    except (ValueError, LocationParseError):
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.host)
+
+
+def proxy_url(proxy: str) -> str:
+    """Return the URL of ``proxy``, which may be a host and a port only."""
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def check_verify(verify: Any) -> bool | str:  # Any: the caller's

@@ -17,7 +17,7 @@ ServiceError                      requests.RequestException
 │   └── ServerError                                            5xx: the service failed, never "not found"
 ├── TooManyRedirects              requests.TooManyRedirects
 ├── ResponseTooLarge                                           more bytes than the client reads
-├── InvalidResponse               ValueError                   not the JSON, or no coding, that was asked for
+├── InvalidResponse               ValueError                   not JSON, or none that this client reads
 ├── UnsafeURL                     requests InvalidURL, ValueError   refused before a byte was sent
 ├── TokenError                                                 the token service failed, not the service
 └── CallInsideTransaction                                      refused: the settings forbid it
@@ -186,7 +186,10 @@ class ResponseTooLarge(ServiceError):  # noqa: N818  after RFC 9110's Content To
 
 
 class InvalidResponse(ServiceError, ValueError):  # noqa: N818  after requests' InvalidURL
-    """The answer is not the JSON that was asked for, or its content coding cannot be undone."""
+    """The answer is not the JSON that was asked for, or one that this client does not read.
+
+    Its content coding was not asked for or cannot be undone, its headers are too large, or it stays an interim one.
+    """
 
 
 class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  after requests' InvalidURL

@@ -85,7 +85,8 @@ def prepare(
         prepared.prepare_hooks(hooks)
         if cookies or auth or hooks:  # each of these may read the jar
             prepared.prepare_cookies(cookies or {})
-        prepared.prepare_body(data, files)
+        # Encoded here: of a text, requests before 2.32 counts the characters.
+        prepared.prepare_body(data.encode() if isinstance(data, str) else data, files)
         if length is not None:
             _check_length(length, prepared.headers)
         if auth:

@@ -1,7 +1,8 @@
-"""What callers read of a response: its cookies, and its body as a stream or as JSON."""
+"""What callers read of a response: its cookies, and its body as text, as a stream or as JSON."""
 
 import json
 from collections.abc import Callable, Iterator
+from encodings.aliases import aliases
 from functools import cached_property
 from http.client import HTTPException
 from typing import Any, Self
@@ -15,6 +16,21 @@ from shared_core.clients.exceptions import ServiceError
 # What reading a body raises if the service breaks it; requests' own errors are OSErrors. If the size of a chunk is
 # negative or larger than any memory, http.client raises ValueError or OverflowError.
 READ_ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, ValueError, OverflowError)
+
+# Python's codecs that are charsets. Of its others, punycode takes time in proportion to the square of what it decodes,
+# idna and undefined raise UnicodeError, and a search for one that does not exist is never forgotten.
+_NO_TEXT = frozenset(
+    {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+)
+_CHARSETS = frozenset({"cp874", "koi8_u", "utf_8_sig"}).union(
+    *(pair for pair in aliases.items() if pair[1] not in _NO_TEXT)
+)
+
+
+def charset_of(response: requests.Response) -> str | None:
+    """Return the charset that ``response`` names, UTF-8 if it is none, or None if it names none."""
+    name = response.encoding
+    return name if name is None or name.lower().replace("-", "_") in _CHARSETS else "utf-8"
 
 
 class LazyResponse(requests.Response):

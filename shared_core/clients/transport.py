@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from http.client import BadStatusLine, HTTPException
+from http.client import BadStatusLine, HTTPException, UnknownProtocol
 from ssl import SSLCertVerificationError
 from typing import Any
 
@@ -19,6 +19,8 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     DecodeError,
     EmptyPoolError,
+    InvalidChunkLength,
+    InvalidHeader,
     MaxRetryError,
     NewConnectionError,
     ReadTimeoutError,
@@ -36,7 +38,7 @@ from shared_core.clients.exceptions import (
 )
 from shared_core.clients.failures import Failure
 from shared_core.clients.limits import Limit
-from shared_core.clients.response import READ_ERRORS
+from shared_core.clients.response import READ_ERRORS, charset_of
 from shared_core.clients.wire import BodyError, HeadError, NotConnectedError
 
 # What the client offers to decode, and all that it decodes: one coding, whose worst ratio is known.
@@ -48,6 +50,14 @@ _UNCODED = frozenset({"", "identity"})
 # unpacks a piece whole, here to 2 MB at most.
 _PIECE = 65_536
 _PACKED_PIECE = 2048
+
+# These quote the service, which may have echoed the request: this is said in place of their texts.
+_QUOTING: Mapping[type[BaseException], str] = {
+    BadStatusLine: "the answer is not HTTP",
+    UnknownProtocol: "the answer is of another version of HTTP",
+    InvalidHeader: "the answer has two lengths",
+    InvalidChunkLength: "a part of the body has no length",
+}
 
 # What stops an exchange before there is a response; requests' own errors are OSErrors.
 _ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
@@ -86,6 +96,7 @@ def exchange(
     # A transport of the caller's own may leave these out.
     response.request, response.url = response.request or request, response.url or str(request.url)
     while True:
+        response.encoding = charset_of(response)
         if stream and response.status_code < 300:
             limit.streaming()
         else:
@@ -112,9 +123,13 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     cause = _cause(exc)
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
-    text = text or type(reason).__name__
+    text = _QUOTING.get(type(reason)) or text or type(reason).__name__
     if isinstance(exc, BodyError):
-        return Failure(ServiceConnectionError, f"the request's body cannot be read: {text}", cause)
+        # One of another length than it says is sent no better the next time.
+        is_retriable = not isinstance(reason, ValueError)
+        return Failure(
+            ServiceConnectionError, f"the request's body cannot be read: {text}", cause, is_retriable=is_retriable
+        )
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
         return Failure(ServiceConnectionError, text, cause, nothing_sent=True, health=ServiceHealth.DOWN)
@@ -133,9 +148,8 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     # A head that began as HTTP and then went wrong, with a line that is too long for example, is an answer.
     if isinstance(cause, HTTPException) and not isinstance(cause, BadStatusLine):
         health = ServiceHealth.UP
-    return Failure(
-        ServiceConnectionError, text, cause, is_retriable=not permanent, nothing_sent=not sent, health=health
-    )
+    told = None if type(reason) in _QUOTING else cause
+    return Failure(ServiceConnectionError, text, told, is_retriable=not permanent, nothing_sent=not sent, health=health)
 
 
 def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:

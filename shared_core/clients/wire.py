@@ -18,6 +18,7 @@ import io
 import queue
 import re
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from urllib3.util.request import SKIP_HEADER, body_to_chunks
 
 from shared_core.clients.limits import Limit
+from shared_core.clients.response import READ_ERRORS
 from shared_core.timing import reset_after_fork
 
 # RFC 9112 §5.2: a line break in a header's value is replaced by a space.
@@ -63,6 +65,8 @@ class _Reader(io.RawIOBase):
     def __init__(self, sock: socket.socket, limit: Limit) -> None:
         self._sock, self._limit = sock, limit
         self.head: int | None = 0  # bytes that were read of it; None once it is complete
+        self.has_ended = False  # the response: what comes after it is not read
+        self.has_surplus = False  # more had been read by then
         # Unbuffered: it reads when it is asked to. Until it is closed the socket stays open.
         self._file = sock.makefile("rb", buffering=0)
 
@@ -70,6 +74,8 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # Any: typeshed's WriteableBuffer exists for checkers only
+        if self.has_ended:
+            return None
         if self.head is not None and self.head >= MAX_HEAD:
             raise HeadError(f"the response's headers are larger than {MAX_HEAD} bytes")
         self._sock.settimeout(self._limit.left())
@@ -83,6 +89,20 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+class _Buffer(io.BufferedReader):
+    """Reads ahead, perhaps beyond the end of the response."""
+
+    def __init__(self, reader: _Reader) -> None:
+        super().__init__(reader)
+        self._reader = reader
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reader.has_ended = True
+            self._reader.has_surplus = bool(self.peek())
+        super().close()
+
+
 class _LimitedSocket:
     """As much of a socket as http.client's response asks for."""
 
@@ -90,7 +110,7 @@ class _LimitedSocket:
         self._reader = reader
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # always "rb"
-        return io.BufferedReader(self._reader)
+        return _Buffer(self._reader)
 
 
 class _Response(HTTPResponse):
@@ -118,6 +138,22 @@ class _Limited(HTTPConnection):
     """A connection whose waits end with ``limit``, that of the exchange it is used for."""
 
     limit: Limit
+    _reader: _Reader | None = None  # of the last response
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the other end has neither closed it nor sent what no request asked for: a next response, perhaps."""
+        if self.sock is None or (self._reader is not None and self._reader.has_surplus):
+            return False
+        self.sock.settimeout(0)
+        try:
+            # Not select: TLS may hold bytes that it has decrypted, or have received nothing but a session ticket.
+            self.sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        return False
 
     def _new_conn(self) -> socket.socket:
         sock = _connect(self._dns_host, self.port, self.source_address, self.socket_options or (), self.limit)
@@ -146,7 +182,8 @@ class _Limited(HTTPConnection):
         )
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  # type: ignore[override]
-        return _Response(_Reader(sock, self.limit), *args, **kwargs)  # Any: passed on
+        self._reader = _Reader(sock, self.limit)
+        return _Response(self._reader, *args, **kwargs)  # Any: passed on
 
     def send(self, data: Any) -> None:  # Any: bytes, from urllib3
         # sendall waits for all of it together, over TLS as well.
@@ -207,13 +244,13 @@ def exchange(
         pool: One of `POOLS`.
         method: The HTTP method.
         target: The path and query; the whole URL where a proxy forwards it.
-        body: Sent in chunks where ``headers`` holds no Content-Length.
+        body: Sent in chunks where ``headers`` holds no Content-Length; else it must be as long as that says.
         headers: All of them, but for Host.
         limit: Bounds each wait, also those for the body.
 
     Raises:
         NotConnectedError: There is no connection: nothing was sent.
-        BodyError: ``body`` could not be read.
+        BodyError: ``body`` could not be read, or has another length.
         OSError, http.client.HTTPException, urllib3.exceptions.HTTPError: The exchange failed.
     """
     connection = _checkout(pool, limit)
@@ -225,10 +262,9 @@ def exchange(
             if isinstance(body, str | bytes | None):
                 connection.request(method, target, body=body, headers=headers)
             else:
-                pieces = _pieces(body_to_chunks(body, method, connection.blocksize).chunks or (), limit)
-                connection.request(
-                    method, target, body=pieces, headers=headers, chunked="Content-Length" not in headers
-                )
+                length = headers.get("Content-Length")
+                pieces = _pieces(body_to_chunks(body, method, connection.blocksize).chunks or (), length, limit)
+                connection.request(method, target, body=pieces, headers=headers, chunked=length is None)
         return connection.response(method, pool)
     except BaseException:
         connection.close()
@@ -236,9 +272,13 @@ def exchange(
         raise
 
 
-def _pieces(chunks: Iterable[Any], limit: Limit) -> Iterator[Any]:  # Any: what urllib3 makes of a body
-    """Give the pieces of a body; how long the caller takes to make them is not the service's doing."""
-    pieces = iter(chunks)
+def _pieces(chunks: Iterable[Any], length: str | None, limit: Limit) -> Iterator[Any]:  # Any: as urllib3 has it
+    """Give the pieces of a body; how long the caller takes to make them is not the service's doing.
+
+    A text file and one that grows are not as long as requests takes them to be. The service would read what is too much
+    as the next request, and wait for what is missing.
+    """
+    pieces, left = iter(chunks), None if length is None else int(length)
     while True:
         began = time.monotonic()
         try:
@@ -246,9 +286,15 @@ def _pieces(chunks: Iterable[Any], limit: Limit) -> Iterator[Any]:  # Any: what 
         except OSError as exc:
             raise BodyError from exc
         limit.extend(time.monotonic() - began)
+        data = memoryview(piece.encode() if isinstance(piece, str) else b"" if piece is None else piece).cast("B")
+        if left is not None:
+            left -= len(data)
+            if left < 0 or (left and piece is None):
+                what = "longer" if left < 0 else "shorter"
+                raise BodyError from ValueError(f"it is {what} than its Content-Length of {length}; is it a text file?")
         if piece is None:
             return
-        yield piece
+        yield data
 
 
 def _checkout(pool: urllib3.HTTPConnectionPool, limit: Limit) -> _Limited:
@@ -267,7 +313,8 @@ def _checkout(pool: urllib3.HTTPConnectionPool, limit: Limit) -> _Limited:
         if connection is not None:
             connection.close()
             pool._put_conn(connection)
-        if isinstance(exc, Exception):
+        # Not each exception: a task's time limit, for example, is raised wherever its thread happens to be.
+        if isinstance(exc, READ_ERRORS):
             raise NotConnectedError from exc
         raise
     limit.connected()

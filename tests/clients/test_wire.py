@@ -288,6 +288,28 @@ def test_a_failed_connect_releases_its_place_in_the_pool(refusing):
     assert "refused" in str(caught.value)
 
 
+class TimeLimitExceeded(Exception):  # noqa: N818  # as Celery calls it
+    """As Celery's SoftTimeLimitExceeded, which a signal raises wherever the task happens to be."""
+
+
+def test_a_time_limit_that_is_raised_while_connecting_ends_the_call(server, monkeypatch):
+    looked_up = []
+
+    def look_up(*_, **__):
+        looked_up.append(1)
+        raise TimeLimitExceeded
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:
+        with pytest.raises(TimeLimitExceeded):
+            client.get("/x")
+        monkeypatch.undo()
+        response = client.get("/x")
+
+        assert (response.status_code, len(looked_up)) == (200, 1)
+        assert client.stats()[server.url].failures == 0
+
+
 def test_a_stream_that_is_closed_early_releases_its_connection(server):
     server.script(answer(200, b"x" * 5_000_000), answer(200, "well"))
     with HTTPClient(server.url, token=False, pool_maxsize=1, timeout=1) as client:

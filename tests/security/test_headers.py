@@ -162,6 +162,74 @@ def test_the_longest_deadline_is_one_that_a_lock_can_wait_for():
     assert left < threading.TIMEOUT_MAX
 
 
+NO_CHARSETS = [
+    *(
+        "punycode",
+        "PUNYCODE",
+        "idna",
+        "undefined",
+        "unicode_escape",
+        "raw-unicode-escape",
+        "mbcs",
+        "charmap",
+        "aliases",
+    ),
+    *(
+        "base64",
+        "hex",
+        "zlib",
+        "bz2-codec",
+        "rot13",
+        "uu",
+        "quopri",
+        "nope",
+        "",
+        "\0",
+        "utf-8\0",
+        "x" * 60_000,
+        "..",
+        "%",
+    ),
+]
+
+
+@pytest.mark.parametrize("charset", NO_CHARSETS, ids=[ascii(charset)[:20] for charset in NO_CHARSETS])
+def test_a_charset_that_is_none_of_text_costs_neither_time_nor_an_exception(make, server, charset):
+    # Decoding this as punycode takes time in proportion to the square of its length.
+    body = "a-" + "ba" * 500_000
+    server.script(answer(200, body, Content_Type=f"text/plain; charset={charset}"))
+    client = make(server.url, token=False, timeout=5)
+    response, streamed = client.get("/x"), client.get("/x", stream=True)
+    began = real_time.perf_counter()
+
+    assert response.text == body
+    assert "".join(streamed.iter_content(65_536, decode_unicode=True)) == body
+    assert real_time.perf_counter() - began < 2
+
+
+CHARSETS = ["utf-8", "UTF8", "utf-8-sig", "us-ascii", "iso-8859-1", "ISO-8859-15", "latin-1", "windows-1252", "cp1251"]
+CHARSETS += [
+    "utf-16",
+    "utf-16le",
+    "koi8-r",
+    "koi8-u",
+    "shift_jis",
+    "euc-jp",
+    "iso-2022-jp",
+    "gb18030",
+    "big5",
+    "tis-620",
+]
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_text_is_read_in_the_charset_that_it_is_sent_in(make, server, charset):
+    server.script(answer(200, "text".encode(charset), Content_Type=f'text/plain; charset="{charset}"'))
+    response = make(server.url, token=False).get("/x")
+
+    assert (response.text, response.encoding) == ("text", charset)
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 

@@ -16,7 +16,7 @@ from shared_core.auth import service_auth_required
 from shared_core.clients import ClientCredentials, HTTPClient, ServiceError, ServiceToken
 from shared_core.databases import get_database_config
 from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter
-from tests.clients.server import answer, answer_json, hang_up, redirect, silent
+from tests.clients.server import answer, answer_json, hang_up, raw, redirect, silent
 
 CANARY = "c4n4ry-that-sings-0123456789-abcdefghij"
 SENT = {
@@ -86,6 +86,72 @@ def test_a_call_that_fails_does_not_tell_what_was_sent(make, server, reply, logs
     assert CANARY in str(server.received[0].headers)
     assert CANARY in server.received[0].path
     assert sings(*shown(raised.value), repr(client), str(client), *logs) == []
+
+
+def echo(head, tail=b""):
+    """Answer with the request between two parts, as one line."""
+
+    def reply(connection, request):
+        said = f"{request.method} {request.path} {request.headers['Authorization']} {request.headers['X-Api-Key']}"
+        return raw(head + said.encode() + tail)(connection, request)
+
+    return reply
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ECHOES = {
+    "the whole": echo(b""),
+    "a version": echo(b"HTTP/"),
+    "a status": echo(b"HTTP/1.1 "),
+    "a header": echo(OK, b"\r\n\r\n"),
+    "lengths": echo(OK + b"Content-Length: 1, ", b"\r\n\r\n1"),
+    "a chunk": echo(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"),
+    "a later chunk": echo(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n", b"\r\n"),
+    "a redirect": echo(b"HTTP/1.1 302 Found\r\nLocation: http://[", b"\r\n\r\n"),
+    "a coding": echo(OK + b"Content-Encoding: ", b"\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["read", "streamed"])
+@pytest.mark.parametrize("reply", ECHOES.values(), ids=ECHOES)
+def test_an_answer_that_echoes_what_was_sent_is_not_quoted(make, server, reply, is_streamed, logs):
+    server.script(reply)
+    client = make(server.url, service="user", token=CANARY, timeout=0.3)
+    texts = []
+    try:
+        response = client.get("/x", params=SENT["params"], headers=SENT["headers"], stream=is_streamed, retries=0)
+        texts.append(response.text * 0)  # reads
+    except ServiceError as error:
+        logging.getLogger("apps").exception("Failed")
+        error.response = None  # which is what the service said, as it said it
+        texts += shown(error)
+
+    assert CANARY in str(server.received[0].headers)
+    assert sings(*texts, *logs) == []
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"http://u:{CANARY}#1@proxy:3128",
+        f"http://u:{CANARY}/1@proxy:3128",
+        f"http://u:{CANARY}?1@proxy:3128",
+        f"http://u:{CANARY}@proxy:99999",
+        f"http://u:{CANARY}@[::1",
+        f"http://u:{CANARY}\u20ac@proxy:3128",
+        f"http://u:{CANARY}@",
+        f"http:u:{CANARY}",
+        f"{CANARY}://proxy",
+        "",
+    ],
+)
+def test_a_proxy_that_cannot_be_read_is_told_without_its_password(proxy, logs):
+    client = HTTPClient("http://user")
+    for call in (lambda: HTTPClient(proxies={"http": proxy}), lambda: client.get("/x", proxies={"http": proxy})):
+        with pytest.raises(ValueError, match="proxies: the URL for 'http'") as raised:
+            call()
+        logging.getLogger("apps").error("Failed", exc_info=raised.value)
+        assert sings(str(raised.value), repr(raised.value), *logs) == []
 
 
 @pytest.mark.parametrize("url", [f"http://anna:{CANARY}@host/x", f"http:\\\\a:{CANARY}@host", f"//a:{CANARY}@host/x"])
