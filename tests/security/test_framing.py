@@ -8,7 +8,7 @@ import pytest
 from urllib3.util.request import body_to_chunks
 
 from shared_core.clients import ServiceConnectionError, ServiceError
-from tests.clients.conftest import CERTIFICATE
+from tests.clients.fixtures import CERTIFICATE
 from tests.clients.server import answer
 
 SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: user\r\n\r\n"
