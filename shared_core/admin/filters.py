@@ -1,4 +1,4 @@
-"""Which rows does a list show? Active ones, until somebody asks for the others.
+"""The filter of lists: active rows, unless the user asks for others.
 
 ?              active
 ?deleted=yes   deleted
@@ -20,13 +20,13 @@ PARAMETER = "deleted"
 ACTIVE, DELETED, ALL = None, "yes", "all"
 
 
-def shown(request: HttpRequest) -> str | None:
+def choice_of(request: HttpRequest) -> str | None:
     """Return which rows the list at this URL shows; a popup, in which a row is chosen for a form, active ones."""
     value = request.GET.get(PARAMETER)
     return value if value in {DELETED, ALL} and IS_POPUP_VAR not in request.GET else ACTIVE
 
 
-def show(rows: QuerySet[Any], which: str | None) -> QuerySet[Any]:
+def filter_rows(rows: QuerySet[Any], which: str | None) -> QuerySet[Any]:
     """Return the same rows, as far as they are deleted or not, and with all other filters on them."""
     if isinstance(rows, SoftDeleteQuerySet):
         return {ACTIVE: rows.active, DELETED: rows.deleted, ALL: rows.with_deleted}[which]()
@@ -47,7 +47,7 @@ class DeletedFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows that are asked for."""
-        return show(queryset, shown(request))
+        return filter_rows(queryset, choice_of(request))
 
     def choices(self, changelist: Any) -> Iterator[Any]:  # Any: a ChangeList; what its template takes
         """Yield the choices, with the number of rows where the list shows facets."""
@@ -55,7 +55,7 @@ class DeletedFilter(admin.SimpleListFilter):
         for value, title in self.lookup_choices:
             number = counts.get(str(value))
             yield {
-                "selected": shown(self.request) == value,
+                "selected": choice_of(self.request) == value,
                 "query_string": changelist.get_query_string({PARAMETER: value}),
                 "display": title if number is None else f"{title} ({number})",
             }
@@ -64,7 +64,7 @@ class DeletedFilter(admin.SimpleListFilter):
         """Return how many rows each choice would show, by one query."""
         rows = changelist.get_queryset(self.request, exclude_parameters=self.expected_parameters())
         key = changelist.pk_attname
-        counted: dict[str, int] = show(rows, ALL).aggregate(
+        counted: dict[str, int] = filter_rows(rows, ALL).aggregate(
             **{
                 str(ACTIVE): Count(key, filter=Q(is_deleted=False)),
                 str(DELETED): Count(key, filter=Q(is_deleted=True)),

@@ -15,7 +15,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from shared_core.admin.pages import Page
-from shared_core.admin.permissions import DELETE, HARD_DELETE, deleting, lacking, settled
+from shared_core.admin.permissions import DELETE, HARD_DELETE, checked_deletion, lock_tree, missing_permissions
 from shared_core.models import SoftDeleteQuerySet, preview
 from shared_core.models.relations import is_soft_deletable
 from shared_core.models.statements import rows_of
@@ -23,7 +23,7 @@ from shared_core.models.statements import rows_of
 COLUMNS = ("is_deleted", "deleted_at")  # which no form changes: a deletion by hand would have no cascade and no checks
 
 
-def adapted(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of forms, which is generic in the stubs only
+def adapt_form(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of forms, generic in the stubs only
     """Return the admin's form class, adapted to rows that may be deleted.
 
     Args:
@@ -37,26 +37,26 @@ def adapted(form: Any, *, page: Page | None = None) -> Any:  # Any: a class of f
         bases = (_ChecksDeletion, *bases)
         attributes["_page"] = page
     if is_soft_deletable(model):
-        bases = (_RefusesDeleted, *bases)
+        bases = (_RefusesDeletedRows, *bases)
         # Out of Meta, the fields are not saved. None drops those that the class declares itself.
         attributes |= dict.fromkeys(COLUMNS)
         attributes["Meta"] = type("Meta", (form.Meta,), {"exclude": [*(form._meta.exclude or ()), *COLUMNS]})
     return type(form)(form.__name__, bases, attributes)
 
 
-def adapted_formset(formset: Any, *, page: Page | None = None) -> Any:  # Any: as above
+def adapt_formset(formset: Any, *, page: Page | None = None) -> Any:  # Any: as above
     """Return the admin's class of formsets, with adapted forms.
 
     Args:
         formset: The class.
-        page: See `adapted`.
+        page: See `adapt_form`.
     """
     bases = (formset,) if page is None else (_ChecksDeletions, formset)
-    return type(formset.__name__, bases, {"form": adapted(formset.form, page=page)})
+    return type(formset.__name__, bases, {"form": adapt_form(formset.form, page=page)})
 
 
 @contextmanager
-def saving_inlines(request: HttpRequest, site: AdminSite, formsets: Iterable[Any]) -> Iterator[None]:
+def check_inlines_saved(request: HttpRequest, site: AdminSite, formsets: Iterable[Any]) -> Iterator[None]:
     """Save formsets in this block, in a transaction; their deletions are asked about again, in that transaction.
 
     Raises:
@@ -69,22 +69,22 @@ def saving_inlines(request: HttpRequest, site: AdminSite, formsets: Iterable[Any
                 continue
             rows = rows_of(formset.model, router.db_for_write(formset.model)).filter(pk__in=keys)
             stack.enter_context(transaction.atomic(using=rows.db))
-            tree, act = _foretold(rows, locks=True)
-            if lacking(request, site, iter(tree), act, decided=tree):
+            tree, act = _preview(rows, locks=True)
+            if missing_permissions(request, site, iter(tree), act, decided=tree):
                 raise PermissionDenied
             if act == DELETE:
-                stack.enter_context(deleting(request, site, rows))
+                stack.enter_context(checked_deletion(request, site, rows))
         yield
 
 
-def _foretold(rows: QuerySet[Any], *, locks: bool = False) -> tuple[preview.Branch, str]:
+def _preview(rows: QuerySet[Any], *, locks: bool = False) -> tuple[preview.Branch, str]:
     """Return what the deletion of an inline's rows takes, and which act that is."""
     if is_soft_deletable(rows.model):
         return preview.of_deletion(rows), DELETE
-    return (settled(rows) if locks else preview.of_hard_deletion(rows)), HARD_DELETE
+    return (lock_tree(rows) if locks else preview.of_hard_deletion(rows)), HARD_DELETE
 
 
-class _RefusesDeleted:
+class _RefusesDeletedRows:
     """A deleted row is not saved, whatever the form holds and whoever may change the row."""
 
     instance: Any
@@ -162,7 +162,7 @@ class _ChecksDeletion:
         model = self._meta.model
         if not is_soft_deletable(model):
             super().hand_clean_DELETE()  # type: ignore[misc]  # a form's own
-        root, act = _foretold(rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk))
+        root, act = _preview(rows_of(model, router.db_for_write(model)).filter(pk=self.instance.pk))
         names = {"class_name": model._meta.verbose_name, "instance": self.instance}
         forbidding = [row for branch in root if branch.fate == preview.BLOCKS for row in branch.first]
         if forbidding:
@@ -177,7 +177,7 @@ class _ChecksDeletion:
                 code="deleting_protected",
                 params={**names, "related_objects": get_text_list(texts, _("and"))},
             )
-        if kinds := lacking(self._page.request, self._page.site, iter(root), act, decided=root):
+        if kinds := missing_permissions(self._page.request, self._page.site, iter(root), act, decided=root):
             raise ValidationError(
                 _(
                     "Deleting %(class_name)s %(instance)s would delete related rows, and your account does not have "

@@ -11,13 +11,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters, steps
-from shared_core.admin.forms import COLUMNS, adapted, adapted_formset, saving_inlines
+from shared_core.admin.forms import COLUMNS, adapt_form, adapt_formset, check_inlines_saved
 from shared_core.admin.pages import Page
 from shared_core.admin.permissions import RowPermissions
 from shared_core.models.relations import is_soft_deletable
 
 
-class ShowsDeleted(RowPermissions):
+class ShowsDeletedRows(RowPermissions):
     """The half of `SoftDeleteAdmin` that changes nothing."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -37,7 +37,7 @@ class ShowsDeleted(RowPermissions):
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns; where deleted rows are shown, with the time of their deletion."""
         own = super().get_list_display(request)
-        is_shown = filters.shown(request) == filters.ACTIVE or not {"when_deleted", "deleted_at"}.isdisjoint(own)
+        is_shown = filters.choice_of(request) == filters.ACTIVE or not {"when_deleted", "deleted_at"}.isdisjoint(own)
         return own if is_shown else [*own, "when_deleted"]
 
     @admin.display(description=gettext_lazy("deleted"), ordering="deleted_at")
@@ -45,12 +45,12 @@ class ShowsDeleted(RowPermissions):
         """Return when the row was deleted."""
         if not obj.is_deleted:
             return None
-        return format_html('<span class="soft-deleted">{}</span>', steps.moment(obj))
+        return format_html('<span class="soft-deleted">{}</span>', steps.format_deleted_at(obj))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return the list; where it shows deleted rows, none is edited in it."""
         changelist = super().get_changelist_instance(request)
-        if filters.shown(request) != filters.ACTIVE:
+        if filters.choice_of(request) != filters.ACTIVE:
             changelist.list_editable = ()
             # Django hides the actions where no row is active.
             changelist.show_admin_actions = True
@@ -68,13 +68,13 @@ class ShowsDeleted(RowPermissions):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form's class; saving it keeps links to deleted rows."""
-        return adapted(super().get_form(request, obj, change, **kwargs))
+        return adapt_form(super().get_form(request, obj, change, **kwargs))
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
         """Yield the formsets of active rows, whose deletion can be undone."""
         page = Page(request, self.admin_site)
         for formset, inline in super().get_formsets_with_inlines(request, obj):
-            yield adapted_formset(formset, page=page), inline
+            yield adapt_formset(formset, page=page), inline
 
     def get_inline_formsets(self, request: HttpRequest, formsets: Any, inline_instances: Any, obj: Any = None) -> Any:
         """Return what the page shows of the inlines; soft delete's own fields where they are read-only."""
@@ -86,16 +86,16 @@ class ShowsDeleted(RowPermissions):
 
     def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the class of formsets by which rows are edited in the list."""
-        return adapted_formset(super().get_changelist_formset(request, **kwargs))
+        return adapt_formset(super().get_changelist_formset(request, **kwargs))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the inlines; rows that came below theirs since the forms were valid are asked about."""
-        with saving_inlines(request, self.admin_site, formsets):
+        with check_inlines_saved(request, self.admin_site, formsets):
             super().save_related(request, form, formsets, change)
 
     def all_rows(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows that the user may see, deleted ones too."""
-        return filters.show(self.get_queryset(request), filters.ALL)
+        return filters.filter_rows(self.get_queryset(request), filters.ALL)
 
 
 def _without(names: list[str], fieldsets: Any) -> list[Any]:  # Any: Django's own

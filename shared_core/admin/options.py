@@ -22,9 +22,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from shared_core.admin import filters, steps
-from shared_core.admin.lists import ShowsDeleted
+from shared_core.admin.lists import ShowsDeletedRows
 from shared_core.admin.pages import Page
-from shared_core.admin.permissions import DELETE, ChangedError, deleting, pinned
+from shared_core.admin.permissions import DELETE, ChangedError, checked_deletion, select_by_key
 from shared_core.models import preview
 from shared_core.models.changes import Counts
 from shared_core.models.relations import is_soft_deletable
@@ -33,7 +33,7 @@ from shared_core.models.statements import rows_of
 type Rows = QuerySet[Any]
 
 
-class SoftDeleteAdmin(ShowsDeleted):
+class SoftDeleteAdmin(ShowsDeletedRows):
     """A ModelAdmin whose Delete can be undone, with deleted rows in a filter.
 
     @admin.register(Ticket)
@@ -71,7 +71,7 @@ class SoftDeleteAdmin(ShowsDeleted):
         counts = {model._meta.verbose_name_plural: count for model, count in tree.counts().items()}
         forbidding = [row for branch in tree if branch.fate == preview.BLOCKS for row in branch.first]
         protected = [*map(page.name, page.visible(forbidding)), *page.hidden(forbidding)]
-        return [page.tree(tree)], counts, set(page.lacking(tree, DELETE)), protected
+        return [page.tree(tree)], counts, set(page.missing_permissions(tree, DELETE)), protected
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Ask, and delete the row; see Django's own."""
@@ -86,7 +86,7 @@ class SoftDeleteAdmin(ShowsDeleted):
                 response = super().delete_view(request, object_id, extra_context)
             else:
                 rows = rows_of(self.model, router.db_for_write(self.model)).filter(pk=obj.pk)
-                with deleting(request, self.admin_site, rows):
+                with checked_deletion(request, self.admin_site, rows):
                     response = super().delete_view(request, object_id, extra_context)
         except (ProtectedError, RestrictedError):
             # Something came up between the question and the answer.
@@ -104,14 +104,14 @@ class SoftDeleteAdmin(ShowsDeleted):
     def delete_selected(self, request: HttpRequest, queryset: Rows) -> Any:
         """Ask, and delete the active ones among the rows."""
         using = router.db_for_write(self.model)
-        rows = filters.show(queryset, filters.ACTIVE)
+        rows = filters.filter_rows(queryset, filters.ACTIVE)
         try:
             with transaction.atomic(using=using):
                 if not request.POST.get("post"):
                     response: Any = delete_selected(self, request, rows)
                 else:
-                    rows = pinned(rows.using(using), deleted=False, locks=True)
-                    with deleting(request, self.admin_site, rows):
+                    rows = select_by_key(rows.using(using), deleted=False, locks=True)
+                    with checked_deletion(request, self.admin_site, rows):
                         response = delete_selected(self, request, rows)
         except (ProtectedError, RestrictedError) as error:
             self.message_user(request, str(error.args[0]), messages.ERROR)
@@ -159,23 +159,23 @@ class SoftDeleteAdmin(ShowsDeleted):
 
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask, and restore the row with what went in its deletion."""
-        return self._take(request, object_id, steps.Restore, self.has_restore_permission)
+        return self._handle(request, object_id, steps.Restore, self.has_restore_permission)
 
     def hard_delete_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for its name to be typed, and delete the row for good."""
-        return self._take(request, object_id, steps.HardDelete, self.has_hard_delete_permission)
+        return self._handle(request, object_id, steps.HardDelete, self.has_hard_delete_permission)
 
     @admin.action(permissions=["restore"], description=gettext_lazy("Restore selected %(verbose_name_plural)s"))
     def restore_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
         """Ask, and restore the deleted ones among the rows."""
-        return steps.Restore(self, request, queryset).take()
+        return steps.Restore(self, request, queryset).handle()
 
     @admin.action(
         permissions=["hard_delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s permanently")
     )
     def hard_delete_selected(self, request: HttpRequest, queryset: Rows) -> HttpResponse | None:
         """Ask for their number to be typed, and delete the deleted ones among the rows for good."""
-        return steps.HardDelete(self, request, queryset).take()
+        return steps.HardDelete(self, request, queryset).handle()
 
     def restore_model(self, request: HttpRequest, obj: Any) -> Counts:  # noqa: ARG002  # as Django's delete_model
         """Restore a row; to override, as Django's `delete_model` is."""
@@ -201,7 +201,7 @@ class SoftDeleteAdmin(ShowsDeleted):
         """Return the actions: those that the rows shown can use, and the user may."""
         location = [] if action_location is None else [action_location]  # Django 6.1 has two places for them
         actions: dict[str, Any] = super().get_actions(request, *location)
-        which = filters.shown(request)
+        which = filters.choice_of(request)
         if self.actions is None or IS_POPUP_VAR in request.GET:
             return actions
         wanted = {
@@ -225,7 +225,7 @@ class SoftDeleteAdmin(ShowsDeleted):
             "show_save": False,
             "show_save_and_continue": False,
             "show_save_and_add_another": False,
-            "when_deleted": steps.moment(obj),
+            "when_deleted": steps.format_deleted_at(obj),
             "restore_url": self.has_restore_permission(request, obj) and self._url_of(request, "restore", obj),
             "hard_delete_url": self.has_hard_delete_permission(request, obj)
             and self._url_of(request, "hard_delete", obj),
@@ -236,7 +236,7 @@ class SoftDeleteAdmin(ShowsDeleted):
         response.template_name = "admin/shared_core/deleted_change_form.html"
         return response
 
-    def _take(
+    def _handle(
         self,
         request: HttpRequest,
         object_id: str,
@@ -248,9 +248,9 @@ class SoftDeleteAdmin(ShowsDeleted):
             raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
-        asking = step(self, request, self.all_rows(request).filter(pk=obj.pk), obj).take()
-        if asking is not None:
-            return asking
+        confirmation = step(self, request, self.all_rows(request).filter(pk=obj.pk), obj).handle()
+        if confirmation is not None:
+            return confirmation
         is_there = self.get_object(request, unquote(object_id)) is not None
         return HttpResponseRedirect(self._url_of(request, "change" if is_there else "changelist", obj))
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from shared_core.admin import filters
-from shared_core.admin.permissions import admin_of, lacking
+from shared_core.admin.permissions import admin_of, missing_permissions
 from shared_core.models import ParentDeletedError, RestoreConflictError, RestoreError
 from shared_core.models.preview import BLOCKS, GOES, STAYS, Branch
 from shared_core.models.relations import is_soft_deletable
@@ -68,7 +68,7 @@ class Page:
         url = self._url(row)
         return format_html('<a href="{}">{}</a>', url, text) if url else conditional_escape(text)
 
-    def named(self, rows: Iterable[Model]) -> list[SafeString]:
+    def describe(self, rows: Iterable[Model]) -> list[SafeString]:
         """Return the kind and name of each row that the user can see, and the kind and number of the others."""
         rows = list(rows)
         visible = self.visible(rows)
@@ -82,13 +82,13 @@ class Page:
         rows = list(rows)
         visible = self.visible(rows)
         kinds = Counter(type(row) for row in rows if row not in visible)
-        return [_("%s that you may not see") % counted(model, count) for model, count in kinds.items()]
+        return [_("%s that you may not see") % count_of(model, count) for model, count in kinds.items()]
 
-    def why_not(self, error: RestoreError) -> SafeString:
+    def find_refusal(self, error: RestoreError) -> SafeString:
         """Return why rows cannot be restored, and what to do about it."""
         rows = error.objects[:3]
         others = len(error.objects) - len(rows)
-        named = format_html_join(mark_safe(", "), "{}", ((text,) for text in self.named(rows)))
+        named = format_html_join(mark_safe(", "), "{}", ((text,) for text in self.describe(rows)))
         if others:
             more = ngettext("%(count)d more", "%(count)d more", others) % {"count": others}
             named = format_html(_("{} and {}"), named, more)
@@ -107,12 +107,12 @@ class Page:
             named,
         )
 
-    def lacking(self, root: Branch, act: str) -> list[str]:
+    def missing_permissions(self, root: Branch, act: str) -> list[str]:
         """Return the kinds of rows in the tree on which the user may not act; see `permissions`."""
-        return lacking(self.request, self.site, iter(root), act)
+        return missing_permissions(self.request, self.site, iter(root), act)
 
     def _branch(self, branch: Branch, beside: list[Branch], *, gone: bool) -> dict[str, Any]:  # Any: for a template
-        label = capfirst(counted(branch.model, branch.count))
+        label = capfirst(count_of(branch.model, branch.count))
         if branch.link is not None and [one.model for one in beside].count(branch.model) > 1:
             label += f" ({branch.link.verbose_name})"
         rows = [self.name(row) for row in self.visible(branch.first)]
@@ -135,7 +135,7 @@ class Page:
             return set()
         listed = shown.get_queryset(self.request)
         if is_soft_deletable(model):
-            listed = filters.show(listed, filters.ALL)
+            listed = filters.filter_rows(listed, filters.ALL)
         keys = {row.pk for row in rows}
         if not listed.query.where:
             return keys  # nothing hides a row
@@ -156,12 +156,12 @@ class Page:
             return None
 
 
-def counted(model: type[Model], count: int) -> str:
+def count_of(model: type[Model], count: int) -> str:
     """Return ``3 tickets``."""
     return f"{count} {model_ngettext(model._meta, count)}"
 
 
-def phrase(rows: list[Model], model: type[Model], count: int) -> str:
+def confirmation_phrase(rows: list[Model], model: type[Model], count: int) -> str:
     """Return what must be typed to delete rows for good: the name of one, else how many there are.
 
     Args:
@@ -170,19 +170,19 @@ def phrase(rows: list[Model], model: type[Model], count: int) -> str:
         count: How many there are.
     """
     name = " ".join(str(rows[0]).split()) if count == 1 and rows else ""
-    return name if 0 < len(name) <= LONGEST_NAME else counted(model, count)
+    return name if 0 < len(name) <= LONGEST_NAME else count_of(model, count)
 
 
-def with_others(root: Branch) -> str:
+def describe_related(root: Branch) -> str:
     """Return ``, with 3 comments and 1 attachment``; nothing where the rows were alone."""
     below: dict[type[Model], int] = {}
     for branch in root.branches:
         for model, count in branch.counts().items():
             below[model] = below.get(model, 0) + count
-    return _(", with %s") % _listed(counted(model, count) for model, count in below.items()) if below else ""
+    return _(", with %s") % _join(count_of(model, count) for model, count in below.items()) if below else ""
 
 
-def _listed(texts: Iterable[str]) -> str:
+def _join(texts: Iterable[str]) -> str:
     *first, last = texts
     return _("%(first)s and %(last)s") % {"first": ", ".join(first), "last": last} if first else last
 

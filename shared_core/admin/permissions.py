@@ -60,7 +60,7 @@ def admin_of(site: admin.AdminSite, model: Model) -> Any:  # Any: a ModelAdmin, 
     return site.get_model_admin(model) if site.is_registered(model) else None
 
 
-def lacking(
+def missing_permissions(
     request: HttpRequest, site: admin.AdminSite, branches: Iterator[Branch], act: str, *, decided: Branch | None = None
 ) -> list[str]:
     """Return the kinds of rows on which the user may not act.
@@ -80,12 +80,12 @@ def lacking(
         for part in branch.inherited()
         if part is not decided
         and (shown := admin_of(site, part.model)) is not None
-        and not _may(request, shown, part, act)
+        and not _is_allowed(request, shown, part, act)
     }
     return sorted(found)
 
 
-def pinned(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
+def select_by_key(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
     """Return those rows that are deleted, or active, by their keys: no other row joins them.
 
     Args:
@@ -99,7 +99,7 @@ def pinned(rows: Rows, *, deleted: bool, locks: bool) -> Rows:
     return rows.filter(AnyOf(F(hierarchy.key.name), list(keys)))
 
 
-def settled(rows: Rows) -> Branch:
+def lock_tree(rows: Rows) -> Branch:
     """Return what a permanent deletion of these rows takes, locked: until the transaction ends, no row leaves it.
 
     FOR UPDATE, which the deletion takes too, also keeps out new rows that refer to these by a foreign key.
@@ -122,7 +122,7 @@ def settled(rows: Rows) -> Branch:
 
 
 @contextmanager
-def deleting(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterator[None]:
+def checked_deletion(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterator[None]:
     """Soft-delete rows in this block, in a transaction; it is rolled back if they took rows that came meanwhile.
 
     Raises:
@@ -130,14 +130,14 @@ def deleting(request: HttpRequest, site: admin.AdminSite, rows: Rows) -> Iterato
     """
     with transaction.atomic(using=rows.db):
         before = preview.of_deletion(rows)
-        known = Known(before)
+        known = KnownRows(before)
         yield
         for roots in before.parts:
-            if lacking(request, site, known.others(preview.of_restore(roots)), DELETE):
+            if missing_permissions(request, site, known.others(preview.of_restore(roots)), DELETE):
                 raise PermissionDenied
 
 
-class Known:
+class KnownRows:
     """Rows of a tree that was asked about, to tell others from them by their keys."""
 
     def __init__(self, tree: Branch) -> None:
@@ -185,9 +185,9 @@ def _keys_of(tree: Branch) -> Iterator[tuple[Model, set[Any]]]:
     yield from found.items()
 
 
-def _may(request: HttpRequest, shown: Any, branch: Branch, act: str) -> bool:
-    for method in _methods(shown, act):
-        if _is_by_model(shown, method):
+def _is_allowed(request: HttpRequest, shown: Any, branch: Branch, act: str) -> bool:
+    for method in _permission_methods(shown, act):
+        if _decides_by_model(shown, method):
             if not method(request) and not branch.is_empty():
                 return False
         elif not all(method(request, row) for row in branch.rows()):
@@ -195,7 +195,7 @@ def _may(request: HttpRequest, shown: Any, branch: Branch, act: str) -> bool:
     return True
 
 
-def _methods(shown: Any, act: str) -> Iterator[Method]:
+def _permission_methods(shown: Any, act: str) -> Iterator[Method]:
     if act == RESTORE:
         yield getattr(shown, "has_restore_permission", shown.has_delete_permission)
         return
@@ -208,9 +208,9 @@ def _methods(shown: Any, act: str) -> Iterator[Method]:
             yield partial(RowPermissions.has_hard_delete_permission, shown)
 
 
-def _is_by_model(shown: Any, method: Any) -> bool:  # Any: a method, or what an instance has in its place
+def _decides_by_model(shown: Any, method: Any) -> bool:  # Any: a method, or what an instance has in its place
     """Return whether the method ignores the row: Django's and ours do, and an override is taken not to."""
     function = method.func if isinstance(method, partial) else getattr(method, "__func__", None)
     if function is RowPermissions.has_restore_permission:
-        return _is_by_model(shown, shown.has_delete_permission)
+        return _decides_by_model(shown, shown.has_delete_permission)
     return function in {admin.ModelAdmin.has_delete_permission, RowPermissions.has_hard_delete_permission}

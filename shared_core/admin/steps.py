@@ -25,11 +25,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from shared_core.admin import filters
-from shared_core.admin.pages import Page, counted, phrase, with_others
-from shared_core.admin.permissions import HARD_DELETE, RESTORE, ChangedError, Known, lacking, pinned, settled
-from shared_core.models import RestoreError, preview
+from shared_core.admin.pages import Page, confirmation_phrase, count_of, describe_related
+from shared_core.admin.permissions import (
+    HARD_DELETE,
+    RESTORE,
+    ChangedError,
+    KnownRows,
+    lock_tree,
+    missing_permissions,
+    select_by_key,
+)
+from shared_core.models import RestoreError
 from shared_core.models.changes import Counts
 from shared_core.models.collector import Group
+from shared_core.models.preview import BLOCKS, Branch, of_hard_deletion, of_restore
 from shared_core.models.restore import checked, find_restore_error
 
 _LONGEST_REPR = 200  # characters, of LogEntry.object_repr
@@ -57,13 +66,13 @@ def log(request: HttpRequest, rows: Iterable[Any], flag: int, message: str) -> l
     )
 
 
-def moment(row: Any) -> str:  # Any: a SoftDeleteModel
+def format_deleted_at(row: Any) -> str:  # Any: a SoftDeleteModel
     """Return when a row was deleted, in the words of the user's language."""
     at = row.deleted_at
     return formats.localize(timezone.localtime(at) if timezone.is_aware(at) else at)
 
 
-class _Step(ABC):
+class _ConfirmedAction(ABC):
     """One of the acts, on rows of one request."""
 
     name: ClassVar[str]  # of its page's template
@@ -87,43 +96,43 @@ class _Step(ABC):
         self.shown, self.request, self.obj = shown, request, obj
         self.page = Page(request, shown.admin_site)
         self.using = router.db_for_write(rows.model)
-        self.rows = filters.show(rows, filters.DELETED).using(self.using)
+        self.rows = filters.filter_rows(rows, filters.DELETED).using(self.using)
 
-    def take(self) -> HttpResponse | None:
+    def handle(self) -> HttpResponse | None:
         """Return the page that asks, or says why not; None once it is done."""
         is_sent = bool(self.request.POST.get("post"))
         refused = ""
         if is_sent:
             try:
                 with transaction.atomic(using=self.using):
-                    done = self.do(pinned(self.rows, deleted=True, locks=self.locks))
+                    done = self.execute(select_by_key(self.rows, deleted=True, locks=self.locks))
             except self.refusals:
                 refused = _("Something else changed meanwhile. Try again.")
             else:
                 if done is not None:
-                    self.shown.message_user(self.request, self.done(done), messages.SUCCESS)
+                    self.shown.message_user(self.request, self.success_message(done), messages.SUCCESS)
                     return None
-        tree = self.foretell(self.rows)
+        tree = self.preview(self.rows)
         if not tree.count:
             self.shown.message_user(self.request, _("None of these is deleted."), messages.WARNING)
             return None
-        lacking = self.page.lacking(tree, self.permission)
-        return self.asking(tree, lacking, self.why_not(tree) or refused, is_sent=is_sent)
+        kinds = self.page.missing_permissions(tree, self.permission)
+        return self.confirmation(tree, kinds, self.find_refusal(tree) or refused, is_sent=is_sent)
 
-    def do(self, rows: Rows) -> preview.Branch | None:
+    def execute(self, rows: Rows) -> Branch | None:
         """Act on the rows and return what it did; None where that is not confirmed.
 
         Raises:
             PermissionDenied: The user may not act on one of the rows, or on one that is restored or deleted with it.
             ChangedError: Rows below them were added since the user was asked.
         """
-        tree = self.settle(rows)
-        if self.page.lacking(tree, self.permission):
+        tree = self.prepare(rows)
+        if self.page.missing_permissions(tree, self.permission):
             raise PermissionDenied
         if not tree.count or not self.is_confirmed(tree):
             return None
         log(self.request, rows, self.flag, str(self.logged))
-        with self.checked(tree):
+        with self.guard(tree):
             counts = self.act(rows)
         asked = {model._meta.label: count for model, count in tree.counts().items()}
         # An override may return nothing.
@@ -131,19 +140,19 @@ class _Step(ABC):
             raise ChangedError
         return tree
 
-    def asking(self, tree: preview.Branch, lacking: list[str], why_not: str, *, is_sent: bool) -> HttpResponse:
+    def confirmation(self, tree: Branch, missing: list[str], refusal: str, *, is_sent: bool) -> HttpResponse:
         opts, site = self.shown.opts, self.shown.admin_site
         across = self.request.POST.get("select_across") == "1"
         keys = [] if self.obj else self.request.POST.getlist(ACTION_CHECKBOX_NAME)
         context = {
             **site.each_context(self.request),
-            **self.words(tree),
+            **self.extra_context(tree),
             "title": self.title,
             "opts": opts,
             "object": self.obj,
-            "lacking": lacking,
+            "lacking": missing,
             "forbidden": self.forbidden,
-            "why_not": why_not,
+            "why_not": refusal,
             "tree": self.page.tree(tree, gone=self.flag == DELETION),
             # Where all rows were meant, one stands for them: a form may hold no more than 1,000 fields.
             "selected": keys[:1] if across else keys,
@@ -152,7 +161,7 @@ class _Step(ABC):
             "checkbox": ACTION_CHECKBOX_NAME,
             "media": self.shown.media,
             "breadcrumbs_are_listed": django.VERSION >= (6, 1),
-            "is_mistyped": is_sent and not why_not,
+            "is_mistyped": is_sent and not refusal,
             "preserved_filters": self.shown.get_preserved_filters(self.request),
         }
         self.request.current_app = site.name  # as Django's admin does
@@ -163,40 +172,40 @@ class _Step(ABC):
         ]
         return TemplateResponse(self.request, templates, context)
 
-    def what(self, tree: preview.Branch) -> str:
+    def describe_rows(self, tree: Branch) -> str:
         """Return the rows' name in a sentence."""
         if self.obj is not None:
             return format_html("{} “{}”", self.shown.opts.verbose_name, self.page.name(self.obj))
-        return counted(tree.model, tree.count)
+        return count_of(tree.model, tree.count)
 
-    def is_confirmed(self, tree: preview.Branch) -> bool:  # noqa: ARG002  # for who asks for more
+    def is_confirmed(self, tree: Branch) -> bool:  # noqa: ARG002  # for who asks for more
         return True
 
-    def words(self, tree: preview.Branch) -> dict[str, Any]:
-        return {"what": self.what(tree)}
+    def extra_context(self, tree: Branch) -> dict[str, Any]:
+        return {"what": self.describe_rows(tree)}
 
-    def settle(self, rows: Rows) -> preview.Branch:
+    def prepare(self, rows: Rows) -> Branch:
         """Return what it would do, in the transaction that then does it."""
-        return self.foretell(rows)
+        return self.preview(rows)
 
-    def checked(self, tree: preview.Branch) -> AbstractContextManager[None]:  # noqa: ARG002  # for who checks more
+    def guard(self, tree: Branch) -> AbstractContextManager[None]:  # noqa: ARG002  # for who checks more
         """Return what refuses other rows than those of the tree, while it acts."""
         return nullcontext()
 
     @abstractmethod
-    def foretell(self, rows: Rows) -> preview.Branch: ...
+    def preview(self, rows: Rows) -> Branch: ...
 
     @abstractmethod
-    def why_not(self, tree: preview.Branch) -> str: ...
+    def find_refusal(self, tree: Branch) -> str: ...
 
     @abstractmethod
     def act(self, rows: Rows) -> Counts | None: ...
 
     @abstractmethod
-    def done(self, tree: preview.Branch) -> str: ...
+    def success_message(self, tree: Branch) -> str: ...
 
 
-class Restore(_Step):
+class Restore(_ConfirmedAction):
     """Bring rows back, with what went in their deletions."""
 
     name = "restore_confirmation"
@@ -208,22 +217,22 @@ class Restore(_Step):
     logged = gettext_lazy("Restored.")
     refusals = (RestoreError, ChangedError, IntegrityError)  # another transaction has taken a unique value meanwhile
 
-    def foretell(self, rows: Rows) -> preview.Branch:
+    def preview(self, rows: Rows) -> Branch:
         """Return what it would do."""
-        return preview.of_restore(rows)
+        return of_restore(rows)
 
-    def why_not(self, tree: preview.Branch) -> str:  # noqa: ARG002  # as its twin
+    def find_refusal(self, tree: Branch) -> str:  # noqa: ARG002  # as its twin
         """Return why it cannot be done; empty where it can."""
         error = find_restore_error(self.rows)
-        return self.page.why_not(error) if error else ""
+        return self.page.find_refusal(error) if error else ""
 
-    def checked(self, tree: preview.Branch) -> AbstractContextManager[None]:
+    def guard(self, tree: Branch) -> AbstractContextManager[None]:
         """Return what refuses rows that were deleted together with these since they were asked about."""
-        known = Known(tree)
+        known = KnownRows(tree)
 
         def check(groups: list[Group]) -> None:
             others = (known.other(group.model, self.using, group.keys) for group in groups)
-            if lacking(self.request, self.shown.admin_site, others, self.permission):
+            if missing_permissions(self.request, self.shown.admin_site, others, self.permission):
                 raise ChangedError
 
         return checked(check)
@@ -237,12 +246,12 @@ class Restore(_Step):
             counts = self.shown.restore_queryset(self.request, rows)
         return counts
 
-    def done(self, tree: preview.Branch) -> str:
+    def success_message(self, tree: Branch) -> str:
         """Return what to say afterwards."""
-        return format_html(_("Restored {}{}."), self.what(tree), with_others(tree))
+        return format_html(_("Restored {}{}."), self.describe_rows(tree), describe_related(tree))
 
 
-class HardDelete(_Step):
+class HardDelete(_ConfirmedAction):
     """Delete rows for good, with all that refers to them by CASCADE, as Django's own delete does."""
 
     name = "hard_delete_confirmation"
@@ -254,40 +263,40 @@ class HardDelete(_Step):
     logged = gettext_lazy("Deleted permanently.")
     refusals = (ProtectedError, RestrictedError, ChangedError)
 
-    def take(self) -> HttpResponse | None:
+    def handle(self) -> HttpResponse | None:
         """Do what it does, if Django's deletion can: it follows relations by recursion."""
         try:
-            return super().take()
+            return super().handle()
         except RecursionError:
             text = _("Too many levels of rows refer to each other. The command purge_deleted can delete them.")
             self.shown.message_user(self.request, text, messages.ERROR)
             return None
 
-    def foretell(self, rows: Rows) -> preview.Branch:
+    def preview(self, rows: Rows) -> Branch:
         """Return what it would do."""
-        return preview.of_hard_deletion(rows)
+        return of_hard_deletion(rows)
 
-    def settle(self, rows: Rows) -> preview.Branch:
+    def prepare(self, rows: Rows) -> Branch:
         """Return what it would do; the rows are locked, so none leaves, and makes room for another in the count."""
-        return settled(rows)
+        return lock_tree(rows)
 
-    def why_not(self, tree: preview.Branch) -> str:
+    def find_refusal(self, tree: Branch) -> str:
         """Return why it cannot be done; empty where it can."""
-        return _("Rows that are not deleted with it, marked below, refer to it.") if tree.counts(preview.BLOCKS) else ""
+        return _("Rows that are not deleted with it, marked below, refer to it.") if tree.counts(BLOCKS) else ""
 
-    def is_confirmed(self, tree: preview.Branch) -> bool:
+    def is_confirmed(self, tree: Branch) -> bool:
         """Say whether it was confirmed as it must be."""
         typed = " ".join(self.request.POST.get("typed", "").split())
-        return typed == self.phrase(tree)
+        return typed == self.confirmation_phrase(tree)
 
-    def words(self, tree: preview.Branch) -> dict[str, Any]:
+    def extra_context(self, tree: Branch) -> dict[str, Any]:
         """Return what its page says beside."""
-        return {**super().words(tree), "phrase": self.phrase(tree)}
+        return {**super().extra_context(tree), "phrase": self.confirmation_phrase(tree)}
 
-    def phrase(self, tree: preview.Branch) -> str:
+    def confirmation_phrase(self, tree: Branch) -> str:
         """Return what must be typed."""
         rows = tree.first if self.obj is not None else self.page.visible(tree.first)
-        return phrase(rows, tree.model, tree.count)
+        return confirmation_phrase(rows, tree.model, tree.count)
 
     def act(self, rows: Rows) -> Counts | None:
         """Do it."""
@@ -299,7 +308,7 @@ class HardDelete(_Step):
             counts = self.shown.hard_delete_queryset(self.request, rows)
         return counts
 
-    def done(self, tree: preview.Branch) -> str:
+    def success_message(self, tree: Branch) -> str:
         """Return what to say afterwards."""
-        what = f"{self.shown.opts.verbose_name} “{self.obj}”" if self.obj is not None else self.what(tree)
-        return format_html(_("Deleted {} permanently{}."), what, with_others(tree))
+        name = f"{self.shown.opts.verbose_name} “{self.obj}”" if self.obj is not None else self.describe_rows(tree)
+        return format_html(_("Deleted {} permanently{}."), name, describe_related(tree))

@@ -1,4 +1,4 @@
-"""Which service has sent this request?"""
+"""Finds which service has sent a request."""
 
 import functools
 import logging
@@ -39,7 +39,7 @@ class Refusal:
         return answer
 
 
-class Known:
+class AcceptedCallers:
     """What the settings accept, prepared at first use."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Known:
         return self.verifier.service_of(token)
 
 
-_known = functools.cache(Known)
+_known = functools.cache(AcceptedCallers)
 
 
 def _forget(*, setting: str, **_: object) -> None:

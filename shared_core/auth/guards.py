@@ -1,4 +1,4 @@
-"""Where are callers asked who they are? Before a view, before a whole service, or in an API framework."""
+"""The places that admit callers: a decorator of views, a middleware, and a class for API frameworks."""
 
 import functools
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Is this JWT one that we accept, and who has signed it? Needs the extra ``shared-core[jwt]``.
+"""Verifies JWTs, and finds which service signed them. Needs the extra ``shared-core[jwt]``.
 
 SERVICE_JWT_KEY         what verifies: a shared secret, the PEM of a public key, or a Path to a file with either or with
                         a JWKS (RFC 7517), which is read again when it changes; {"ticket": …} gives each issuer its own

@@ -71,10 +71,10 @@ def check_callers(**_: object) -> Iterator[CheckMessage]:
 
 def _find_accepted() -> tuple[list[str], bool]:
     """Return what is wrong with what callers are known by, and whether any are known."""
-    from shared_core.auth.callers import Known  # noqa: PLC0415  # not before it is needed
+    from shared_core.auth.callers import AcceptedCallers  # noqa: PLC0415  # not before it is needed
 
     try:
-        known = Known()
+        known = AcceptedCallers()
     except ImproperlyConfigured as error:
         return [str(error).rstrip(".")], False
     found = known.tokens.read()

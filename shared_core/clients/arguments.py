@@ -1,4 +1,4 @@
-"""Is what a caller passed usable? Each check raises at the call, names the argument, and shows no secret."""
+"""Checks of what callers pass. Each raises at the call, names the argument, and shows no secret."""
 
 import os
 import re

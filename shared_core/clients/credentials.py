@@ -1,4 +1,4 @@
-"""What gives a service its tokens, and what does it give on?
+"""Providers of tokens: a token service, a signing key, and the Authorization of the person being served.
 
 A provider stands wherever a token may: `ClientCredentials` asks a token service, `ServiceToken` signs one, any callable
 gives what it likes. `forward_user` gives on the token of whoever is being served, with the service's own beside it.

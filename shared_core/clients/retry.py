@@ -1,4 +1,4 @@
-"""When is a request sent again, and after how long?
+"""Retries: which responses are retried, and after how long.
 
 Two questions decide: may the server have acted on it (a method that is not idempotent is repeated only where it
 cannot have), and can the very same bytes be sent again?

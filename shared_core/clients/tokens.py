@@ -1,4 +1,4 @@
-"""Which token goes with a call, where does it come from, and may it go there?
+"""The token of a call: where it comes from, and to which origins it may be sent.
 
 A token is a text, or a provider's. What a provider gives is kept, process-wide, until shortly before it expires; one
 thread at a time fetches it, and the others wait for what that one gets.

@@ -30,6 +30,7 @@ from shared_core.idempotency.requests import (
     has_unknown_length,
     key_of,
 )
+from shared_core.timing import Deadline
 
 if TYPE_CHECKING:
     from shared_core.idempotency.models import StoredResponse
@@ -131,7 +132,7 @@ def idempotent(
                 return view(request, *args, **kwargs)
             if has_unknown_length(request):  # such bodies would have one fingerprint
                 return _refuse(411, "A request with an Idempotency-Key needs a Content-Length.")
-            once = _Once(request, Identity.of(request, key, caller(request)), caller)
+            once = _IdempotentView(request, Identity.of(request, key, caller(request)), caller)
             return once.answer(lambda: view(request, *args, **kwargs), wait)
 
         return answer
@@ -139,7 +140,7 @@ def idempotent(
     return decorate if view is None else decorate(view)
 
 
-class _Once:
+class _IdempotentView:
     """A request that bears a key."""
 
     def __init__(self, request: HttpRequest, identity: Identity, caller: Callable[[HttpRequest], str]) -> None:
@@ -158,8 +159,8 @@ class _Once:
                         stack.enter_context(self._transaction())
                     except AdvisoryLockTimeout:  # of the key's lock; one of the view's own is the view's error
                         continue
-                    return self._answer(run)
-            except _Taken:
+                    return self._run(run)
+            except _KeyInUse:
                 break
         return _refuse(409, "A request with this Idempotency-Key is being answered. Try again.", _TRY_AGAIN_AFTER)
 
@@ -169,11 +170,11 @@ class _Once:
             return advisory_lock(f"idempotency {self._identity.scope}", timeout=0, using=self._using)
         return transaction.atomic(using=self._using)  # the primary key alone guards it
 
-    def _answer(self, run: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    def _run(self, run: Callable[[], HttpResponseBase]) -> HttpResponseBase:
         known = self._model._default_manager.using(self._using).filter(pk=self._identity.scope).first()
         if known is not None:
-            return self._again(known)
-        response = _rendered(run())
+            return self._replay(known)
+        response = _render(run())
         if self._caller(self._request) != self._identity.caller:
             raise ImproperlyConfigured(
                 "@idempotent stands before what finds out who calls, so that callers would share their keys: put it "
@@ -192,26 +193,26 @@ class _Once:
                 **self._identity.columns,
                 fingerprint=self._fingerprint,
                 status=response.status_code,
-                headers=_kept(response.headers),
+                headers=_stored_headers(response.headers),
                 body=response.content,
             )
         except IntegrityError:
-            raise _Taken from None
+            raise _KeyInUse from None
 
-    def _again(self, known: "StoredResponse") -> HttpResponse:
+    def _replay(self, known: "StoredResponse") -> HttpResponse:
         if known.fingerprint != self._fingerprint:
             return _refuse(422, "This Idempotency-Key was used for another request.")
         logger.info("Answered as the first time", extra={"idempotency_key": self._identity.key})
-        response = HttpResponse(bytes(known.body), status=known.status, headers=_kept(known.headers))
+        response = HttpResponse(bytes(known.body), status=known.status, headers=_stored_headers(known.headers))
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_RESPONSE | _OF_ONE_CONNECTION}
 
 
-class _Taken(Exception):  # noqa: N818  # never seen by anybody
+class _KeyInUse(Exception):  # noqa: N818  # never seen by anybody
     """Somebody else has answered meanwhile; what was done here is taken back."""
 
 
@@ -220,16 +221,16 @@ def _attempts(wait: float) -> Iterator[None]:
     inbound = current_inbound()
     left = None if inbound is None else inbound.seconds_left()
     # Half of it: the view may have to run yet.
-    ends = time.monotonic() + (wait if left is None else min(wait, left / 2))
+    deadline = Deadline(wait if left is None else min(wait, left / 2))
     yield
     number = 0
-    while (rest := ends - time.monotonic()) > 0:
-        time.sleep(min(_POLLS[min(number, len(_POLLS) - 1)], rest))
+    while not deadline.has_passed:
+        time.sleep(min(_POLLS[min(number, len(_POLLS) - 1)], deadline.left()))
         number += 1
         yield
 
 
-def _rendered(response: object) -> HttpResponse:
+def _render(response: object) -> HttpResponse:
     if not isinstance(response, HttpResponse):
         raise TypeError(
             f"@idempotent got {type(response).__name__}, which cannot be stored: the view must return an HttpResponse "

@@ -7,11 +7,12 @@ UUID version 7, RFC 9562 section 5.7, with the counter of section 6.2, method 1.
 value each millisecond, its highest bit clear, so that it has room to grow; 32 fresh random bits end every id.
 """
 
-import os
 import secrets
 import threading
 import time
 import uuid
+
+from shared_core.timing import reset_after_fork
 
 _COUNTER_BITS = 42
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
@@ -46,7 +47,7 @@ class _Generator:
 
 
 _generator = _Generator()
-os.register_at_fork(after_in_child=_generator.reset_after_fork)
+reset_after_fork(_generator)
 
 
 def uuid7() -> uuid.UUID:

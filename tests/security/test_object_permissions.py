@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.urls import path, reverse
 
 from shared_core.admin import SoftDeleteAdmin, permissions, steps
+from shared_core.admin.permissions import missing_permissions
 from shared_core.models import SoftDeleteModel, preview
 from shared_core.models.statements import rows_of
 from tests.admin.fixtures import _of_a_site, admin_of
@@ -281,8 +282,8 @@ def test_an_override_is_found_wherever_it_is(client_of_ann, rf, make, act):
     request.user = client_of_ann.user
     rows = Author.objects.filter(pk__in=[Author.objects.create(name=name).pk for name in ("own", "other")])
 
-    assert permissions.lacking(request, own_site, iter(preview.of_deletion(rows)), act) == ["author"]
-    assert not permissions.lacking(request, own_site, iter(preview.of_deletion(rows.filter(name="own"))), act)
+    assert missing_permissions(request, own_site, iter(preview.of_deletion(rows)), act) == ["author"]
+    assert not missing_permissions(request, own_site, iter(preview.of_deletion(rows.filter(name="own"))), act)
 
 
 @each_act
@@ -334,10 +335,10 @@ def test_the_same_row_of_another_model_is_asked_about(admin_of, rf, act, deleted
         row.delete()
     foretell = {"delete": preview.of_deletion, "restore": preview.of_restore, "hard_delete": preview.of_hard_deletion}
 
-    assert not permissions.lacking(request, own_site, iter(foretell[act](rows)), act)
+    assert not missing_permissions(request, own_site, iter(foretell[act](rows)), act)
     shown = own_site.get_model_admin(refusing)
     shown.has_delete_permission = lambda request, obj=None: obj is None
-    assert permissions.lacking(request, own_site, iter(foretell[act](rows)), act) == [refusing._meta.verbose_name]
+    assert missing_permissions(request, own_site, iter(foretell[act](rows)), act) == [refusing._meta.verbose_name]
 
 
 def test_a_row_that_is_no_vase_is_not_asked_about(admin_of, rf):
@@ -349,7 +350,7 @@ def test_a_row_that_is_no_vase_is_not_asked_about(admin_of, rf):
     vase = Vase.objects.create(city=City.objects.create(code="ber"))
 
     tree = preview.of_deletion(Vase.objects.filter(pk=vase.pk))
-    assert not permissions.lacking(request, own_site, iter(tree), "delete")  # the item stays
+    assert not missing_permissions(request, own_site, iter(tree), "delete")  # the item stays
 
 
 # Rows that are added between the question and the answer
