@@ -12,6 +12,7 @@ import threading
 from array import array
 from collections import UserDict, UserList, UserString, deque
 from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from decimal import Decimal
 from itertools import islice
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -34,6 +35,12 @@ _MAPPINGS = (dict, MappingProxyType)
 _URLS = (SplitResult, ParseResult, DefragResult)
 _MAX_ERRORS = 1000  # of one exception's chain and groups
 _MAX_OFFSET = 10_000  # columns below a SyntaxError's line that are marked
+# What a traceback writes of an exception, besides its arguments.
+_WRITTEN_OF = {
+    OSError: ("strerror", "filename", "filename2"),
+    SyntaxError: ("msg", "filename", "text"),
+    BaseException: ("__notes__",),
+}
 
 
 def is_short(value: object, limit: int) -> bool:
@@ -49,6 +56,8 @@ def is_short(value: object, limit: int) -> bool:
             limit -= str.__len__(item)  # type: ignore[arg-type]  # a subclass may say something else
         elif issubclass(kind, bytes | bytearray):
             limit -= 4 * len(item)  # type: ignore[arg-type]  # likewise
+        elif issubclass(kind, Decimal):
+            limit -= abs(Decimal.adjusted(item))  # type: ignore[arg-type]  # the digits that %d writes
         elif kind not in _SCALARS:
             members = _members(item, limit)
             if members is None:
@@ -149,7 +158,11 @@ def is_short_error(error: BaseException, limit: int) -> bool:
         one = waiting.pop()
         count += 1
         offset = getattr(one, "end_offset", 0) if isinstance(one, SyntaxError) else 0
-        if count > _MAX_ERRORS or not is_short(one, limit) or (isinstance(offset, int) and offset > _MAX_OFFSET):
+        written = [
+            getattr(one, name, None) for kind in _WRITTEN_OF if isinstance(one, kind) for name in _WRITTEN_OF[kind]
+        ]
+        is_long = not is_short([one, *written], limit) or (isinstance(offset, int) and offset > _MAX_OFFSET)
+        if count > _MAX_ERRORS or is_long:
             return False
         for other in (one.__cause__, one.__context__):
             if other is not None and id(other) not in seen:
