@@ -509,7 +509,7 @@ def _is_no_count(text: str, at: int) -> bool:
 
 def begins_key(text: str) -> bool:
     """Say whether ``text`` is the first line of a private key in PEM."""
-    return "-----BEGIN " in text and _KEY_BEGINS.fullmatch(text) is not None
+    return _KEY_BEGINS.fullmatch(text) is not None
 
 
 def redact_url(url: str) -> str:

@@ -33,6 +33,7 @@ _SCALARS = frozenset({str, bytes, int, float, complex, bool, type(None)})
 # another class, and runs code of its own to say so.
 _ITEMS = (list, tuple, set, frozenset, deque, array, KeysView, ValuesView, ItemsView)
 _MAPPINGS = (dict, MappingProxyType)
+_TEXTS = (str, bytes, bytearray)
 _URLS = (SplitResult, ParseResult, DefragResult)
 _MAX_ERRORS = 1000  # of one exception's chain and groups
 _MAX_OFFSET = 10_000  # columns below a SyntaxError's line that are marked
@@ -278,7 +279,7 @@ class ValueReader:
                 break
             name = self._as_text(key)
             self._room -= len(name)
-            found[name] = self._masked(inner, self._kind(key) or under)
+            found[name] = self._masked(inner, kind_of(key, self._mask_keys, self._max_length) or under)
         return found
 
     def _items(self, value: list[Any] | tuple[Any, ...], under: KeyKind | None) -> list[Any]:
@@ -288,7 +289,7 @@ class ValueReader:
             if self._is_full():
                 break
             masked = self._masked(inner, under, in_list=True)
-            if type(masked) is str and (is_in_key or begins_key(masked)):
+            if type(masked) is str and (is_in_key or ("-----BEGIN " in masked and begins_key(masked))):
                 is_in_key = "-----END " not in masked
                 masked = MASK
             found.append(masked)
@@ -301,7 +302,7 @@ class ValueReader:
     def _is_pair(self, value: list[Any] | tuple[Any, ...]) -> bool:
         """Say whether a name that says what its value is comes first; a third may be a yes or no, or a number."""
         is_short = len(value) == 2 or (len(value) == 3 and (value[2] is None or type(value[2]) in {bool, int}))
-        return is_short and issubclass(type(value[0]), str | bytes | bytearray) and self._kind(value[0]) is not None
+        return is_short and issubclass(type(value[0]), _TEXTS) and self._kind(value[0]) is not None
 
     def _kind(self, key: object) -> KeyKind | None:
         return kind_of(key, self._mask_keys, self._max_length)
@@ -323,7 +324,10 @@ def begin_of(text: str, length: int) -> str:
 
 def kind_of(key: object, mask_keys: tuple[str, ...], max_length: int) -> KeyKind | None:
     """Return what ``key``, a text or its bytes, says of the value under it."""
-    name = key.decode("utf-8", "replace") if isinstance(key, bytes | bytearray) else as_text(key)
+    if type(key) is str:
+        name = key
+    else:
+        name = key.decode("utf-8", "replace") if isinstance(key, bytes | bytearray) else as_text(key)
     return key_kind(name[: min(max_length, ALWAYS_READ)], mask_keys)
 
 
