@@ -52,7 +52,8 @@ def get_logging_config(
         log_file_backups: How many rotated files to keep, from 1 to 1,000.
         levels: Levels of single loggers, ``{"django.db.backends": "INFO"}``; LOG_LEVELS, as
             ``apps=DEBUG,django.db.backends=INFO``.
-        mask_keys: Further keys whose values are never written.
+        mask_keys: Further keys whose values are never written, in extras and what is bound, and where a text assigns
+            to them: ``ssn=…``, ``"ssn": …``.
         max_record_bytes: Longer records are cut, and marked with ``truncated=true``; at least 256. A record with more
             than 256 fields is cut and marked too.
         clashing_extras: What happens to an extra whose name a LogRecord has already, for example ``name``. "rename":

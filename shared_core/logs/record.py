@@ -23,7 +23,7 @@ from uuid import UUID
 
 from shared_core.context.bindings import Bindings, current_bindings
 from shared_core.logs.extras import STANDARD, unique_name
-from shared_core.logs.redaction import MASK, mask_text
+from shared_core.logs.redaction import MASK, KeyKind, mask_text
 from shared_core.logs.values import (
     ALWAYS_READ,
     Value,
@@ -31,9 +31,10 @@ from shared_core.logs.values import (
     as_text,
     begin_of,
     cut_text,
-    is_secret,
+    is_hidden,
     is_short,
     is_short_error,
+    kind_of,
 )
 
 # Keys that mean something else in a line.
@@ -74,7 +75,7 @@ class _Key(NamedTuple):
 
 class _Rule(NamedTuple):
     is_valid: bool  # the key is its own name
-    is_secret: bool
+    kind: KeyKind | None  # of what stands under the key
     dropped_by: str | None  # the logger whose records drop this extra; "": every one, as for an attribute of its own
 
 
@@ -155,7 +156,7 @@ class RecordReader:
             message = as_text(message)  # a subclass may say of itself that it has no line break
         if len(message) > self._max_length:
             message, is_cut = begin_of(message, self._max_length), True
-        message = mask_text(message)
+        message = mask_text(message, self._mask_keys)
         if record.exc_info or record.exc_text or record.stack_info:
             values = ValueReader(self._mask_keys, self._max_length)
             last |= _exception(record, values, self._max_length)
@@ -177,10 +178,14 @@ class RecordReader:
                 (record.msg, "A record is unreadable"),
             )
         )
-        safe = logging.LogRecord(name, logging.ERROR, "", 0, mask_text(message[: self._max_length]), None, None)
+        safe = logging.LogRecord(
+            name, logging.ERROR, "", 0, mask_text(message[: self._max_length], self._mask_keys), None, None
+        )
         safe.levelname = level
         bound = {**self._service, **current_bindings().fields}
-        ids: dict[str, Value] = {key: mask_text(one) for key in IDS if type(one := bound.get(key)) is str}
+        ids: dict[str, Value] = {
+            key: mask_text(one, self._mask_keys) for key in IDS if type(one := bound.get(key)) is str
+        }
         return safe, ids | {"unreadable": type(error).__name__, _TRUNCATED: True}
 
     def _message(self, record: logging.LogRecord) -> tuple[str, bool]:
@@ -224,6 +229,7 @@ class RecordReader:
         for key in keys:
             name, prefix, rule = known.get(key) or self._key(key)
             value: Any = source[key]  # Any: whatever was logged
+            under = None
             if rule is not None:
                 if _is_dropped(rule, logger):
                     continue
@@ -231,7 +237,8 @@ class RecordReader:
                     are_valid = False
                     name = unique_name(name, tried, found, *taken)
                     prefix = self._prefix.format(name)
-                if rule.is_secret:
+                under = rule.kind
+                if under is not None and is_hidden(value, under):
                     value = MASK
             kind = type(value)
             if kind is str:
@@ -248,7 +255,7 @@ class RecordReader:
                 written = repr(value)
             else:
                 values = values or ValueReader(self._mask_keys, self._max_length)
-                value = values.field(value)
+                value = values.field(value, under)
                 written = self._value(value)
             found[name] = value
             text = f"{text}{prefix}{written}"
@@ -256,7 +263,7 @@ class RecordReader:
 
     def _short_text(self, text: str) -> tuple[str, str]:
         """Return a text, masked, and how it is written."""
-        masked = mask_text(text)
+        masked = mask_text(text, self._mask_keys)
         written = self._value(masked)
         if masked == text:  # what holds a secret is not kept
             _remember(self._texts, text, written)
@@ -268,7 +275,7 @@ class RecordReader:
         drops = (logger for logger, extra in DROPPED_EXTRAS.items() if extra == key)
         rule = _Rule(
             is_valid=name == key,
-            is_secret=is_secret(key, self._mask_keys, self._max_length),
+            kind=kind_of(key, self._mask_keys, self._max_length),
             dropped_by="" if key in STANDARD else next(drops, None),
         )
         found = _Key(name, self._prefix.format(name), None if rule == _ORDINARY else rule)
@@ -320,7 +327,7 @@ class RecordReader:
         return kept, False
 
 
-_ORDINARY = _Rule(is_valid=True, is_secret=False, dropped_by=None)
+_ORDINARY = _Rule(is_valid=True, kind=None, dropped_by=None)
 
 
 def _is_dropped(rule: _Rule | None, logger: str | None) -> bool:

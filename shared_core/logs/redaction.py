@@ -8,9 +8,13 @@ import base64
 import re
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
+
+KeyKind = Literal["own", "secret", "secrets", "counter"]
+_SECRET_KINDS = frozenset({"own", "secret", "secrets"})
 
 # Matched in each word of a key, lower-cased, and in two of them that make one of these.
 _SECRET_WORD = re.compile(
@@ -46,18 +50,23 @@ _HINT = re.compile(
     r"ey[JA]|://|bearer|basic|passw|passphrase|secret|token|key|auth|credential|session|cookie|jwt|signature|pwd|dsn",
     re.IGNORECASE,
 )
+# What is not seen between the letters of a name: zero-width characters, soft hyphens, colours of a terminal.
+_INVISIBLE = r"[\0\u00ad\u200b-\u200f\u2060-\u2064\ufeff]|\x1b\[[0-9;]{0,20}m"
+_IS_INVISIBLE = re.compile(_INVISIBLE)
+_INVISIBLE_ESCAPED = r"\\{1,8}(?:(?:x|u00)(?:00|1b\[[0-9;]{0,20}m)|u(?:00ad|200[b-f]|206[0-4]|feff))"
 # Characters that are written in another way: in a URL, in JSON, in a literal of Python, in HTML. Only printable ones
 # are decoded, of which names, quotes and signs are made; bytes past ASCII are left out.
 _ENCODED = re.compile(
     r"%([2-7][0-9a-f])|\\{1,8}u00([2-7][0-9a-f])|\\{1,8}x([2-9a-f][0-9a-f])|\\{1,8}(/)|&#x([2-7][0-9a-f]);|&#([0-9]{2,3});"
-    r"|&(quot|apos|amp|lt|gt);",
+    r"|&(quot|apos|amp|lt|gt);"
+    rf"|{_INVISIBLE_ESCAPED}|{_INVISIBLE}",
     re.IGNORECASE,
 )
 _LINE_BREAK = re.compile(r"\\{1,8}n")  # as a literal or JSON has it
 _ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">"}
 _DECODED_TIMES = 3  # a text within a text within a text
 # user:password up to the last @, whatever is between; what follows the colon may be a port, too.
-_LOOSE_USERINFO = r"""[^\s/?#@:"'\[]*:(?!\d*+(?:[\s/?#"',;)]|\Z))(?:(?:(?!://)[^\s"'<>@])*+@)+"""
+_LOOSE_USERINFO = r"""[^\s/?#@:"'\[]*+:(?!(?<!//:)(?:\d++[/?#]|\d*+(?:[\s"',;)]|\Z)))(?:(?:(?!://)[^\s"'<>@])*+@)+"""
 # RFC 9110 §11.6.2: a scheme and credentials, or a word of prose. Some tokens are of two parts: 12|abc, 123:abc.
 _CREDENTIALS = re.compile(
     r"""\b(Bearer|Basic)((?:(?:\s|\\{1,8}[nrt])++[:=]?|[:=]|(?=\\*["']))\s*+\\*["']?|\+)([A-Za-z0-9._~+/=|:-]{4,})""",
@@ -80,6 +89,8 @@ _PEM = re.compile(
     r"(?:[A-Za-z0-9-]{1,20}:(?:(?!-----)[^\r\n\\])*+(?:\s|\\[nrt])++)*+"
     r"[A-Za-z0-9+/=]{16}[A-Za-z0-9+/=\s\\>,\"'%]*+)"
 )
+# A line that only begins a private key, also as Python writes its bytes: one of a list of lines.
+_KEY_BEGINS = re.compile(r"""(?:b['"])?-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr])*+['"]?""")
 _IN_URL = [
     # A DSN, whose password may have an @ and a slash that are not quoted, as they must be.
     re.compile(rf"(?<=[A-Za-z0-9+.-])(?<!http)(?<!https)://{_LOOSE_USERINFO}", re.IGNORECASE),
@@ -103,10 +114,14 @@ _QUOTED_ITEM = re.compile(
     r"""(?=[^\S\r\n]*+(?:[,)\]}>\r\n]|\Z))"""
 )
 # A name to which something is assigned: name=, name :=, name =>, name:, "name":, \"name\": as it stands in JSON in
-# JSON, ["name"] =, and the first of two in a pair, ("name", …).
-_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]++)(?:(\\*["'`])?(\]|\))?\s*(=[=>]?|:=?)\s*|\\*["']\)?\s*(,)\s*)""")
+# JSON, ["name"] =, name[0] =, and the first of two in a pair, ("name", …).
+_ASSIGNED = re.compile(
+    r"""(?<![\w.-])([\w.-]++)(?:(\\*["'`])?+(\]|\)++)?+(\[[][\w"'-]{0,99}\])?+\s*+(=[=>]?+|::?+=?+)\s*+"""
+    r"""|\\*["']\)?\s*(,)\s*)"""
+)
 # Words before the last one of a name: "API Key": or API key =.
 _WORDS_BEFORE = re.compile(r"""(?:["'`]((?:[\w-]{1,30}\ ){1,3})|(?<![\w-])([\w-]{1,30})\ )\Z""")
+_ONE_NAME = re.compile(r"[\w-]++")
 _MAY_BE_PAIR = re.compile(r"""["']\)?\s{0,40},""")
 _SECOND_WORDS = frozenset({"key", "keys", "id", "ids"})
 # What stands before the name in a pair. A list of two is none unless it is in another: ["password", "email"].
@@ -147,7 +162,7 @@ _VALUE = re.compile(
     r"""(?:(\\{1,16})(["'])(?:(?!(?<!\\)\1\2)[^\r\n])*+(?:\1\2)?"""
     # Quoted; where the quote does not end, the rest of the line.
     r"""|"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?"""
-    r"""|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|`[^`\r\n]*+`|\u201c[^\u201d\r\n]*+\u201d|["'][^\r\n]*)"""
+    r"""|"(?:[^"\\]|\\.|""(?=\w))*+"|'(?:[^'\\]|\\.|''(?=\w))*+'|`[^`\r\n]*+`|\u201c[^\u201d\r\n]*+\u201d|["'][^\r\n]*)"""
     # What stands at the end of it, without a space, was within a quote that began in another line.
     r"""(?:(?<=["'])\w[^\r\n]*+)?"""
     # What Python writes of an object.
@@ -162,28 +177,36 @@ _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
 def is_secret_key(key: str, more: Collection[str] = ()) -> bool:
-    """Return whether the value under ``key`` must be masked.
+    """Return whether the value under ``key`` must be masked; see `key_kind`."""
+    return key_kind(key, more) in _SECRET_KINDS
+
+
+def key_kind(key: str, more: Collection[str] = ()) -> KeyKind | None:
+    """Return what the name says of the value under it; None: no secret.
 
     Args:
         key: The name of a log field, header, query parameter or setting, in any spelling.
         more: Names that the service adds, compared whole in the same way (``"ssn"`` is also ``SSN``).
+
+    Returns:
+        "own": one of ``more``, under which nothing is written. "secret". "secrets": a number is how many there are.
+        "counter": how many there are, or when they change. What `is_count` does not know is masked under it.
     """
     # What is long is not kept: keys of data come from anywhere.
-    return (_is_secret if len(key) <= 128 else _is_secret.__wrapped__)(key, tuple(more))
+    return (_key_kind if len(key) <= 128 else _key_kind.__wrapped__)(key, tuple(more))
 
 
 @lru_cache(maxsize=4096)
-def _is_secret(key: str, more: tuple[str, ...]) -> bool:
+def _key_kind(key: str, more: tuple[str, ...]) -> KeyKind | None:
     normalized = _normalized(key)
     if any(normalized == _normalized(name) for name in more):
-        return True
+        return "own"
     words = _words(key)
-    return _names_a_secret(key, words) and _COUNT.search(words) is None and _KIND.search(words) is None
-
-
-def is_counter_key(key: str) -> bool:
-    """Say whether ``key`` counts secrets or says when they change; another value than `is_count` knows is masked."""
-    return _COUNT.search(words := _words(key[:128])) is not None and _names_a_secret(key[:128], words)
+    if not _names_a_secret(key, words) or _KIND.search(words) is not None:
+        return None
+    if _COUNT.search(words) is not None:
+        return "counter"
+    return "secrets" if _PLURAL.search(key) is not None else "secret"
 
 
 def is_count(value: str) -> bool:
@@ -206,8 +229,8 @@ def _normalized(key: str) -> str:
     return _SEPARATORS.sub("", key.lower())
 
 
-def mask_text(text: str) -> str:
-    """Return ``text`` with what is, or may be, a secret in it replaced by ``***``.
+def mask_text(text: str, more: tuple[str, ...] = ()) -> str:
+    """Return ``text`` with what is, or may be, a secret in it replaced by ``***``; ``more`` is as of `key_kind`.
 
     That is:
 
@@ -238,7 +261,9 @@ def mask_text(text: str) -> str:
         lowered = text.lower()
         if "bearer" not in lowered and "basic" not in lowered:
             return text
-    masked = text if _HINT.search(text) is None else _masked(text)
+    if not (is_encoded or text.isprintable()) and (not text.isascii() or "\x1b" in text or "\0" in text):
+        is_encoded = _IS_INVISIBLE.search(text) is not None
+    masked = _masked(text, more) if _HINT.search(text) is not None or (more and _has_own(text, more)) else text
     if is_encoded:
         # A secret that shows only when the text is decoded costs its encoding, too. Line breaks stay as they were.
         is_one_line = "\n" not in masked
@@ -247,7 +272,9 @@ def mask_text(text: str) -> str:
             before, shadow = shadow, _ENCODED.sub(_decoded, shadow)
             if shadow == before == masked:
                 break
-            if _HINT.search(shadow) is not None and (again := _masked(shadow)) != shadow:
+            if (_HINT.search(shadow) is not None or _has_own(shadow, more)) and (
+                again := _masked(shadow, more)
+            ) != shadow:
                 shadow = again
                 masked = again.replace("\n", "\\n") if is_one_line else again
             if shadow == before:
@@ -255,8 +282,16 @@ def mask_text(text: str) -> str:
     return masked
 
 
+def _has_own(text: str, more: tuple[str, ...]) -> bool:
+    """Say whether ``text`` may hold one of the names that the service adds."""
+    normalized = _normalized(text) if more else ""
+    return any(_normalized(name) in normalized for name in more)
+
+
 def _decoded(found: re.Match[str]) -> str:
     in_url, in_json, in_python, slash, hexadecimal, decimal, name = found.groups()
+    if found.lastindex is None:
+        return ""
     if slash or name:
         return slash or _ENTITIES[name.lower()]
     code = int(decimal) if decimal else int(in_url or in_json or in_python or hexadecimal, 16)
@@ -265,7 +300,7 @@ def _decoded(found: re.Match[str]) -> str:
     return chr(code) if 32 <= code < 127 else found[0]
 
 
-def _masked(text: str) -> str:
+def _masked(text: str, more: tuple[str, ...]) -> str:
     text = _CREDENTIALS.sub(_without_credentials, text)
     if "eyJ" in text or "eyA" in text:
         text = _JWT.sub(rf"\1{MASK}", text)
@@ -274,7 +309,7 @@ def _masked(text: str) -> str:
     if "://" in text:
         for pattern in _IN_URL:
             text = pattern.sub(f"://{MASK}@", text)
-    return _without_assigned(_without_headers(text))
+    return _without_assigned(_without_headers(text), more)
 
 
 def _without_headers(text: str) -> str:
@@ -329,35 +364,34 @@ def _end_of_block(text: str, start: int, end: int) -> int:
     return end
 
 
-def _without_assigned(text: str) -> str:
+def _without_assigned(text: str, more: tuple[str, ...]) -> str:
     kept: list[str] = []
     begin = at = 0
     while (found := _ASSIGNED.search(text, at)) is not None:
         at = found.end()
-        name, quote, bracket, sign, comma = found.groups()
+        name, quote, bracket, subscript, sign, comma = found.groups()
         if comma:
             before = text[max(found.start() - 100, 0) : found.start()]
-            if not (is_secret_key(name) and _PAIR.search(before)):
+            if not (is_secret_key(name, more) and _PAIR.search(before)):
                 continue
         else:
             is_quoted = (
                 bool(quote or bracket)
-                or sign != ":"
-                or (_begins_with_quote(text, at) and "\n" not in text[found.start(4) : at])
+                or "=" in sign
+                or (_begins_with_quote(text, at) and "\n" not in text[found.start(5) : at])
                 or ((typed := _ANNOTATION.match(text, at)) is not None and _begins_with_quote(text, typed.end()))
             )
-            if text[found.start() - 1 : found.start()] == " " and (
-                quote or (is_quoted and name.lower() in _SECOND_WORDS)
-            ):
-                name = _with_words_before(text, found.start(), name, is_quoted=bool(quote))
-            if not _takes_a_secret(name, text, at, is_quoted=is_quoted):
+            if quote or is_quoted or subscript:
+                name = _name_of(text, found, more)
+                is_quoted = is_quoted or name != found[1]
+            if not _takes_a_secret(name, more, text, at, is_quoted=is_quoted):
                 continue
-        if _is_nothing(name, text, at):
+        if _is_nothing(name, more, text, at):
             continue
         end = at
         at = _SCHEME.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
         is_long = False
-        while (further := _ASSIGNED_NEXT.match(text, at)) is not None and is_secret_key(further[1]):
+        while (further := _ASSIGNED_NEXT.match(text, at)) is not None and is_secret_key(further[1], more):
             at = _SCHEME.match(text, further.end()).end()  # type: ignore[union-attr]  # likewise
             is_long = True
         if sign == ":" and (annotation := _ANNOTATION.match(text, at)) is not None:
@@ -376,11 +410,27 @@ def _without_assigned(text: str) -> str:
     return "".join([*kept, text[begin:]])
 
 
-def _is_nothing(name: str, text: str, at: int) -> bool:
+def _name_of(text: str, found: re.Match[str], more: tuple[str, ...]) -> str:
+    """Return the name that something is assigned to; of several, the one that names a secret."""
+    name, quote, bracket, subscript, _, _ = found.groups()
+    names: list[str] = []
+    if subscript:
+        names = [name, *_ONE_NAME.findall(subscript)]
+    elif bracket and bracket[0] == ")" and text.startswith("(", found.end()):
+        # PostgreSQL names columns: Key (token, lower(name)) = (…) already exists.
+        begin = text.rfind(" (", max(found.start() - 1000, 0), found.start())
+        names = _ONE_NAME.findall(text, begin, found.end(1)) if begin >= 0 else []
+    elif text[found.start() - 1 : found.start()] == " " and (quote or name.lower() in _SECOND_WORDS):
+        return _with_words_before(text, found.start(), name, is_quoted=bool(quote))
+    return next((one for one in names if is_secret_key(one, more)), names[-1] if names else name)
+
+
+def _is_nothing(name: str, more: tuple[str, ...], text: str, at: int) -> bool:
     """Say whether no secret stands at ``at``: None, an empty text, a number of tokens, or a header that is masked."""
+    kind = key_kind(name, more)
     pattern = _NO_HEADER if _HEADER_NAME.search(name) is not None else _NOTHING
-    return pattern.match(text, at) is not None or (
-        _PLURAL.search(name) is not None and _NUMBER.match(text, at) is not None
+    return kind != "own" and (
+        pattern.match(text, at) is not None or (kind == "secrets" and _NUMBER.match(text, at) is not None)
     )
 
 
@@ -440,11 +490,12 @@ def _is_userinfo(text: str) -> bool:
         return False
 
 
-def _takes_a_secret(name: str, text: str, at: int, *, is_quoted: bool) -> bool:
+def _takes_a_secret(name: str, more: tuple[str, ...], text: str, at: int, *, is_quoted: bool) -> bool:
     """Say whether what stands at ``at`` in ``text``, and is assigned to ``name``, is to be masked."""
-    if not is_secret_key(name):
-        return is_quoted and is_counter_key(name) and _is_no_count(text, at)
-    if is_quoted or _PASSWORD_AT_END.search(name) is not None:
+    kind = key_kind(name, more)
+    if kind is None or kind == "counter":
+        return is_quoted and kind is not None and _is_no_count(text, at)
+    if is_quoted or kind == "own" or _PASSWORD_AT_END.search(name) is not None:
         return True
     return "." not in name and ("_" in name or "-" in name or _CAPITAL_WITHIN.search(name) is not None)
 
@@ -454,6 +505,11 @@ def _is_no_count(text: str, at: int) -> bool:
         return False
     value = _VALUE.match(text, at)
     return value is not None and not is_count(value[0].strip("\\\"'"))
+
+
+def begins_key(text: str) -> bool:
+    """Say whether ``text`` is the first line of a private key in PEM."""
+    return _KEY_BEGINS.fullmatch(text) is not None
 
 
 def redact_url(url: str) -> str:
@@ -467,6 +523,8 @@ def redact_url(url: str) -> str:
         host = parts.netloc.rpartition("@")[2]
         _ = parts.port  # raises where that is a password with a slash in it
     except ValueError:
+        return MASK
+    if not parts.netloc and parts.scheme and "@" in parts.path:  # user:password@host, or http:/user:password@host
         return MASK
     # What has no name is a value.
     query = "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in _pairs_of(parts.query))

@@ -6,18 +6,20 @@ would meet them, and an object that holds too many is shown cut.
 """
 
 import dataclasses
+import datetime as dt
 import json
 import reprlib
 import threading
 from array import array
 from collections import UserDict, UserList, UserString, deque
-from collections.abc import Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
+from decimal import Decimal
 from itertools import islice
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from urllib.parse import DefragResult, ParseResult, SplitResult
 
-from shared_core.logs.redaction import MASK, is_secret_key, mask_text
+from shared_core.logs.redaction import MASK, KeyKind, begins_key, is_count, key_kind, mask_text
 
 type Value = str | int | float | bool | None
 
@@ -31,9 +33,16 @@ _SCALARS = frozenset({str, bytes, int, float, complex, bool, type(None)})
 # another class, and runs code of its own to say so.
 _ITEMS = (list, tuple, set, frozenset, deque, array, KeysView, ValuesView, ItemsView)
 _MAPPINGS = (dict, MappingProxyType)
+_TEXTS = (str, bytes, bytearray)
 _URLS = (SplitResult, ParseResult, DefragResult)
 _MAX_ERRORS = 1000  # of one exception's chain and groups
 _MAX_OFFSET = 10_000  # columns below a SyntaxError's line that are marked
+# What a traceback writes of an exception, besides its arguments.
+_WRITTEN_OF = {
+    OSError: ("strerror", "filename", "filename2"),
+    SyntaxError: ("msg", "filename", "text"),
+    BaseException: ("__notes__",),
+}
 
 
 def is_short(value: object, limit: int) -> bool:
@@ -49,6 +58,8 @@ def is_short(value: object, limit: int) -> bool:
             limit -= str.__len__(item)  # type: ignore[arg-type]  # a subclass may say something else
         elif issubclass(kind, bytes | bytearray):
             limit -= 4 * len(item)  # type: ignore[arg-type]  # likewise
+        elif issubclass(kind, Decimal):
+            limit -= abs(Decimal.adjusted(item))  # type: ignore[arg-type]  # the digits that %d writes
         elif kind not in _SCALARS:
             members = _members(item, limit)
             if members is None:
@@ -149,7 +160,11 @@ def is_short_error(error: BaseException, limit: int) -> bool:
         one = waiting.pop()
         count += 1
         offset = getattr(one, "end_offset", 0) if isinstance(one, SyntaxError) else 0
-        if count > _MAX_ERRORS or not is_short(one, limit) or (isinstance(offset, int) and offset > _MAX_OFFSET):
+        written = [
+            getattr(one, name, None) for kind in _WRITTEN_OF if isinstance(one, kind) for name in _WRITTEN_OF[kind]
+        ]
+        is_long = not is_short([one, *written], limit) or (isinstance(offset, int) and offset > _MAX_OFFSET)
+        if count > _MAX_ERRORS or is_long:
             return False
         for other in (one.__cause__, one.__context__):
             if other is not None and id(other) not in seen:
@@ -168,7 +183,7 @@ class ValueReader:
     ``is_cut`` is true after a value was not read to its end.
     """
 
-    def __init__(self, mask_keys: Collection[str], max_length: int) -> None:
+    def __init__(self, mask_keys: tuple[str, ...], max_length: int) -> None:
         """Prepare to read.
 
         Args:
@@ -183,18 +198,18 @@ class ValueReader:
     def text(self, text: str) -> str:
         """Return a message or a traceback, masked."""
         if len(text) <= self._max_length:
-            return mask_text(text)
+            return mask_text(text, self._mask_keys)
         self._room = self._max_length
         return self._text(text)
 
-    def field(self, value: Any) -> Value:  # Any: whatever was logged
-        """Return the value of a field."""
+    def field(self, value: Any, kind: KeyKind | None = None) -> Value:  # Any: whatever was logged
+        """Return the value of a field; ``kind`` is what its key says of it."""
         self._room = room = max(self._left, ALWAYS_READ)
-        read = self._read(value)
+        read = MASK if kind is not None and is_hidden(value, kind) else self._read(value, kind)
         self._left -= room - self._room
         return read
 
-    def _read(self, value: Any) -> Value:
+    def _read(self, value: Any, under: KeyKind | None) -> Value:
         kind = type(value)
         if kind is str:
             return self._text(value)
@@ -204,16 +219,16 @@ class ValueReader:
         if kind is int and value.bit_length() < _MAX_BITS:
             return int(value)
         if issubclass(kind, Mapping | list | tuple) and not issubclass(kind, _URLS):
-            return self._json(value)
+            return self._json(value, under)
         return self._text(self._as_text(value))
 
     def _text(self, text: str) -> str:
         room = max(self._room, 0)
         self._room -= len(text)
-        if len(text) <= room:
-            return mask_text(text)
-        self.is_cut = True
-        return mask_text(begin_of(text, room))
+        if len(text) > room:
+            self.is_cut = True
+            text = begin_of(text, room)
+        return mask_text(text, self._mask_keys)
 
     def _as_text(self, value: object) -> str:
         kind = type(value)
@@ -226,27 +241,30 @@ class ValueReader:
             return cut_text(value)
         return as_text(value)
 
-    def _json(self, value: Any) -> str:
+    def _json(self, value: Any, under: KeyKind | None) -> str:
         try:
-            return json.dumps(self._masked(value), ensure_ascii=False)
+            return json.dumps(self._masked(value, under), ensure_ascii=False)
         except RecursionError:
             return f"<{type(value).__name__}: nested too deep>"
         except Exception as error:  # noqa: BLE001  # another thread may be changing it, and the record must be written
             return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
 
-    def _masked(self, value: Any, *, in_list: bool = False) -> Any:  # noqa: PLR0911  # a kind of values each
-        """Return ``value`` with its secrets replaced, in copies of its containers."""
+    def _masked(self, value: Any, under: KeyKind | None = None, *, in_list: bool = False) -> Any:  # noqa: PLR0911  # a kind of values each
+        """Return ``value`` with its secrets replaced, in copies of its containers; ``under`` a key of this kind."""
         self._room -= 1
+        if under is not None and is_hidden(value, under):
+            return MASK
         kind = type(value)
         if issubclass(kind, Mapping):
-            return self._mapping(value.items())
+            return self._mapping(value.items(), under)
         if issubclass(kind, list | tuple) and not issubclass(kind, _URLS):
             if names := getattr(kind, "_fields", ()):  # a NamedTuple, whose names say what is secret
-                return self._mapping(zip(names, value, strict=False))
+                return self._mapping(zip(names, value, strict=False), under)
             # A header, (b"authorization", b"…"). A list in no list, ["password", "email"], has names only.
-            if len(value) == 2 and (in_list or issubclass(kind, tuple)) and self._is_secret_name(value[0]):
-                return [self._masked(value[0]), MASK]
-            return self._items(value)
+            if (in_list or issubclass(kind, tuple)) and self._is_pair(value):
+                name, its_value, *more = value
+                return [self._masked(name), self._masked(its_value, self._kind(name)), *map(self._masked, more)]
+            return self._items(value, under)
         if issubclass(kind, int):
             self._room -= value.bit_length() // 3  # its digits
             return as_text(value) if value.bit_length() >= _MAX_BITS else value
@@ -254,43 +272,81 @@ class ValueReader:
             return value
         return self._text(value if kind is str else self._as_text(value))
 
-    def _mapping(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    def _mapping(self, pairs: Iterable[tuple[Any, Any]], under: KeyKind | None) -> dict[str, Any]:
         found = {}
         for key, inner in pairs:
             if self._is_full():
                 break
             name = self._as_text(key)
             self._room -= len(name)
-            found[name] = MASK if is_secret(key, self._mask_keys, self._max_length) else self._masked(inner)
+            found[name] = self._masked(inner, kind_of(key, self._mask_keys, self._max_length) or under)
         return found
 
-    def _items(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
+    def _items(self, value: list[Any] | tuple[Any, ...], under: KeyKind | None) -> list[Any]:
         found = []
+        is_in_key = False
         for inner in value:
             if self._is_full():
                 break
-            found.append(self._masked(inner, in_list=True))
+            masked = self._masked(inner, under, in_list=True)
+            if type(masked) is str and (is_in_key or ("-----BEGIN " in masked and begins_key(masked))):
+                is_in_key = "-----END " not in masked
+                masked = MASK
+            found.append(masked)
         return found
 
     def _is_full(self) -> bool:
         self.is_cut = self.is_cut or self._room <= 0
         return self._room <= 0
 
-    def _is_secret_name(self, key: object) -> bool:
-        return issubclass(type(key), str | bytes) and is_secret(key, self._mask_keys, self._max_length)
+    def _is_pair(self, value: list[Any] | tuple[Any, ...]) -> bool:
+        """Say whether a name that says what its value is comes first; a third may be a yes or no, or a number."""
+        is_short = len(value) == 2 or (len(value) == 3 and (value[2] is None or type(value[2]) in {bool, int}))
+        return is_short and issubclass(type(value[0]), _TEXTS) and self._kind(value[0]) is not None
+
+    def _kind(self, key: object) -> KeyKind | None:
+        return kind_of(key, self._mask_keys, self._max_length)
+
+
+# What a cut may leave without the end by which it is known: a URL, also one that is encoded, and a JWT.
+_BEGINNINGS = ("://", "%2F%2F", "%2f%2f", ":\\/\\/", "eyJ", "eyA")
 
 
 def begin_of(text: str, length: int) -> str:
     """Return the beginning of ``text`` without a URL or JWT that the cut left without the end by which it is known."""
     text = text[:length]
-    for sign in ("://", "eyJ"):
+    for sign in _BEGINNINGS:
         at = text.rfind(sign)
         if at >= 0 and len(text[at:].split(None, 1)) == 1:
             text = text[: at + len(sign)]
     return text
 
 
-def is_secret(key: object, mask_keys: Collection[str], max_length: int) -> bool:
-    """Say whether the value under ``key``, a text or its bytes, must be masked."""
-    name = key.decode("utf-8", "replace") if isinstance(key, bytes) else as_text(key)
-    return is_secret_key(name[: min(max_length, ALWAYS_READ)], mask_keys)
+def kind_of(key: object, mask_keys: tuple[str, ...], max_length: int) -> KeyKind | None:
+    """Return what ``key``, a text or its bytes, says of the value under it."""
+    if type(key) is str:
+        name = key
+    else:
+        name = key.decode("utf-8", "replace") if isinstance(key, bytes | bytearray) else as_text(key)
+    return key_kind(name[: min(max_length, ALWAYS_READ)], mask_keys)
+
+
+_NUMBERS = (int, float, Decimal, dt.date, dt.time, dt.timedelta)
+_MAY_BE_EMPTY = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset})
+_MOST_SECRETS = 10**9  # a number of as many digits may be one
+
+
+def is_hidden(value: object, under: KeyKind) -> bool:
+    """Say whether ``value`` must be masked under a key of this kind. None, a yes or no and what is empty tell nothing.
+
+    A container under a counter's key is not, but what it holds may be.
+    """
+    kind = type(value)
+    if under == "own":
+        return True
+    if value is None or kind is bool or (kind in _MAY_BE_EMPTY and not value):
+        return False
+    if under == "counter":
+        is_fine = issubclass(kind, (*_NUMBERS, Mapping, list, tuple)) and not issubclass(kind, _URLS)
+        return not (is_fine or (kind is str and is_count(value)))  # type: ignore[arg-type]  # just looked at
+    return not (under == "secrets" and kind is int and abs(value) < _MOST_SECRETS)  # type: ignore[arg-type]  # likewise

@@ -9,6 +9,7 @@ import weakref
 from array import array
 from collections import UserList, deque
 from collections.abc import Mapping
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -132,6 +133,7 @@ VALUES = {
     "values of a dict": {"a": nested(list)}.values,
     "a large set": lambda: set(range(1_000_000)),
     "a large array": lambda: array("l", range(1_000_000)),
+    "a number with a long integer": lambda: Decimal("1e9999999"),
     "a text that lies": lambda: Liar("x\nINFO 2025-11-20 10:30:45,123 apps Forged"),
 }
 
@@ -154,6 +156,13 @@ def test_a_value_that_is_hostile(log, name, place):
         log(value)
     else:
         log("Opened", value, value)
+
+
+@pytest.mark.parametrize("message", ["Paid %d", "Paid %i", "Paid %(sum)d"])
+def test_a_number_whose_integer_is_long_is_not_written_out(log, message):
+    value = Decimal("1e9999999")
+
+    log(message, {"sum": value} if "sum" in message else value)
 
 
 def test_an_object_that_logs_while_its_text_is_made_ends(log):
@@ -187,6 +196,11 @@ def chain(length):
     return error
 
 
+def with_attribute(error, name, value):
+    setattr(error, name, value)
+    return error
+
+
 def caused_by(cause):
     error = ValueError("x")
     error.__cause__ = cause
@@ -202,8 +216,19 @@ def caused_by(cause):
         lambda: KeyError(nested(list)),
         lambda: SyntaxError("m", ("f", 1, 1, "text", 1, 500_000_000)),
         lambda: SyntaxError("m", ("f", 1, "abc", "text")),
+        lambda: with_attribute(ValueError(), "__notes__", [nested(list)]),
+        lambda: with_attribute(ValueError(), "__notes__", nested(list)),
+        lambda: with_attribute(ValueError(), "__notes__", ["x\n" * 20_000_000]),
+        lambda: with_attribute(OSError(1, "m"), "filename", nested(list)),
+        lambda: with_attribute(OSError(1, "m"), "strerror", nested(list)),
+        lambda: with_attribute(SyntaxError("m"), "msg", nested(list)),
+        lambda: with_attribute(SyntaxError("m", ("f", 1, 1, "text")), "filename", nested(list)),
     ],
-    ids=["a group", "caused by a group", "a chain", "nested arguments", "a wide mark", "odd arguments"],
+    ids=[
+        *("a group", "caused by a group", "a chain", "nested arguments", "a wide mark", "odd arguments"),
+        *("a nested note", "nested notes", "a note of many lines", "a nested file", "a nested reason"),
+        *("a nested message", "a nested file of code"),
+    ],
 )
 def test_an_exception_that_is_hostile(log, make):
     log("Failed", exc_info=make())

@@ -2,9 +2,12 @@
 
 import base64
 import logging
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -138,6 +141,25 @@ MASKED = {
     "pair with a yes or no": '(b"authorization", b"Token Hunter", True)',
     "pair of a bytearray": "(bytearray(b'password'), 'Hunter')",
     "pairs over lines": '[\n  [\n    "password",\n    "Hunter"\n  ]\n]',
+    "form with a list": "password[]=Hunter&x=1",
+    "form with an object": "user[token][value]=Hunter&x=1",
+    "form with a list, in a URL": "next=%2Fx%3Fpassword%5B%5D%3DHunter",
+    "item of a list": "tokens[0] = 'Hunter'",
+    "item of a dict": "config['token'][\"value\"] = 'Hunter'",
+    "unique columns of PostgreSQL": "DETAIL:  Key (token, tenant)=(Hunter, 3) already exists.",
+    "unique expression of PostgreSQL": "Key (lower(token::text), tenant)=(Hunter, 3) already exists.",
+    "zero-width characters in a key": "pass\u200bword=Hunter",
+    "zero-width character after a key": "password\u2060=Hunter",
+    "soft hyphen in a key": "pass\u00adword: Hunter",
+    "NUL after a key": "password\0=Hunter",
+    "colours": "\x1b[31mpassword\x1b[0m=\x1b[32mHunter\x1b[0m",
+    "colours of JSON": '\x1b[34;1m"token"\x1b[39;49;00m: \x1b[33m"Hunter"\x1b[39;49;00m',
+    "base64 of LDIF": "userPassword:: aHunter",
+    "doubled apostrophe": "password='it''s my Hunter' n=1",
+    "doubled quote": 'password="a""Hunter"',
+    "DSN with digits and without a user": "redis://:1234/Hunter@cache",
+    "DSN with a hash": "postgres://ada:#Hunter@db/x",
+    "DSN with a question mark": "postgres://ada:?Hunter@db/x",
 }
 
 HARMLESS = [
@@ -185,6 +207,13 @@ HARMLESS = [
     "see http://h/x?next=http%3A%2F%2Fhost%3A80%2Fusers",
     "Basic python3 course, Basic auth2.0",
     "invalid token: it's expired",
+    "Missing tokens:\n- refresh\n- access",
+    "Straße: \U0001f469\u200d\U0001f680 100\xa0%",
+    "\x1b[31mfailed\x1b[0m: token_count=5",
+    "Key (email, tenant)=(ada, 3) already exists.",
+    "Token[int]: it has expired",
+    "redis://:6379/0, a@b",
+    "http://user:8000/#a@b",
 ]
 
 
@@ -276,6 +305,22 @@ CONTAINERS = {
     "the service's own": {b"ssn": SECRET, "deep": [("ssn", SECRET)]},
     "bytearray": bytearray(f"password={SECRET}".encode()),
     "generic": [[("a", [("b", [("token", SECRET)])])]],
+    "triple": ("authorization", SECRET, True),
+    "triples of HPACK": [
+        (b"authorization", SECRET.encode(), False),
+        (b"cookie", SECRET.encode(), 3),
+        ["token", SECRET, None],
+    ],
+    "pair of a bytearray": [(bytearray(b"password"), SECRET)],
+    "key in lines": PEM.splitlines(),
+    "key in lines of bytes": {"key": tuple(line.encode() for line in PEM.splitlines(keepends=True))},
+    "key in lines that was cut": PEM.splitlines()[:2],
+    "counter": {"token_count": SECRET},
+    "counter of bytes": [{"has_password": SECRET.encode()}],
+    "counter of an object": {"max_tokens": SecretStr(SECRET)},
+    "counter of a list": {"token_count": [5, SECRET]},
+    "counter of an object in a list": {"token_usage": [{"a": 5, "b": SECRET}]},
+    "counter in a pair": [("token_count", SECRET)],
 }
 
 
@@ -295,6 +340,23 @@ def test_a_secret_is_masked_in_containers_and_they_stay_as_they_are(name, format
     assert repr(value) == before
 
 
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter, DevFormatter])
+@pytest.mark.parametrize("value", [SECRET, SECRET.encode(), [SECRET], {"a": SECRET}, SecretStr(SECRET)])
+def test_under_a_counters_key_only_a_count_is_written(value, formatter):
+    assert SECRET not in formatter().format(made(token_count=value))
+    with context.bind(has_password=value):
+        assert SECRET not in formatter().format(made())
+
+
+def test_a_text_is_masked_by_the_service_s_own_keys_too():
+    text = "ssn=1234, 'Bank-Account': 'my 56', pin='78', (\"pin\", \"90\")"
+    formatter = TextFormatter(mask_keys=["ssn", "bank_account", "pin"])
+
+    for record in (made(text), made("Sent %s", text), made(note=text), made(note=[text]), made(note={"x": Text(text)})):
+        line = formatter.format(record)
+        assert [secret for secret in ("1234", "56", "78", "90") if secret in line.partition("apps")[2]] == []
+
+
 def test_keys_of_extras_may_be_bytes():
     record = made()
     vars(record).update({b"password": SECRET, b"ssn": SECRET})
@@ -311,10 +373,23 @@ def test_keys_of_extras_may_be_bytes():
         [("tokenizer", "bert"), ("secretary", "Ada")],
         [("password", "a", "b")],
         {"passwords_changed": 3},
+        {"password": None, "token": "", "secret": False, "cookie": b"", "credentials": [], "auth": {}, "tokens": 5},
+        [("password", None), ("tokens", 5, True)],
+        {"token_count": None, "token_ttl": timedelta(days=3), "token_expires_at": datetime(2026, 1, 1, tzinfo=UTC)},
+        {
+            "has_password": True,
+            "max_tokens": math.inf,
+            "token_limit": Decimal("1.5"),
+            "token_usage": {"input": 3, "a": [4]},
+        },
+        ["a PEM starts with -----BEGIN PRIVATE KEY-----", "and has an end"],
+        ["-----BEGIN CERTIFICATE-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "-----END CERTIFICATE-----"],
     ],
 )
 def test_containers_without_a_secret_stay(value):
     assert MASK not in TextFormatter().format(made(note=value))
+    if isinstance(value, dict):
+        assert MASK not in TextFormatter().format(made(**value))
 
 
 @pytest.mark.parametrize(
@@ -390,6 +465,11 @@ def test_keys_that_hold_such_a_word_and_a_secrets_are(key):
         ("token_count='x', n=1", "token_count=***, n=1"),
         ("(b'cookie', b'x', True), 1", "(b'cookie', ***, True), 1"),
         (f"reset-{JWT}/", "reset-***/"),
+        ("tokens[0]='x', n=1", "tokens[0]=***, n=1"),
+        ("Key (token, tenant)=(x, 3) already exists.", "Key (token, tenant)=*** already exists."),
+        ("pass\u200bword=x, n=1", "password=***, n=1"),
+        ("password='it''s', n='1'", "password=***, n='1'"),
+        ("password='', n=''", "password='', n=''"),
         ("my.api_key: str = 'x', n=1", "my.api_key: ***, n=1"),
     ],
 )
@@ -405,6 +485,10 @@ def test_what_stands_around_a_secret_stays(text, shown):
         ("https://h/x?a=1;Hunter", "https://h/x?a=***&***"),
         ("https://h/x;jsessionid=Hunter/y;v=1", "https://h/x;jsessionid=***/y;v=1"),
         ("https://h/x", "https://h/x"),
+        ("ada:Hunter@h/x", "***"),
+        ("http:/ada:Hunter@h/x", "***"),
+        ("http:ada:Hunter@h/x", "***"),
+        ("/users/@ada", "/users/@ada"),
     ],
 )
 def test_a_query_without_names_and_a_matrix_parameter_are_not_shown(url, shown):
@@ -489,6 +573,17 @@ def test_a_url_whose_password_has_a_slash_is_not_shown():
             "token_count='",
             "('",
             '[["token", ',
+            "token[a]",
+            "token[a][",
+            "Key (token, ",
+            "(token)=(",
+            "password='a''",
+            "\u200b",
+            "\x1b[",
+            "\x1b[0",
+            "password\u200b=",
+            "redis://:",
+            "redis://:1/",
         ),
     ],
 )
