@@ -29,7 +29,7 @@ from shared_core.clients.credentials import (
 from shared_core.clients.exceptions import DeadlineExceeded, ServiceError, TokenError
 from shared_core.context.inbound import current_inbound
 from shared_core.origins import SETTING_SUFFIX, InvalidURLError, Origin, is_internal, origin_of
-from shared_core.timing import reset_after_fork
+from shared_core.timing import Deadline, reset_after_fork
 
 logger = logging.getLogger("shared_core.http")
 
@@ -66,7 +66,7 @@ class TokenCache:
         Raises:
             TokenError: There is none, or not in time.
         """
-        ends = monotonic() + patience
+        deadline = Deadline(patience, monotonic)
         while True:
             with self._lock:
                 if self._token is not None and self._token != refused and monotonic() < self._fresh_until:
@@ -77,7 +77,7 @@ class TokenCache:
             if under_way is None:
                 break
             try:
-                return _result(under_way, ends - monotonic())
+                return _result(under_way, deadline.left())
             except TokenError as error:
                 # That thread's time was up, or it was stopped; which says nothing of the token service.
                 if not (isinstance(error.__cause__, DeadlineExceeded) or _is_interruption(error.__cause__)):
@@ -286,7 +286,7 @@ def _is_interruption(cause: BaseException | None) -> bool:
 
 def _result(flight: Future[str], patience: float) -> str:
     try:
-        return flight.result(timeout=max(0.0, patience))
+        return flight.result(timeout=patience)
     except TimeoutError:
         raise TokenError("another thread's request for it did not end in time", is_outage=True) from None
     except TokenError as exc:

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from shared_core.timing import Deadline
+
 _WARN_EVERY = 60.0  # seconds
 
 # How long a full pipe or FIFO is waited for; once, until it takes a record again.
@@ -172,13 +174,13 @@ class SharedFileHandler(logging.Handler):
         return status.st_size
 
     def _write(self, data: bytes) -> None:
-        deadline = time.monotonic() + _WAIT_FOR_READER
+        deadline = Deadline(_WAIT_FOR_READER)
         whole = len(data)
         while data:  # a full disk or a signal leaves a part of it
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                left = 0.0 if self._is_full else deadline - time.monotonic()
+                left = 0.0 if self._is_full else deadline.left()
                 if left <= 0 or not self._wait_for_reader(left):
                     self._is_full, self._is_torn = True, self._is_torn or len(data) < whole
                     raise

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging.handlers
-import os
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from queue import Full, Queue
 from typing import Any
 
 from shared_core.logs.handlers import LossReporter
+from shared_core.timing import reset_after_fork
 
 _WAITING = 10_000  # records
 _WAITING_BYTES = 64 * 2**20  # of their texts, each counted with what its record takes
@@ -56,6 +56,7 @@ class QueuedHandler(logging.handlers.QueueHandler):
         self._bytes = _Bytes()
         self._losses = LossReporter("Log queue", self._format_as_first, time.monotonic)
         _queued.add(self)
+        reset_after_fork(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand ``record`` to the thread."""
@@ -127,8 +128,8 @@ class QueuedHandler(logging.handlers.QueueHandler):
     def _format_as_first(self, record: logging.LogRecord) -> str:
         return self.listener.handlers[0].format(record)
 
-    def _forget_parent(self) -> None:
-        """In a forked child: the thread is the parent's, and so is what waits for it."""
+    def reset_after_fork(self) -> None:
+        """Start anew: the thread is the parent's, and so is what waits for it."""
         self.queue, self._thread, self._gave_up = Queue(self.queue.maxsize), None, False
         self._bytes = _Bytes()
 
@@ -206,11 +207,3 @@ def flush_queues() -> None:
     """Wait until all queues of this process are written. For processes that end without the interpreter's exit."""
     for handler in list(_queued):
         handler.flush()
-
-
-def _forget_parents() -> None:
-    for handler in list(_queued):
-        handler._forget_parent()
-
-
-os.register_at_fork(after_in_child=_forget_parents)
