@@ -71,13 +71,13 @@ def test_the_package_installs_editable_from_a_submodule(checkout, python, tmp_pa
 
     run(python, *PIP, "-e", "services/shared", cwd=service)
 
-    assert what_is_imported(python, tmp_path) == service / "services/shared/shared_core/context.py"
+    assert what_is_imported(python, tmp_path) == service / "services/shared/shared_core/context/__init__.py"
 
 
 def test_the_package_installs_editable_from_a_plain_folder(checkout, python, tmp_path):
     run(python, *PIP, "-e", str(checkout), cwd=tmp_path)
 
-    assert what_is_imported(python, tmp_path) == checkout / "shared_core/context.py"
+    assert what_is_imported(python, tmp_path) == checkout / "shared_core/context/__init__.py"
 
 
 def test_a_wheel_contains_every_module_and_data_file(checkout, python, tmp_path):
