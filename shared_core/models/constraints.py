@@ -133,6 +133,12 @@ class _DjangosIndex(models.Index):
         _, arguments, options = super().deconstruct()
         return "django.db.models.Index", arguments, options
 
+    def __eq__(self, other: object) -> bool:
+        """Compare as migrations do, which hold Django's class: `Index` itself is equal to no other class."""
+        return self.deconstruct() == other.deconstruct() if isinstance(other, models.Index) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of Django's own
+
     def clone(self) -> Self:
         """Return a copy of this class, as Meta's inheritance makes one."""
         _, arguments, options = super().deconstruct()

@@ -1,6 +1,9 @@
 import pytest
 
 from tests.library.models import Author, Book, Chapter
+from tests.upgrades.fixtures import before
+
+__all__ = ["author", "before", "book", "chapters"]
 
 
 @pytest.fixture

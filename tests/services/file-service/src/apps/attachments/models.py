@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 
-from shared_core.models import BaseModel
+from shared_core.models import BaseModel, SoftDeleteMeta
 
 
 class Attachment(BaseModel):
@@ -11,6 +11,9 @@ class Attachment(BaseModel):
     content_type = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()  # bytes
     sha256 = models.CharField(max_length=64)
+
+    class Meta(SoftDeleteMeta):
+        pass
 
     def __str__(self):
         return self.name

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from shared_core.models import ActiveParentConstraint, BaseModel
+from shared_core.models import ActiveParentConstraint, BaseModel, SoftDeleteMeta
 
 
 class Ticket(BaseModel):
@@ -19,6 +19,9 @@ class Ticket(BaseModel):
     idempotency_key = models.CharField(max_length=200, null=True, unique=True, editable=False)
     notified_at = models.DateTimeField(null=True, editable=False)  # when communication-service knew of it
 
+    class Meta(SoftDeleteMeta):
+        pass
+
     def __str__(self):
         return self.title
 
@@ -28,9 +31,12 @@ class Comment(BaseModel):
     author_id = models.UUIDField()
     text = models.TextField()
 
-    class Meta:
-        # What is written while its ticket is being deleted goes along, or is refused.
-        constraints = [ActiveParentConstraint(fields=["ticket"], name="comment_ticket_active")]
+    class Meta(SoftDeleteMeta):
+        constraints = [
+            *SoftDeleteMeta.constraints,
+            # What is written while its ticket is being deleted is deleted with it, or is refused.
+            ActiveParentConstraint(fields=["ticket"], name="comment_ticket_active"),
+        ]
 
     def __str__(self):
         return self.text[:50]
@@ -39,6 +45,9 @@ class Comment(BaseModel):
 class AttachmentReference(BaseModel):
     ticket = models.ForeignKey(Ticket, models.CASCADE, related_name="attachments")
     attachment_id = models.UUIDField()  # an attachment of file-service
+
+    class Meta(SoftDeleteMeta):
+        pass
 
     def __str__(self):
         return str(self.attachment_id)

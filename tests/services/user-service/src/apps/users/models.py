@@ -3,11 +3,14 @@
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
-from shared_core.models import BaseModel, SoftDeleteManager, UniqueActiveConstraint
+from shared_core.models import BaseModel, SoftDeleteManager, SoftDeleteMeta, UniqueActiveConstraint
 
 
 class Department(BaseModel):
     name = models.CharField(max_length=100)
+
+    class Meta(SoftDeleteMeta):
+        pass
 
     def __str__(self):
         return self.name
@@ -34,8 +37,9 @@ class User(AbstractBaseUser, BaseModel):
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
 
-    class Meta:
+    class Meta(SoftDeleteMeta):
         constraints = [
+            *SoftDeleteMeta.constraints,
             # A deleted user does not keep an address from being used again.
             UniqueActiveConstraint(fields=["email"], name="unique_active_email"),
         ]
