@@ -68,7 +68,7 @@ class ShowsDeletedRows(RowPermissions):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form's class; saving it keeps links to deleted rows."""
-        return adapt_form(super().get_form(request, obj, change, **kwargs))
+        return adapt_form(super().get_form(request, obj, change=change, **kwargs))
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
         """Yield the formsets of active rows, whose deletion can be undone."""

@@ -7,10 +7,12 @@ import time
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
+from django.forms import modelform_factory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -394,3 +396,16 @@ def test_a_model_that_is_not_soft_deletable_is_refused_by_name():
 
 def test_soft_delete_admin_passes_djangos_checks():
     assert SoftDeleteAdmin(Author, admin.site).check() == []
+
+
+def test_a_base_that_takes_change_by_keyword_only_works(root, rf, author):
+    class AuthorAdmin(SoftDeleteAdmin, UserAdmin):
+        form = add_form = modelform_factory(Author, fields=["name"])
+        fieldsets = add_fieldsets = [(None, {"fields": ["name"]})]
+        filter_horizontal = list_display = list_filter = ordering = search_fields = ()
+
+    request = rf.get("/")
+    request.user = root.user
+    for change, obj in ((False, None), (True, author)):
+        form = AuthorAdmin(Author, admin.site).get_form(request, obj, change=change)
+        assert list(form.base_fields) == ["name"]
