@@ -30,6 +30,10 @@ _SECRET = frozenset({"HS256", "HS384", "HS512"})
 _PUBLIC = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"})
 
 
+# The state of a key's file, {kid: key}, and what is wrong with the file.
+type _Read = tuple[State, dict[str | None, Any], str]
+
+
 class InvalidTokenError(Exception):
     """The token is not accepted; the text says why, and holds nothing of it."""
 
@@ -160,12 +164,11 @@ class Key:
 
     def __init__(self, jwt: Any, source: object, algorithms: Sequence[str]) -> None:  # Any: a module
         self._jwt, self._source, self._algorithms = jwt, source, algorithms
-        # The file's state and {kid: key}, both by one assignment: of two threads that read a changed file, neither may
-        # keep the other's half.
-        self._read: tuple[State, dict[str | None, Any]] = (None, {})
-        self._fault = ""  # of the file, as it was logged
+        # All by one assignment: of two threads that read a changed file, neither may keep a part of the other's.
+        self._read: _Read = (None, {}, "")
+        self._logged_fault = ""
         if isinstance(source, str):
-            self._read = None, {None: self._prepared(source)}  # under None the only one
+            self._read = None, {None: self._prepared(source)}, ""  # under None the only one
         elif not isinstance(source, Path):
             raise ImproperlyConfigured("SERVICE_JWT_KEY must be a text, a Path, or a dict of these for each issuer.")
 
@@ -174,13 +177,12 @@ class Key:
 
         A fault of the file costs the tokens that it verifies, and no other caller.
         """
-        fault = self.fault()
-        before, self._fault = self._fault, fault
+        _, ready, fault = self._read_what_changed()
+        before, self._logged_fault = self._logged_fault, fault
         if fault:
             if fault != before:
                 logger.error("Key file not accepted", extra={"reason": fault})
             raise InvalidTokenError("signed by a key whose file cannot be used")
-        _, ready = self._read
         if (only := ready.get(None)) is not None:
             return only
         key = ready.get(self._jwt.get_unverified_header(token).get("kid"))
@@ -189,28 +191,32 @@ class Key:
         return key
 
     def fault(self) -> str:
-        """Read the file where it is new or has changed; return what is wrong with it, empty for nothing."""
-        if isinstance(self._source, Path):
-            try:
-                self._read_what_changed(self._source)
-            except ImproperlyConfigured as error:
-                return str(error)
-        return ""
+        """Return what is wrong with the file, empty for nothing."""
+        return self._read_what_changed()[2]
 
-    def _read_what_changed(self, path: Path) -> None:
+    def _read_what_changed(self) -> _Read:
+        path = self._source
+        if not isinstance(path, Path):
+            return self._read
         now, seen = time.time_ns(), state_of(path)
         if seen is not None and seen == self._read[0]:
-            return
+            return self._read
+        ready, fault = dict[str | None, Any](), ""
         try:
-            text = text_of(path).strip()
+            ready = self._ready(text_of(path).strip())
+        except ImproperlyConfigured as error:
+            fault = str(error)
         except (OSError, UnicodeDecodeError) as error:
-            raise ImproperlyConfigured(f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}.") from None
+            fault = f"SERVICE_JWT_KEY: {path} cannot be read: {type(error).__name__}."
+            seen = None if isinstance(error, OSError) else seen  # whose end may not be seen in the file's state
+        # A fault is kept too: to load a broken key may take as long as a hundred requests.
+        self._read = read = seen if are_settled([seen], now) else None, ready, fault
+        return read
+
+    def _ready(self, text: str) -> dict[str | None, Any]:
         # A secret may begin with a bracket too, and is told from a JWKS by what it holds.
         is_set = is_jwk(text) or (text.startswith("{") and self._algorithms[0] not in _SECRET)
-        self._read = (
-            seen if are_settled([seen], now) else None,
-            self._set(text) if is_set else {None: self._prepared(text)},
-        )
+        return self._set(text) if is_set else {None: self._prepared(text)}
 
     def _set(self, text: str) -> dict[str | None, Any]:
         try:

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail.backends.locmem import EmailBackend
@@ -19,7 +21,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from shared_core import conf
-from shared_core.auth import service_auth_required, tokens
+from shared_core.auth import jwts, service_auth_required, tokens
 from shared_core.auth.tokens import AcceptedTokens
 from shared_core.checks.secrets import check_secrets
 from shared_core.checks.services import check_callers
@@ -479,6 +481,24 @@ def test_a_key_file_that_changes_and_keeps_size_and_time_is_read_again(tmp_path,
     TestAChangeIsSeen().rewrite(path, SECRET[::-1])
 
     assert ask(signed) == 401
+
+
+def test_a_broken_key_file_is_read_once_however_many_forged_tokens_come(tmp_path, settings, monkeypatch):
+    """To load a private key of 4096 bits takes a quarter of a second, in which no other request is served."""
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    path, reads = tmp_path / "key", []
+    path.write_text(private)
+    settings.SERVICE_JWT_KEY, settings.SERVICE_JWT_ALGORITHMS = {"ticket": path}, ["RS256"]
+    settings.SERVICE_JWT_AUDIENCE = "user"
+    monkeypatch.setattr(tokens, "_SETTLED_AFTER", 0.01)
+    monkeypatch.setattr(jwts, "text_of", lambda path: reads.append(path) or tokens.text_of(path))
+    settle(path)
+
+    assert {ask("e30.eyJpc3MiOiJ0aWNrZXQifQ.AAAA") for _ in range(20)} == {401}  # {}.{"iss":"ticket"}
+    assert len(reads) == 1
+    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert ask(ServiceToken("ticket", "user", private, algorithm="RS256").mint().token) == "ticket"
 
 
 @pytest.fixture
