@@ -278,7 +278,7 @@ def _between_delimiters(body: bytes, boundary: str) -> list[bytes]:
     Only where each ``--boundary`` in it begins a line and is all of it, so that no parser sees another form, and where
     there are not more of them than a form has parts. Else the whole body.
     """
-    delimiter = b"--" + boundary.encode()
+    delimiter = b"--" + boundary.encode(errors="surrogatepass")
     if body.count(delimiter) > _MOST_PARTS:
         return [body]
     first, *rest = pieces = body.split(delimiter)

@@ -710,3 +710,10 @@ def test_what_postgresql_does_not_store_is_escaped():
         ("/a", "t\\x00"),
         ("/a", "t\\udc80"),
     }
+
+
+def test_a_boundary_that_is_no_text_is_no_error_of_the_server():
+    content_type = "multipart/form-data; boundary*=utf-7''%2B%32%41%41%2D"  # decodes to half of a surrogate pair
+    request = RequestFactory().post("/x", b"--x\r\n", content_type=content_type)
+
+    assert fingerprint_of(request) == fingerprint_of(RequestFactory().post("/x", b"--x\r\n", content_type=content_type))
