@@ -96,6 +96,12 @@ class _Buffer(io.BufferedReader):
         super().__init__(reader)
         self._reader = reader
 
+    def read(self, size: int | None = None) -> bytes:
+        # The size of a chunk is what the service sent: at -1, all that follows would be read at once.
+        if size is not None and size < 0:
+            raise ValueError("the size of a chunk is negative")
+        return super().read(size)
+
     def close(self) -> None:
         if not self.closed:
             self._reader.has_ended = True

@@ -249,7 +249,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["read", "streamed"])
-@pytest.mark.parametrize("size", [b"-5", b"FFFFFFFFFFFFFFFF", b"9" * 400, b"0x", b"", b"+", b"\xb2"])
+@pytest.mark.parametrize("size", [b"-1", b" -0x1;x", b"-5", b"FFFFFFFFFFFFFFFF", b"9" * 400, b"0x", b"", b"+", b"\xb2"])
 def test_a_chunk_of_an_impossible_size_is_a_broken_answer(make, server, size, stream):
     server.script(raw(CHUNKED + size + b"\r\nhello"))
     events = []
