@@ -289,7 +289,7 @@ def _pieces(chunks: Iterable[Any], length: str | None, limit: Limit) -> Iterator
         began = time.monotonic()
         try:
             piece = next(pieces, None)
-        except OSError as exc:
+        except (OSError, HTTPException, urllib3.exceptions.HTTPError) as exc:  # it may be another service's response
             raise BodyError from exc
         limit.extend(time.monotonic() - began)
         data = memoryview(piece.encode() if isinstance(piece, str) else b"" if piece is None else piece).cast("B")
