@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from http.client import BadStatusLine, HTTPException, UnknownProtocol
-from ssl import SSLCertVerificationError
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
 import requests
@@ -62,6 +62,9 @@ _QUOTING: Mapping[type[BaseException], str] = {
 # What stops an exchange before there is a response; requests' own errors are OSErrors.
 _ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
 
+# What stops the further request of a hook (HTTP Digest sends one). A hook's own errors are raised as they are.
+_HOOK_ERRORS = (NotConnectedError, HTTPException, ConnectionError, TimeoutError, SSLError)
+
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
 _TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
 
@@ -109,7 +112,11 @@ def exchange(
                 )
         if not request.hooks["response"]:
             return response
-        hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
+        try:
+            hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
+        except _HOOK_ERRORS as exc:
+            # Not to be repeated: HTTP Digest answers one challenge a call.
+            return replace(failure_of(exc, limit), is_retriable=False, health=ServiceHealth.UNKNOWN)
         if hooked is response or hooked is None:
             return response
         # A hook may answer for the response with another that it fetched (HTTP Digest does).
