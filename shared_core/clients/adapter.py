@@ -4,6 +4,7 @@ There are at most ``pool_maxsize`` to each origin and set of TLS options, kept a
 not use its parent's: two processes that write to one socket would read each other's responses.
 """
 
+import contextlib
 import os
 import ssl
 import threading
@@ -130,7 +131,8 @@ class PooledAdapter(HTTPAdapter):
         response = LazyResponse()
         response.status_code = raw.status
         response.headers = CaseInsensitiveDict(raw.headers.itermerged())
-        response.encoding = get_encoding_from_headers(response.headers)
+        with contextlib.suppress(AttributeError):  # requests before 2.33.1, where a charset has no value
+            response.encoding = get_encoding_from_headers(response.headers)
         response.raw = raw
         response.reason = str(raw.reason)
         response.url = str(request.url)

@@ -167,7 +167,9 @@ def forward_user() -> ForwardUser:
     own token may go.
 
     An Authorization that no header can carry (above 8192 characters, with a control character, or outside of latin-1)
-    raises `TokenError` at the call, and nothing is sent: without the user, the call would be the service's own.
+    raises `TokenError` at the call, and nothing is sent: without the user, the call would be the service's own. So does
+    a call that is made when a user's request has ended, for example in a thread that outlives it. Under ASGI, a request
+    ends when its user hangs up, and the thread of its view runs on.
     """
     return ForwardUser()
 

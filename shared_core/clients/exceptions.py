@@ -205,8 +205,8 @@ class UnsafeURL(ServiceError, requests.exceptions.InvalidURL):  # noqa: N818  af
 class TokenError(ServiceError):
     """No token could be had: ``service`` and ``url`` name the token service, not the one that was to be called.
 
-    Or the Authorization of the request being served is none that `forward_user` can send on. Then they name the called
-    service, and nothing was sent.
+    Or the Authorization of the request being served is none that `forward_user` can send on, or that request has ended.
+    Then they name the called service, and nothing was sent.
     """
 
     def __init__(self, reason: str, *, is_outage: bool = False, **facts: Any) -> None:  # Any: those of a ServiceError

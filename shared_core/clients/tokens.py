@@ -191,25 +191,26 @@ def token_for(
 
     Raises:
         ImproperlyConfigured: A setting holds what is no token.
-        TokenError: The Authorization of the request being served cannot be sent on.
+        TokenError: The Authorization of the request being served cannot be sent on, or that request has ended.
     """
     if not isinstance(given, ForwardUser):
         if given is not None:
             return (None if isinstance(given, bool) else given), "Authorization"
         return _own_token(origin, named=named), "Authorization"
     inbound = current_inbound()
+    authorization = None if inbound is None else inbound.authorization  # read once: another thread may end the request
     if (
-        inbound is not None
-        and inbound.authorization
+        authorization is not None
         and "Authorization" not in request.headers
         and (named or is_trusted(origin))
-        and not _is_of_service(inbound.authorization)
+        and not _is_of_service(authorization)
     ):
         # An error, and not a call without it: the service that is called would take it for this service's own wish.
-        if not _FORWARDABLE.fullmatch(inbound.authorization):
+        if not _FORWARDABLE.fullmatch(authorization):
             # Without the value.
-            raise TokenError("the Authorization of the request being served cannot be sent on", url=str(request.url))
-        request.headers["Authorization"] = inbound.authorization
+            what = "cannot be sent on" if authorization else "is not kept: that request has ended"
+            raise TokenError(f"the Authorization of the request being served {what}", url=str(request.url))
+        request.headers["Authorization"] = authorization
     return _own_token(origin, named=named), "X-Service-Authorization"
 
 

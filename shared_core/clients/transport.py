@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from http.client import BadStatusLine, HTTPException, UnknownProtocol
-from ssl import SSLCertVerificationError
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
 import requests
@@ -62,6 +62,9 @@ _QUOTING: Mapping[type[BaseException], str] = {
 # What stops an exchange before there is a response; requests' own errors are OSErrors.
 _ERRORS = (OSError, HTTPException, urllib3.exceptions.HTTPError, NotConnectedError, BodyError)
 
+# What stops the further request of a hook (HTTP Digest sends one). A hook's own errors are raised as they are.
+_HOOK_ERRORS = (NotConnectedError, HTTPException, ConnectionError, TimeoutError, SSLError)
+
 _CONNECT_TIMEOUTS = (EmptyPoolError, ConnectTimeoutError, requests.ConnectTimeout)
 _TIMEOUTS = (TimeoutError, ReadTimeoutError, requests.Timeout, *_CONNECT_TIMEOUTS)
 
@@ -109,7 +112,11 @@ def exchange(
                 )
         if not request.hooks["response"]:
             return response
-        hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
+        try:
+            hooked = dispatch_hook("response", request.hooks, response, timeout=timeout, stream=True, **options)  # type: ignore[no-untyped-call]  # requests'
+        except _HOOK_ERRORS as exc:
+            # Not to be repeated: HTTP Digest answers one challenge a call.
+            return replace(failure_of(exc, limit), is_retriable=False, health=ServiceHealth.UNKNOWN)
         if hooked is response or hooked is None:
             return response
         # A hook may answer for the response with another that it fetched (HTTP Digest does).
@@ -124,11 +131,12 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = _QUOTING.get(type(reason)) or text or type(reason).__name__
+    told = None if type(reason) in _QUOTING else cause
     if isinstance(exc, BodyError):
         # One of another length than it says is sent no better the next time.
         is_retriable = not isinstance(reason, ValueError)
         return Failure(
-            ServiceConnectionError, f"the request's body cannot be read: {text}", cause, is_retriable=is_retriable
+            ServiceConnectionError, f"the request's body cannot be read: {text}", told, is_retriable=is_retriable
         )
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
@@ -148,7 +156,6 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     # A head that began as HTTP and then went wrong, with a line that is too long for example, is an answer.
     if isinstance(cause, HTTPException) and not isinstance(cause, BadStatusLine):
         health = ServiceHealth.UP
-    told = None if type(reason) in _QUOTING else cause
     return Failure(ServiceConnectionError, text, told, is_retriable=not permanent, nothing_sent=not sent, health=health)
 
 

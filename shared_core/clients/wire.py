@@ -96,6 +96,12 @@ class _Buffer(io.BufferedReader):
         super().__init__(reader)
         self._reader = reader
 
+    def read(self, size: int | None = None) -> bytes:
+        # The size of a chunk is what the service sent: at -1, all that follows would be read at once.
+        if size is not None and size < 0:
+            raise ValueError("the size of a chunk is negative")
+        return super().read(size)
+
     def close(self) -> None:
         if not self.closed:
             self._reader.has_ended = True
@@ -283,7 +289,7 @@ def _pieces(chunks: Iterable[Any], length: str | None, limit: Limit) -> Iterator
         began = time.monotonic()
         try:
             piece = next(pieces, None)
-        except OSError as exc:
+        except (OSError, HTTPException, urllib3.exceptions.HTTPError) as exc:  # it may be another service's response
             raise BodyError from exc
         limit.extend(time.monotonic() - began)
         data = memoryview(piece.encode() if isinstance(piece, str) else b"" if piece is None else piece).cast("B")

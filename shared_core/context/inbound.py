@@ -27,7 +27,9 @@ class Inbound:
 
     def end(self) -> None:
         """Forget it all, also for threads and tasks that outlive the request: nobody waits for them any more."""
-        self._ends = self._authorization = None
+        self._ends = None
+        if self._authorization:
+            self._authorization = ""  # not None: what is called for it now is called for that person, or not at all
 
     def forget_authorization(self, authorization: str | None) -> None:
         """Forget ``authorization``, where that is what came with the request: it is no person's."""
@@ -44,7 +46,7 @@ class Inbound:
 
     @property
     def authorization(self) -> str | None:
-        """The caller's own Authorization header."""
+        """The caller's own Authorization header, empty once the request has ended; None if there is none."""
         return self._authorization
 
 

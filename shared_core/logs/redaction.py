@@ -524,7 +524,8 @@ def redact_url(url: str) -> str:
         _ = parts.port  # raises where that is a password with a slash in it
     except ValueError:
         return MASK
-    if not parts.netloc and parts.scheme and "@" in parts.path:  # user:password@host, or http:/user:password@host
+    # user:password@host, http:/user:password@host, or ////host
+    if not parts.netloc and (parts.path.startswith("//") or (parts.scheme and "@" in parts.path)):
         return MASK
     # What has no name is a value.
     query = "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in _pairs_of(parts.query))

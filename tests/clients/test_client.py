@@ -259,6 +259,27 @@ def test_requests_auth_objects_are_applied(client, server):
     assert server.received[1].headers["Authorization"].startswith("Digest ")
 
 
+@pytest.mark.parametrize(("reply", "error"), [(hang_up, ServiceConnectionError), (silent(2), ServiceTimeout)])
+def test_a_request_of_an_auth_object_that_fails_is_a_service_error(make, server, reply, error):
+    server.script(answer(401, "no", WWW_Authenticate='Digest realm="r", nonce="n"'), reply)
+    client = make(server.url, token=False, timeout=0.3)
+    with pytest.raises(error) as caught:
+        client.get("/x", auth=requests.auth.HTTPDigestAuth("anna", "pw"))
+
+    assert caught.value.attempts == 1  # it answers one challenge only
+
+
+@pytest.mark.parametrize("error", [requests.HTTPError("no"), FileNotFoundError("no"), KeyError("no")])
+def test_what_a_hook_raises_is_raised(client, error):
+    def hook(response, **_):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        client.get("/x", hooks={"response": hook})
+
+    assert caught.value is error
+
+
 def test_an_auth_object_that_changes_the_origin_is_refused(client, server, other):
     def astray(request):
         request.url = f"{other.url}/x"

@@ -147,7 +147,7 @@ def test_an_exception_ends_the_inbound_deadline_and_user(server, calls):
     with pytest.raises(SystemExit):
         serve(view, x_request_deadline="5", authorization="Bearer user")
 
-    assert (seen[0].seconds_left(), seen[0].authorization) == (None, None)
+    assert (seen[0].seconds_left(), seen[0].authorization) == (None, "")
 
 
 def test_a_deadline_header_set_by_the_caller_is_not_overwritten(client, server):

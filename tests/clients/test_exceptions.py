@@ -181,5 +181,13 @@ def test_no_secret_is_in_a_traceback(make, refusing):
     assert not [secret for secret in ("s3cret", "v3ry", "h1dden") if secret in text]
 
 
+@pytest.mark.parametrize("url", ["////[", "////[::1/x", "http:////[x", "//////["])
+def test_a_url_that_cannot_be_read_is_unsafe_and_can_be_reported(client, url):
+    with pytest.raises(UnsafeURL) as raised:
+        client.get(url)
+
+    assert str(raised.value).startswith("user: GET ***: ")
+
+
 def test_the_url_of_unsafe_url_hides_a_possible_password():
     assert UnsafeURL("no", url="http:\\\\anna:s3cret@host").url == "***"

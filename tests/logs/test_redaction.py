@@ -38,6 +38,8 @@ def test_a_service_can_add_secret_keys():
         ("http://user:hunter2@host:8000/a?token=x&page=2#top", "http://host:8000/a?token=***&page=***"),
         ("https://[::1]/a", "https://[::1]/a"),
         ("http://[broken", "***"),
+        ("////[broken", "***"),
+        ("////anna:hunter2@host/", "***"),
     ],
 )
 def test_a_url_is_shown_without_what_may_be_secret_in_it(url, shown):

@@ -93,8 +93,9 @@ def test_json_that_cannot_be_read_is_an_error_of_the_service(make, server, body)
         b"HTTP/1.1 " + b"2" * MEGABYTE + b" OK\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * MEGABYTE,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n" + b"y" * 20 * MEGABYTE,
     ],
-    ids=["headers", "header", "status", "interim answers", "chunk size"],
+    ids=["headers", "header", "status", "interim answers", "chunk size", "negative chunk"],
 )
 def test_a_head_without_an_end_is_an_error_or_ends_with_the_deadline(make, server, head):
     server.script(raw(head))

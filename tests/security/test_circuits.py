@@ -150,6 +150,19 @@ def test_an_upload_that_its_sender_breaks_off_opens_no_circuit(make, server, err
     assert client.stats()[server.url].failures == 0
 
 
+@pytest.mark.parametrize("reply", [broken_off, dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"", pause=2)])
+def test_a_service_whose_response_is_sent_on_opens_no_circuit_of_another(make, server, other, reply):
+    server.script(reply)
+    client = make(other.url, token=False, breaker=CircuitBreaker(failures=1))
+    with (
+        make(server.url, token=False, timeout=0.3).get("/file", stream=True) as response,
+        pytest.raises(ServiceError, match="body cannot be read"),
+    ):
+        client.put("/x", data=response.raw, retries=0)
+
+    assert client.stats()[other.url].failures == 0
+
+
 def test_a_slow_upload_opens_no_circuit(make, server):
     client = make(server.url, token=False, timeout=0.2, breaker=CircuitBreaker(failures=1))
 

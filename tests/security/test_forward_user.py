@@ -1,6 +1,9 @@
 """Headers of a stranger's request that go on to other services: a value that cannot be sent is a ServiceError."""
 
+import asyncio
+import contextlib
 import pickle
+import threading
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -106,6 +109,42 @@ def test_no_other_header_goes_on_as_it_came(make, recorder, name, what):
     headers = recorder.requests[0].headers
     assert CANARY not in str(headers)
     assert is_request_id(headers["X-Request-ID"])
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("who", [{"authorization": "Bearer user"}, {}], ids=["a person", "nobody"])
+def test_a_person_who_hangs_up_does_not_make_the_view_go_on_in_the_services_name(make, recorder, who):
+    """Under ASGI the request is cancelled. The thread of its view is not."""
+    client = make("http://user:8000", token=forward_user(), transport=recorder)
+    began, cancelled, ended = (threading.Event() for _ in range(3))
+    errors = []
+
+    async def view(request):
+        return await asyncio.to_thread(work)
+
+    def work():
+        began.set()
+        cancelled.wait(10)
+        try:
+            client.delete("/accounts/7")
+        except ServiceError as error:
+            errors.append(error)
+        ended.set()
+
+    async def serve_and_hang_up():
+        request = RequestFactory().get("/", headers=who)
+        task = asyncio.create_task(RequestContextMiddleware(view)(request))
+        await asyncio.to_thread(began.wait, 10)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        cancelled.set()
+        await asyncio.to_thread(ended.wait, 10)
+
+    asyncio.run(serve_and_hang_up())
+
+    assert [type(error) for error in errors] == ([TokenError] if who else [])
+    assert len(recorder.requests) == (0 if who else 1)
 
 
 GATEWAY, CRON = "Bearer gateway-token-0123456789", "Bearer cron-token-0123456789"

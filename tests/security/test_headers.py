@@ -207,6 +207,13 @@ def test_a_charset_that_is_none_of_text_costs_neither_time_nor_an_exception(make
     assert real_time.perf_counter() - began < 2
 
 
+def test_a_charset_without_a_value_is_none(make, server):
+    server.script(answer(200, "text", Content_Type="text/plain; charset"))
+    client = make(server.url, token=False, pool_maxsize=1, timeout=2)
+
+    assert [client.get("/x").text for _ in range(2)] == ["text", "text"]  # the only connection is given back
+
+
 CHARSETS = ["utf-8", "UTF8", "utf-8-sig", "us-ascii", "iso-8859-1", "ISO-8859-15", "latin-1", "windows-1252", "cp1251"]
 CHARSETS += [
     "utf-16",
@@ -249,7 +256,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["read", "streamed"])
-@pytest.mark.parametrize("size", [b"-5", b"FFFFFFFFFFFFFFFF", b"9" * 400, b"0x", b"", b"+", b"\xb2"])
+@pytest.mark.parametrize("size", [b"-1", b" -0x1;x", b"-5", b"FFFFFFFFFFFFFFFF", b"9" * 400, b"0x", b"", b"+", b"\xb2"])
 def test_a_chunk_of_an_impossible_size_is_a_broken_answer(make, server, size, stream):
     server.script(raw(CHUNKED + size + b"\r\nhello"))
     events = []
