@@ -175,7 +175,11 @@ class _ChecksDeletion:
 
     def hand_clean_DELETE(self) -> None:  # noqa: N802  # a hook of Django's
         """Raise ValidationError where the deletion that is asked for is forbidden."""
-        if self.instance._state.adding or not self.cleaned_data.get(DELETION_FIELD_NAME):
+        if not self.cleaned_data.get(DELETION_FIELD_NAME):
+            return
+        if self.instance._state.adding:
+            # The inline has no such row. Django 5.0 deletes whatever row has the key that the form was sent with.
+            self.instance.pk = None
             return
         model = self._meta.model
         if not is_soft_deletable(model):

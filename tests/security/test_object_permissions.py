@@ -824,6 +824,26 @@ def test_no_form_changes_a_deleted_row_by_taking_its_key(admin_of, settings, way
     assert "A deleted row has this key. Restore it, or choose another key." in answer.content.decode()
 
 
+@pytest.mark.parametrize("base", [SoftDeleteModel, models.Model])
+@isolate_apps("tests.library")
+def test_an_inline_deletes_no_row_that_it_does_not_show(admin_of, settings, base):
+    team = a_model("Team", SoftDeleteModel, code=models.CharField(max_length=9, primary_key=True))
+    link = models.ForeignKey(team, models.CASCADE)
+    player = a_model("Player", base, number=models.IntegerField(primary_key=True), team=link)
+    make_tables(team, player)
+    own_site = admin.AdminSite(name="admin")
+    own_site.register(team, SoftDeleteAdmin, inlines=[type("Inline", (admin.TabularInline,), {"model": player})])
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": [path("admin/", own_site.urls)]})
+    team.objects.create(code="red")
+    player.objects.create(number=7, team=team.objects.create(code="blue"))
+    form = {"code": "red", "player_set-TOTAL_FORMS": 1, "player_set-INITIAL_FORMS": 1}
+    form |= {"player_set-0-number": 7, "player_set-0-team": "red", "player_set-0-DELETE": "on"}
+    own_site.get_model_admin(team).log_change = lambda *arguments: None  # the team has no content type
+    admin_of(everything=True).post("/admin/library/team/red/change/", form)
+
+    assert player.objects.get().team_id == "blue"
+
+
 def test_an_inline_that_shows_deleted_rows_changes_none(root, monkeypatch):
     monkeypatch.setattr(BookInline, "get_queryset", lambda self, request: Book.all_objects.all(), raising=False)
     monkeypatch.setattr(Book._meta, "default_manager_name", "all_objects")
