@@ -4,12 +4,13 @@ Only a constraint with a condition can refuse a restore: a value that is unique 
 row itself. So each `UniqueConstraint` with a condition is checked, as its condition will read once the rows are active.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db import connections, models
+from django.db.models import Exists, F, Func, OuterRef, Q, Value
 from django.db.models.expressions import BaseExpression
+from django.db.models.lookups import IsNull
 
 from shared_core.models.relations import Hierarchy, Model
 from shared_core.models.statements import AnyOf, Rows, rows_of
@@ -56,17 +57,30 @@ def _checks(hierarchy: Hierarchy, keys: Sequence[Any], using: str) -> Iterator[t
             continue
         comes_back = AnyOf(F(key), keys) & _once_active(condition)
         holds = Q(condition) | Q(comes_back)
-        values = _values(constraint)
+        values = _values(constraint, using)
         rows = rows_of(model, using).annotate(**values)
-        same = _same(values, nulls_distinct=constraint.nulls_distinct is not False)
+        same = Q(**{name: OuterRef(name) for name in values})
         needing = rows.filter(comes_back).filter(same).exclude(**{key: OuterRef(key)})
         yield constraint, rows.filter(holds).filter(Exists(needing))
 
 
-def _values(constraint: models.UniqueConstraint) -> dict[str, Any]:
+def _values(constraint: models.UniqueConstraint, using: str) -> dict[str, Any]:
     expressions = getattr(constraint, "expressions", ())
-    values: Iterable[Any] = expressions or [F(name) for name in constraint.fields]
-    return {f"_unique_{number}": _plain(value) for number, value in enumerate(values)}
+    values = [_plain(value) for value in expressions or map(F, constraint.fields)]
+    # Django leaves such a constraint out where the database has none.
+    if constraint.nulls_distinct is False and connections[using].features.supports_nulls_distinct_unique_constraints:
+        values = [each for value in values for each in (_InArray(value), IsNull(value, True))]
+    return {f"_unique_{number}": value for number, value in enumerate(values)}
+
+
+class _InArray(Func):
+    """A value in a form in which NULL equals NULL, and which PostgreSQL can hash, unlike IS NOT DISTINCT FROM.
+
+    An array of no array is empty, as is one of an empty array: that the value is NULL is to be compared too.
+    """
+
+    template = "ARRAY[%(expressions)s]"
+    output_field = models.Field()
 
 
 def _plain(expression: Any) -> Any:
@@ -74,20 +88,6 @@ def _plain(expression: Any) -> Any:
     while isinstance(expression, BaseExpression) and type(expression).__name__ in {"OrderBy", "OpClass"}:
         expression = expression.get_source_expressions()[0]
     return expression
-
-
-def _same(values: Iterable[str], *, nulls_distinct: bool) -> Q:
-    same = Q()
-    for name in values:
-        equal = Q(**{name: OuterRef(name)})
-        if not nulls_distinct:
-            equal |= Q(**{f"{name}__isnull": True}) & Q(_both_null(name))
-        same &= equal
-    return same
-
-
-def _both_null(name: str) -> Any:
-    return models.lookups.IsNull(OuterRef(name), True)
 
 
 def _once_active(condition: Q) -> Q:

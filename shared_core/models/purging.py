@@ -200,17 +200,22 @@ class _Collection:
         """Return the keys of the candidates that can go, and counts of what the database deletes by itself."""
         seen, unseen = self.edges[Effect.CASCADE], self.edges[Effect.DB_CASCADE]
         below, above = _neighbours(seen | unseen), _neighbours((row, parent) for parent, row in seen | unseen)
-        blocked: set[Node] = self.blocked | {kept for kept, _ in self.edges[Effect.PROTECT]}
-        while True:
-            blocked = reachable(blocked, above)
-            free: list[Node] = [node for node in self.candidates if node not in blocked]
-            going = reachable(free, below)
-            # A row that is no longer purged, because its candidate is blocked, may restrict another candidate.
-            restricted = {kept for kept, row in self.edges[Effect.RESTRICT] if kept in going and row not in going}
-            if not restricted:
-                counted = reachable(free, _neighbours(seen)) if unseen else going
-                return [key for _, key in free], Counter(model._meta.label for model, _ in going - counted)
-            blocked |= restricted
+        restricted_by = _neighbours((row, kept) for kept, row in self.edges[Effect.RESTRICT])
+        blocked = reachable(self.blocked | {kept for kept, _ in self.edges[Effect.PROTECT]}, above)
+        free = {node for node in self.candidates if node not in blocked}
+        going = reachable(free, below)
+        stopped = {row for _, row in self.edges[Effect.RESTRICT]} - going
+        # A row that is no longer purged, because its candidate is blocked, may restrict another candidate.
+        while restricted := {kept for row in stopped for kept in restricted_by(row) if kept in going}:
+            new = reachable(restricted, above) & free
+            free -= new
+            left = reachable(new, below)
+            going -= left
+            others = {node for node in left if node in free or not going.isdisjoint(above(node))}
+            going |= reachable(others, below)
+            stopped = left - going
+        counted = reachable(free, _neighbours(seen)) if unseen else going
+        return [key for _, key in free], Counter(model._meta.label for model, _ in going - counted)
 
     def _follow(self, model: Model, parents: list[Values], relation: Relation, child: Model) -> list[Values]:
         """Add the edges of one relation, and return the rows that are purged with the parents and were not known."""

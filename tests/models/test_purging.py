@@ -16,8 +16,9 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared_core.models import BaseModel, SoftDeleteModel
+from shared_core.models import BaseModel, SoftDeleteModel, purging
 from shared_core.models.purging import Batch, purge, purge_batches
+from shared_core.models.relations import reachable
 from tests.library.models import (
     Author,
     Book,
@@ -169,6 +170,21 @@ class TestPurgedRows:
             Chapter.objects.create(book=book)
 
         assert purge(Author, older_than=QUARTER) == (0 if is_kept else 4)
+
+    def test_rows_that_restrict_one_another_in_a_chain_are_visited_a_few_times(self, monkeypatch):
+        authors = Author.objects.bulk_create(Author() for _ in range(200))
+        books = Book.objects.bulk_create(Book(author=author) for author in authors)
+        pairs = zip(books, [*authors[1:], authors[0]], strict=True)
+        shelves = Shelf.objects.bulk_create(Shelf(book=book, author=following) for book, following in pairs)
+        expire(*authors, *books, *shelves)
+        Chapter.objects.create(book=books[0])  # keeps the first author, whose shelf then restricts the next, and so on
+        visited = []
+        monkeypatch.setattr(
+            purging, "reachable", lambda *arguments: visited.extend(found := reachable(*arguments)) or found
+        )
+
+        assert purge(Author, older_than=QUARTER) == 0
+        assert len(visited) < 5 * (len(authors) + len(books) + len(shelves))
 
     def test_a_set_null_foreign_key_is_set_to_null(self, author, book):
         translator = Author.objects.create()

@@ -784,35 +784,64 @@ def test_a_row_that_is_deleted_while_its_form_is_sent_is_not_changed(root, monke
     assert Author.all_objects.get().name == "own"
 
 
-@pytest.mark.parametrize("way", ["add", "change", "inline"])
+@pytest.mark.parametrize("way", ["add", "change", "change as if unchanged", "inline", "inline of the key"])
 @isolate_apps("tests.library")
 def test_no_form_changes_a_deleted_row_by_taking_its_key(admin_of, settings, way):
     team = a_model("Team", SoftDeleteModel, code=models.CharField(max_length=9, primary_key=True))
-    number, title = models.IntegerField(primary_key=True), models.CharField(max_length=9)
+    # With a default that is called, the form itself says what the value was before.
+    default = {"default": lambda: 9} if way.startswith("change") else {}
+    number, title = models.IntegerField(primary_key=True, **default), models.CharField(max_length=9)
     link = models.ForeignKey(team, models.CASCADE, null=True, blank=True)
     player = a_model("Player", SoftDeleteModel, number=number, title=title, team=link)
-    make_tables(team, player)
+    key = models.OneToOneField(team, models.CASCADE, primary_key=True)
+    captain = a_model("Captain", SoftDeleteModel, team=key, title=models.CharField(max_length=9))
+    make_tables(team, player, captain)
     own_site = admin.AdminSite(name="admin")
-    inlines = [type("PlayerInline", (admin.TabularInline,), {"model": player})]
+    inlines = [type("Inline", (admin.TabularInline,), {"model": model}) for model in (player, captain)]
     own_site.register(team, SoftDeleteAdmin, inlines=inlines)
     own_site.register(player, SoftDeleteAdmin)
     settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": [path("admin/", own_site.urls)]})
-    team.objects.create(code="red")
+    red = team.objects.create(code="red")
+    captain.objects.create(team=red, title="deleted").delete()
     player.objects.create(number=7, title="deleted").delete()
     player.objects.create(number=8, title="active")
-    taken = {"number": 7, "title": "changed"}
+    taken = {"number": 7, "initial-number": 8, "title": "changed"}
     inlined = {f"player_set-0-{name}": value for name, value in {**taken, "team": "red"}.items()}
-    inlined |= {"code": "red", "player_set-TOTAL_FORMS": 1, "player_set-INITIAL_FORMS": 0}
+    counts = {"player_set-TOTAL_FORMS": 0, "player_set-INITIAL_FORMS": 0, "captain-INITIAL_FORMS": 0}
+    counts |= {"code": "red", "captain-TOTAL_FORMS": 1}
     page, form = {
         "add": ("player/add/", taken),
         "change": ("player/8/change/", taken),
-        "inline": ("team/red/change/", inlined),
+        "change as if unchanged": ("player/8/change/", {**taken, "initial-number": 7}),
+        "inline": ("team/red/change/", {**counts, **inlined, "player_set-TOTAL_FORMS": 1}),
+        "inline of the key": ("team/red/change/", {**counts, "captain-0-title": "changed"}),
     }[way]
     answer = admin_of(everything=True).post(f"/admin/library/{page}", form)
 
     rows = list(player.all_objects.order_by("number").values_list("number", "title", "team"))
     assert rows == [(7, "deleted", None), (8, "active", None)]
+    assert captain.all_objects.get().title == "deleted"
     assert "A deleted row has this key. Restore it, or choose another key." in answer.content.decode()
+
+
+@pytest.mark.parametrize("base", [SoftDeleteModel, models.Model])
+@isolate_apps("tests.library")
+def test_an_inline_deletes_no_row_that_it_does_not_show(admin_of, settings, base):
+    team = a_model("Team", SoftDeleteModel, code=models.CharField(max_length=9, primary_key=True))
+    link = models.ForeignKey(team, models.CASCADE)
+    player = a_model("Player", base, number=models.IntegerField(primary_key=True), team=link)
+    make_tables(team, player)
+    own_site = admin.AdminSite(name="admin")
+    own_site.register(team, SoftDeleteAdmin, inlines=[type("Inline", (admin.TabularInline,), {"model": player})])
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": [path("admin/", own_site.urls)]})
+    team.objects.create(code="red")
+    player.objects.create(number=7, team=team.objects.create(code="blue"))
+    form = {"code": "red", "player_set-TOTAL_FORMS": 1, "player_set-INITIAL_FORMS": 1}
+    form |= {"player_set-0-number": 7, "player_set-0-team": "red", "player_set-0-DELETE": "on"}
+    own_site.get_model_admin(team).log_change = lambda *arguments: None  # the team has no content type
+    admin_of(everything=True).post("/admin/library/team/red/change/", form)
+
+    assert player.objects.get().team_id == "blue"
 
 
 def test_an_inline_that_shows_deleted_rows_changes_none(root, monkeypatch):
