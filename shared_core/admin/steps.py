@@ -127,12 +127,13 @@ class _ConfirmedAction(ABC):
             ChangedError: Rows below them were added since the user was asked.
         """
         tree = self.prepare(rows)
+        guard = self.guard(tree)  # reads the rows, so that those that are asked about now are the ones that may change
         if self.page.missing_permissions(tree, self.permission):
             raise PermissionDenied
         if not tree.count or not self.is_confirmed(tree):
             return None
         log(self.request, rows, self.flag, str(self.logged))
-        with self.guard(tree):
+        with guard:
             counts = self.act(rows)
         asked = {model._meta.label: count for model, count in tree.counts().items()}
         # An override may return nothing.
