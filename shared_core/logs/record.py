@@ -50,6 +50,9 @@ IDS = ("request_id", "trace_id", "span_id", "service")
 
 _TRUNCATED = "truncated"
 
+# A width or precision of 10,000 or more. No log line needs one: it came with input that is a part of the message.
+_WIDE = re.compile(r"%(?:\([^()]*\))?[-#0 +]*+(?:[0-9]*\.)?(?:\*|[0-9]{5})")
+
 _MAX_INT = 2**64  # a larger integer is not an ordinary one, and its length is looked at
 
 # Values of these types cannot change.
@@ -192,6 +195,8 @@ class RecordReader:
         """Return the message with its arguments, of which those that are too long are cut, and whether one was."""
         message, args = record.msg, record.args
         if args:
+            if issubclass(type(message), str) and (_WIDE.search(message) or message.count("%(") > MAX_FIELDS):
+                raise ValueError("the text of the message is too long")  # it is written without its arguments
             # One mapping stands for all of them, as `logging.LogRecord` has it.
             each = args if type(args) is tuple else (args,)
             if any(type(one) not in _CONSTANTS and not is_short(one, self._max_length) for one in each):
@@ -271,7 +276,7 @@ class RecordReader:
 
     def _key(self, key: object) -> _Key:
         """Return what is known about ``key``, which is no text if somebody has put it on the record by hand."""
-        name = valid_key(as_text(key))
+        name = valid_key(mask_text(begin_of(as_text(key), ALWAYS_READ), self._mask_keys))
         drops = (logger for logger, extra in DROPPED_EXTRAS.items() if extra == key)
         rule = _Rule(
             is_valid=name == key,

@@ -59,7 +59,9 @@ _INVISIBLE_ESCAPED = r"\\{1,8}(?:(?:x|u00)(?:00|1b\[[0-9;]{0,20}m)|u(?:00ad|200[
 _ENCODED = re.compile(
     r"%([2-7][0-9a-f])|\\{1,8}u00([2-7][0-9a-f])|\\{1,8}x([2-9a-f][0-9a-f])|\\{1,8}(/)|&#x([2-7][0-9a-f]);|&#([0-9]{2,3});"
     r"|&(quot|apos|amp|lt|gt);"
-    rf"|{_INVISIBLE_ESCAPED}|{_INVISIBLE}",
+    rf"|{_INVISIBLE_ESCAPED}|{_INVISIBLE}"
+    # A form's spaces: pluses next to a character that is encoded. Others stay.
+    r"|(?<=%[2-7][0-9a-f])\+++|(?<!\+)\+++(?=%[2-7][0-9a-f])",
     re.IGNORECASE,
 )
 _LINE_BREAK = re.compile(r"\\{1,8}n")  # as a literal or JSON has it
@@ -107,6 +109,8 @@ _HEADER_NAME = re.compile(r"(?:authorization|cookie)\Z", re.IGNORECASE)
 _QUOTE = re.compile(r"""(?:(?<=[\s=:,(\[{>])|(?<=[\s=:,(\[{][bBrRuUfF])|\A)(\\*+["'])|(?<!\\)(\\*+["'])(?!\w)""")
 _LONGEST_BEFORE_HEADER = 100  # characters within which the quote begins in which a header stands
 _LINE = re.compile(r"[^\r\n]*+")
+_UNTIL_QUOTE = re.compile(r"""[^\r\n"']*+""")
+_QUOTES_OF_HEADER = frozenset({"'", '"'})
 _FURTHER_LINE = re.compile(r"\r?\n([^\S\r\n]+)[^\r\n]++")
 # A quoted value, after which only what ends an item may stand.
 _QUOTED_ITEM = re.compile(
@@ -129,6 +133,8 @@ _PAIR = re.compile(r"""(?:\(|[\[,]\s{0,40}\[)\s{0,40}(?:bytearray\()?[A-Za-z]{0,
 _PAIR_ENDS = re.compile(
     r"""\s*+(?:,\s*+(?:(?:True|False|None|true|false|null|-?[0-9]+)\s*+,?\s*+)?)?[)\]]|\Z|\r|\n(?!\s*+[^\s)\]])"""
 )
+# The value of what is no pair is looked at again, for what is assigned in it. A longer one is masked as a pair's.
+_LONGEST_READ_TWICE = 200  # characters
 # The type that stands between a name and what it is given: api_key: Optional[str] = …
 _ANNOTATION = re.compile(
     r"[A-Za-z_][\w.]{0,60}(?:\[[^\]\r\n=]{0,80}\]{1,3})?(?:\s{0,3}\|\s{0,3}[\w.]{1,60}){0,4}[^\S\r\n]{0,3}=(?!=)[^\S\r\n]*+"
@@ -162,7 +168,7 @@ _VALUE = re.compile(
     r"""(?:(\\{1,16})(["'])(?:(?!(?<!\\)\1\2)[^\r\n])*+(?:\1\2)?"""
     # Quoted; where the quote does not end, the rest of the line.
     r"""|"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?"""
-    r"""|"(?:[^"\\]|\\.|""(?=\w))*+"|'(?:[^'\\]|\\.|''(?=\w))*+'|`[^`\r\n]*+`|\u201c[^\u201d\r\n]*+\u201d|["'][^\r\n]*)"""
+    r"""|"(?:[^"\\]|\\.|""(?=\w))*+"|'(?:[^'\\]|\\.|''(?=\w))*+'|`[^`\r\n]*+`|\u201c[^\u201d\r\n]*+\u201d?|["'][^\r\n]*)"""
     # What stands at the end of it, without a space, was within a quote that began in another line.
     r"""(?:(?<=["'])\w[^\r\n]*+)?"""
     # What Python writes of an object.
@@ -291,7 +297,7 @@ def _has_own(text: str, more: tuple[str, ...]) -> bool:
 def _decoded(found: re.Match[str]) -> str:
     in_url, in_json, in_python, slash, hexadecimal, decimal, name = found.groups()
     if found.lastindex is None:
-        return ""
+        return " " if found[0][0] == "+" else ""
     if slash or name:
         return slash or _ENTITIES[name.lower()]
     code = int(decimal) if decimal else int(in_url or in_json or in_python or hexadecimal, 16)
@@ -330,16 +336,16 @@ def _end_of_header(text: str, start: int, at: int) -> int:
     """Return where a header's value ends: with its line, or with the quote in which the header stands."""
     if (quoted := _QUOTED_ITEM.match(text, at)) is not None:
         return quoted.end()
-    line_ends = _LINE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
     quote = _open_quote(text[max(start - _LONGEST_BEFORE_HEADER, 0) : start])
-    if quote:
-        end = at
-        while (end := text.find(quote, end, line_ends)) >= 0:
-            follows = text[end + len(quote) : end + len(quote) + 1]
-            if text[end - 1] != "\\" and (not follows or follows in ",)]}:>\\" or follows.isspace()):
-                return end
-            end += 1
-    return _end_of_block(text, start, line_ends)
+    end = at
+    # No further than to the quote: many headers may stand in one line.
+    while quote and text[(end := _UNTIL_QUOTE.match(text, end).end()) : end + 1] in _QUOTES_OF_HEADER:  # type: ignore[union-attr]  # it matches nothing too
+        end += 1
+        begin, follows = end - len(quote), text[end : end + 1]
+        is_end = not follows or follows in ",)]}:>\\" or follows.isspace()
+        if is_end and text.endswith(quote, at, end) and text[begin - 1] != "\\":
+            return begin
+    return _end_of_block(text, start, _LINE.match(text, at).end())  # type: ignore[union-attr]  # likewise
 
 
 def _open_quote(before: str) -> str:
@@ -397,7 +403,8 @@ def _without_assigned(text: str, more: tuple[str, ...]) -> str:
         if sign == ":" and (annotation := _ANNOTATION.match(text, at)) is not None:
             at = annotation.end()
         value_ends = _end_of_value(text, found.start(), at, name)
-        if comma and not (value_ends and _PAIR_ENDS.match(text, value_ends)):  # three are no pair
+        is_long_second = value_ends - at > _LONGEST_READ_TWICE
+        if comma and not (value_ends and (is_long_second or _PAIR_ENDS.match(text, value_ends))):  # three are no pair
             at = end
             continue
         if value_ends:
@@ -501,7 +508,7 @@ def _takes_a_secret(name: str, more: tuple[str, ...], text: str, at: int, *, is_
 
 
 def _is_no_count(text: str, at: int) -> bool:
-    if _OPENING.match(text, at) is not None:
+    if _OPENING.match(text, at) is not None or _NOTHING.match(text, at) is not None:
         return False
     value = _VALUE.match(text, at)
     return value is not None and not is_count(value[0].strip("\\\"'"))

@@ -238,7 +238,9 @@ class ValueReader:
             value = value.geturl()  # type: ignore[attr-defined]  # in which a password is found
         elif kind not in _SCALARS and not is_short(value, max(self._room, ALWAYS_READ)):
             self.is_cut = True
-            return cut_text(value)
+            text = cut_text(value)
+            self._room = min(self._room, len(text))  # it was read as far as there was room
+            return text
         return as_text(value)
 
     def _json(self, value: Any, under: KeyKind | None) -> str:
@@ -277,8 +279,7 @@ class ValueReader:
         for key, inner in pairs:
             if self._is_full():
                 break
-            name = self._as_text(key)
-            self._room -= len(name)
+            name = self._text(self._as_text(key))
             found[name] = self._masked(inner, kind_of(key, self._mask_keys, self._max_length) or under)
         return found
 

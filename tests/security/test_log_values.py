@@ -165,6 +165,27 @@ def test_a_number_whose_integer_is_long_is_not_written_out(log, message):
     log(message, {"sum": value} if "sum" in message else value)
 
 
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("Opened %900000000s", ("x",)),
+        ("Opened %.900000000f", (1.5,)),
+        ("Opened %*d", (900_000_000, 1)),
+        ("Opened %(name)-900000000s", ({"name": "x"},)),
+        ("Opened " + "%(name)s" * 20_000, ({"name": "x" * 60_000},)),
+    ],
+)
+def test_a_message_that_widens_its_arguments_is_written_without_them(log, message, arguments):
+    line = log(message, *arguments)
+
+    assert "args_" in line
+    assert " " * 1000 not in line
+
+
+def test_members_that_are_each_too_long_are_read_once(log):
+    log("Opened", extra={"value": [nested(deque)] * 1000, "rows": [Row(nested(list)) for _ in range(1000)]})
+
+
 def test_an_object_that_logs_while_its_text_is_made_ends(log):
     class Logging:
         def __str__(self):
