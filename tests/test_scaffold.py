@@ -20,7 +20,13 @@ pytestmark = pytest.mark.slow
 ROOT = Path(package.__file__).parents[1]
 TICKET_SERVICE = ROOT / "tests/services/ticket-service"
 # What the example has beside what a service begins with.
-ITS_OWN = {"services.py", "__init__.py", "notify_pending.py", "0002_comments_of_active_tickets.py"}
+ITS_OWN = {
+    "services.py",
+    "__init__.py",
+    "notify_pending.py",
+    "0002_comments_of_active_tickets.py",
+    "0003_soft_delete_guards.py",
+}
 
 
 @pytest.fixture(scope="module")
