@@ -19,7 +19,7 @@ from django.urls import reverse
 from shared_core.admin import SoftDeleteAdmin
 from tests.library.models import Account, Author, Book, Chapter, Loan, Stamp
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def url(view, row=None, model="author"):

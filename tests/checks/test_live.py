@@ -16,6 +16,8 @@ from shared_core.checks import live
 from shared_core.checks.live import check_live
 from tests.checks.servers import another_pgbouncer, open_client, reconnect, session_mode
 
+pytestmark = pytest.mark.slow
+
 _numbers = itertools.count()
 
 

@@ -19,6 +19,8 @@ from shared_core.logs import __main__ as logs
 from shared_core.management.base import TerminalCommand
 from tests.terminal import Terminal, on_a_terminal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["migrate", "purge_deleted", "purge_idempotency_keys", "role_settings"]
 PROGRAMS = {"startservice": scaffold, "doctor": doctor, "logs": logs}

@@ -10,7 +10,7 @@ from tests.admin.fixtures import _of_a_site, admin_of
 from tests.library.models import Author
 
 __all__ = ["_of_a_site", "admin_of"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def url(view, row=None):

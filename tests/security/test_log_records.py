@@ -13,7 +13,7 @@ from shared_core.logs import DevFormatter, JsonFormatter, TextFormatter, parse_l
 from shared_core.logs.extras import renaming_class
 from shared_core.logs.record import MAX_FIELDS
 
-pytestmark = pytest.mark.timeout(60)  # what never ends fails
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]  # what never ends fails
 
 IDS = {"request_id": "0f8fad5b-d9cb-469f-a165-70867728950e", "trace_id": "a" * 32, "span_id": "b" * 16}
 SECONDS = 2.0

@@ -506,6 +506,7 @@ def test_a_url_whose_password_has_a_slash_is_not_shown():
     assert SECRET not in redact_url(f"postgres://ada:pa/{SECRET}@host/db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pump",
     [
@@ -596,17 +597,18 @@ def test_a_url_whose_password_has_a_slash_is_not_shown():
 )
 def test_masking_is_linear(pump):
     for text in (
-        pump * (1_000_000 // len(pump)),
-        pump * (1_000_000 // len(pump)) + "'\n",
-        "x=" + pump * (500_000 // len(pump)),
+        pump * (300_000 // len(pump)),
+        pump * (300_000 // len(pump)) + "'\n",
+        "x=" + pump * (150_000 // len(pump)),
     ):
-        began = time.process_time()
+        began = time.thread_time()
         mask_text(text)
         is_secret_key(text)
 
-        assert time.process_time() - began < 3  # 1 on a machine that does nothing else
+        assert time.thread_time() - began < 3  # at most 0.3 on a machine that does nothing else; quadratic is above 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("opened", "closed"),
     [
@@ -622,11 +624,11 @@ def test_masking_is_linear(pump):
     ],
 )
 def test_masking_of_what_is_nested_is_linear(opened, closed):
-    times = 60_000 // len(opened + closed)
-    began = time.process_time()
+    times = 240_000 // len(opened + closed)
+    began = time.thread_time()
     mask_text(opened * times + closed * times)
 
-    assert time.process_time() - began < 0.7  # 0.2 on a machine that does nothing else
+    assert time.thread_time() - began < 4  # at most 0.8 on a machine that does nothing else; quadratic is above 8
 
 
 @pytest.mark.parametrize("key", [JWT, f"postgres://ada:{SECRET}@db", f"password={SECRET}"])

@@ -26,7 +26,7 @@ from tests.library.models import Account, Author, Book, Chapter, City, Item, Loa
 from tests.models.test_purging import a_model, make_tables
 
 __all__ = ["_of_a_site", "admin_of"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 site, plain = admin.AdminSite(name="admin"), admin.AdminSite(name="plain")
 
