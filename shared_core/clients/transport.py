@@ -131,12 +131,12 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     reason = _innermost(cause)
     text = "".join(character if character.isprintable() else "?" for character in str(reason))[:200]
     text = _QUOTING.get(type(reason)) or text or type(reason).__name__
-    told = None if type(reason) in _QUOTING else cause
+    kept = None if type(reason) in _QUOTING else cause
     if isinstance(exc, BodyError):
         # One of another length than it says is sent no better the next time.
         is_retriable = not isinstance(reason, ValueError)
         return Failure(
-            ServiceConnectionError, f"the request's body cannot be read: {text}", told, is_retriable=is_retriable
+            ServiceConnectionError, f"the request's body cannot be read: {text}", kept, is_retriable=is_retriable
         )
     # NewConnectionError is a timeout by descent only.
     if isinstance(cause, NewConnectionError):
@@ -156,7 +156,7 @@ def failure_of(exc: Exception, limit: Limit) -> Failure:
     # A head that began as HTTP and then went wrong, with a line that is too long for example, is an answer.
     if isinstance(cause, HTTPException) and not isinstance(cause, BadStatusLine):
         health = ServiceHealth.UP
-    return Failure(ServiceConnectionError, text, told, is_retriable=not permanent, nothing_sent=not sent, health=health)
+    return Failure(ServiceConnectionError, text, kept, is_retriable=not permanent, nothing_sent=not sent, health=health)
 
 
 def _timed_out(cause: Exception, limit: Limit, *, sent: bool) -> Failure:

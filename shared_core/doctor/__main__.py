@@ -95,7 +95,7 @@ def _report() -> Iterator[Line]:
         patience = max(deadline.left(), _MIN_CHECKS_TIMEOUT)
         yield from TimedCheck("checks", partial(run_system_checks, answering), timeout=patience).lines()
     else:
-        yield Line("warn", "checks", "not run, nor were migrations looked at", "Mend the settings first")
+        yield Line("warn", "checks", "not run, nor were migrations looked at", "Fix the settings first")
 
 
 def _start_database_checks() -> dict[str, TimedCheck]:

@@ -30,7 +30,7 @@ def _check(name: str, url: object) -> Iterator[Line]:
         yield Line("FAIL", "services", f"{name}: {fault}", f"Write {name}=http://user:8000, say")
         return
     where = f"{service_of(name)} at {redact_url(str(url))}"
-    hint = f"Start it, or mend {name}"
+    hint = f"Start it, or correct {name}"
     with HTTPClient(
         str(url), token=False, timeout=_ATTEMPT_TIMEOUT, deadline=_ATTEMPT_TIMEOUT, breaker=None, budget=None
     ) as client:

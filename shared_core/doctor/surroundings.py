@@ -87,7 +87,7 @@ def variables() -> Iterator[Line]:
         names_beginning_with("")
     except (OSError, ValueError) as error:
         yield Line(
-            "FAIL", "variables", f"{file} cannot be read: {describe_error(error)}", "Mend it, or make it readable"
+            "FAIL", "variables", f"{file} cannot be read: {describe_error(error)}", "Fix it, or make it readable"
         )
     found = environment_values()
     others = sorted(name for name in found if name.startswith(_PREFIX) or name.endswith(SETTING_SUFFIX))

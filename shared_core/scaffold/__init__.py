@@ -100,7 +100,7 @@ def start_service(name: str, folder: Path) -> None:
             made.rename(folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ScaffoldError(f"{folder} cannot be made ({reason}): mend that, or name a folder elsewhere.") from None
+        raise ScaffoldError(f"{folder} cannot be made ({reason}): fix that, or name a folder elsewhere.") from None
 
 
 def _check_name(name: str) -> None:

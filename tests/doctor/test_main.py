@@ -187,7 +187,7 @@ class TestFailures:
         url = f"http://127.0.0.1:{free_port()}"
         page = doctor(service.folder, service.environment, USER_SERVICE_URL=url)
 
-        assert fails(page, "services", f"user at {url}: ", "Start it, or mend USER_SERVICE_URL")
+        assert fails(page, "services", f"user at {url}: ", "Start it, or correct USER_SERVICE_URL")
 
     def test_a_called_service_that_never_answers_fails(self, service, silence):
         page = doctor(service.folder, service.environment, USER_SERVICE_URL=f"http://127.0.0.1:{silence}")
