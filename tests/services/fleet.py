@@ -210,9 +210,7 @@ class Fleet:
             )
         except psycopg.OperationalError as error:
             reason = " ".join(str(error).split())
-            raise FleetError(
-                f"The server DB_HOST names cannot be used ({reason}): fix DB_*, or unset them."
-            ) from None
+            raise FleetError(f"The server DB_HOST names cannot be used ({reason}): fix DB_*, or unset them.") from None
         with connection:
             connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
